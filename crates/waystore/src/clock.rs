@@ -1,0 +1,56 @@
+//! Time and randomness, from one place, so that a failing run is repeated from its seed.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::store::OpId;
+
+/// The only source of time and randomness.
+#[derive(Debug)]
+pub struct Clock {
+    time: Time,
+    random: Mutex<StdRng>,
+}
+
+#[derive(Debug)]
+enum Time {
+    System,
+    Fixed(u64),
+}
+
+impl Clock {
+    /// The machine's time, and randomness nobody can guess.
+    pub fn system() -> Self {
+        Self { time: Time::System, random: Mutex::new(StdRng::from_os_rng()) }
+    }
+
+    /// Time that stands still at `now_ms`, and the randomness of `seed`: for tests.
+    pub fn fixed(now_ms: u64, seed: u64) -> Self {
+        Self { time: Time::Fixed(now_ms), random: Mutex::new(StdRng::seed_from_u64(seed)) }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        match self.time {
+            Time::Fixed(now) => now,
+            Time::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
+    /// 128 random bits.
+    pub fn random(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+
+    /// The name of a new operation.
+    pub fn op_id(&self) -> OpId {
+        OpId(self.random())
+    }
+}

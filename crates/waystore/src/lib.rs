@@ -2,15 +2,18 @@
 
 mod abort;
 mod body;
+mod cache;
 mod clock;
 mod error;
 mod fetch;
 mod headers;
+mod info;
 mod key;
 mod name;
 mod request;
 mod response;
 mod spec;
+mod storage;
 pub mod store;
 mod values;
 mod visitor;
@@ -18,14 +21,18 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
+    cache::{BatchOperation, Cache},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},
     headers::{HeaderList, Iter as HeaderIter},
+    info::{RequestFilter, RequestInfo},
     key::{Bottle, Place, StorageKey},
     name::CacheName,
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
-    response::{Response, ResponseHead},
+    response::{Response, ResponseHead, ResponseSource},
+    spec::CacheQueryOptions,
+    storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
         Destination, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect, ResponseType,
     },

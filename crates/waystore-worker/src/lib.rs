@@ -6,6 +6,7 @@
 //! network, and the script's bytes, come from the host's [`Fetch`](waystore::Fetch).
 
 mod event;
+mod js;
 mod limits;
 
 pub use self::{

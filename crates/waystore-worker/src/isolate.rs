@@ -30,7 +30,7 @@ pub(crate) use self::{
     ticket::{Answer, Stage, Ticket},
 };
 use self::pulse::Abandoned;
-use crate::WorkerState;
+use crate::{Limits, WorkerState};
 
 /// What an isolate is told to do.
 #[derive(Debug)]
@@ -104,16 +104,7 @@ impl Isolate {
         let limits = &launch.limits;
         let (sender, commands) = mpsc::channel(limits.concurrent_events.max(1));
         let (started, receiver) = oneshot::channel();
-        let shared = Arc::new(Shared {
-            version: launch.version.clone(),
-            pulse: Pulse::new(limits.cpu_slice),
-            revoked: CancellationToken::new(),
-            ended: CancellationToken::new(),
-            tickets: Mutex::default(),
-            next: AtomicU64::new(1),
-            abandoned: Mutex::default(),
-            reason: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(launch.version.clone(), limits));
         // Native code between the script's frames needs stack of its own.
         let stack_size = limits.stack_bytes.saturating_add(4 << 20);
         let of_thread = Arc::clone(&shared);
@@ -154,6 +145,19 @@ impl Isolate {
 }
 
 impl Shared {
+    pub(crate) fn new(version: String, limits: &Limits) -> Self {
+        Self {
+            version,
+            pulse: Pulse::new(limits.cpu_slice),
+            revoked: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            tickets: Mutex::default(),
+            next: AtomicU64::new(1),
+            abandoned: Mutex::default(),
+            reason: Mutex::default(),
+        }
+    }
+
     fn register(&self, id: u64, ticket: &Arc<Ticket>) {
         self.lock().insert(id, Arc::clone(ticket));
     }

@@ -63,6 +63,15 @@ impl Ticket {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
     }
 
+    /// How far the event came.
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::SeqCst) {
+            0 => Stage::Queued,
+            1 => Stage::Dispatched,
+            _ => Stage::Entered,
+        }
+    }
+
     /// Gives the answer; the first one counts.
     pub(crate) fn answer(&self, answer: Answer) {
         let sender = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -80,12 +89,7 @@ impl Ticket {
 
     /// The isolate stopped.
     pub(crate) fn stop(&self) {
-        let stage = match self.stage.load(Ordering::SeqCst) {
-            0 => Stage::Queued,
-            1 => Stage::Dispatched,
-            _ => Stage::Entered,
-        };
-        self.answer(Answer::Stopped(stage));
+        self.answer(Answer::Stopped(self.stage()));
         self.release();
     }
 

@@ -11,6 +11,9 @@ mod exception;
 mod idl;
 mod kit;
 mod realm;
+mod stand_in;
+pub(crate) use stand_in::{new_request, take_response};
+pub(crate) mod scope;
 mod timers;
 
 #[cfg(test)]

@@ -112,7 +112,7 @@
         promise,
         (value) => {
           const refused = kit.eventRespond(state.id, value);
-          if (refused === null) settle.resolve(undefined);
+          if (refused === undefined) settle.resolve(undefined);
           else settle.reject(domException(refused, "NetworkError"));
         },
         (reason) => {

@@ -15,6 +15,9 @@ mod response;
 mod spec;
 mod storage;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a case of the suite fails by panicking")]
+pub mod testing;
 mod values;
 mod visitor;
 

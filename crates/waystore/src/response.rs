@@ -118,6 +118,18 @@ pub(crate) fn shows_header<'a>(kind: ResponseType, exposed: impl Iterator<Item =
     }
 }
 
+/// Where a response came from. Not stored: an entry that was found came from a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ResponseSource {
+    /// A program or script made it.
+    #[default]
+    Made,
+    /// The network, in this very call.
+    Network,
+    /// A cache.
+    Cache,
+}
+
 /// A [response](https://fetch.spec.whatwg.org/#concept-response): what it says, and its body.
 ///
 /// ```
@@ -134,22 +146,29 @@ pub struct Response {
     pub head: ResponseHead,
     /// The internal body; `None` is a null body, which an empty one is not.
     pub body: Option<Body>,
+    /// Where it came from.
+    pub source: ResponseSource,
 }
 
 impl Response {
+    /// A response of these parts, made by a program.
+    pub fn from_parts(head: ResponseHead, body: Option<Body>) -> Self {
+        Self { head, body, source: ResponseSource::Made }
+    }
+
     /// A response with status 200 and this body.
     pub fn new(body: impl Into<Body>) -> Self {
-        Self { head: ResponseHead::with_status(200), body: Some(body.into()) }
+        Self::from_parts(ResponseHead::with_status(200), Some(body.into()))
     }
 
     /// A response with this status and a null body.
     pub fn empty(status: u16) -> Self {
-        Self { head: ResponseHead::with_status(status), body: None }
+        Self::from_parts(ResponseHead::with_status(status), None)
     }
 
     /// A network error.
     pub fn error() -> Self {
-        Self { head: ResponseHead::error(), body: None }
+        Self::from_parts(ResponseHead::error(), None)
     }
 
     /// This response with one more header.
@@ -166,9 +185,10 @@ impl Response {
     ///
     /// Spec: <https://fetch.spec.whatwg.org/#concept-response-clone>
     #[must_use]
-    pub fn tee(self, spooler: &Spooler) -> (Self, Self) {
-        let (one, two) = self.body.map(|body| body.tee(spooler)).unzip();
-        (Self { head: self.head.clone(), body: one }, Self { head: self.head, body: two })
+    pub fn tee(mut self, spooler: &Spooler) -> (Self, Self) {
+        let (one, two) = self.body.take().map(|body| body.tee(spooler)).unzip();
+        let copy = Self { head: self.head.clone(), body: one, source: self.source };
+        (copy, Self { body: two, ..self })
     }
 }
 
@@ -191,7 +211,7 @@ impl<B: Into<Body>> From<http::Response<B>> for Response {
         let (parts, body) = response.into_parts();
         let mut head = ResponseHead::with_status(parts.status.as_u16());
         head.headers = HeaderList::from(&parts.headers);
-        Self { head, body: Some(body.into()) }
+        Self::from_parts(head, Some(body.into()))
     }
 }
 

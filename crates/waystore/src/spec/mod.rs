@@ -2,4 +2,20 @@
 //!
 //! No I/O, no clock, no randomness, no lock, no `async`. Only this module decides what matches.
 
+pub(crate) mod audience;
+pub(crate) mod batch;
+pub(crate) mod matching;
+pub(crate) mod query;
 pub(crate) mod url_key;
+pub(crate) mod vary;
+
+/// How a look-up compares. Spec: <https://w3c.github.io/ServiceWorker/#dictdef-cachequeryoptions>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CacheQueryOptions {
+    /// Compare URLs without their queries.
+    pub ignore_search: bool,
+    /// Look up requests of any method, not `GET` only.
+    pub ignore_method: bool,
+    /// Take no notice of `Vary`.
+    pub ignore_vary: bool,
+}

@@ -1,1 +1,322 @@
-//! x
+//! A store in memory: for tests, for scripts without a data directory, and to show the contract.
+//!
+//! Everything under one lock; nothing survives the process.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use indexmap::IndexMap;
+
+use super::{
+    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, List, ListHold, ListId, NameChange, NewBody,
+    NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, WrittenBody,
+};
+use crate::{
+    BodyError, CacheName, Clock, Error, Place, Result, StorageKey,
+    spec::url_key::{without_fragment, without_query},
+};
+
+/// A [`Store`] in memory.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+    clock: Arc<Clock>,
+}
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    places: HashMap<Place, IndexMap<CacheName, ListId>>,
+    lists: HashMap<ListId, ListState>,
+    last_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct ListState {
+    entries: BTreeMap<EntryId, Kept>,
+    by_url: HashMap<String, Vec<EntryId>>,
+    by_url_without_query: HashMap<String, Vec<EntryId>>,
+    /// Handles given out and not dropped yet.
+    handles: usize,
+    doomed: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stored_at_ms: u64,
+    entry: Entry,
+    body: CandidateBody,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(clock: Arc<Clock>) -> Self {
+        Self { shared: Arc::default(), clock }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
+        let state = self.shared.lock();
+        let mut keys: Vec<_> = state.places.keys().map(|place| place.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    async fn names(&self, place: &Place) -> Result<Vec<(CacheName, List)>> {
+        let mut state = self.shared.lock();
+        let bound: Vec<_> =
+            state.places.get(place).into_iter().flatten().map(|(name, id)| (name.clone(), *id)).collect();
+        Ok(bound.into_iter().map(|(name, id)| (name, self.shared.hand_out(&mut state, id))).collect())
+    }
+
+    async fn list(&self, place: &Place, name: &CacheName) -> Result<Option<List>> {
+        let mut state = self.shared.lock();
+        let id = state.places.get(place).and_then(|names| names.get(name)).copied();
+        Ok(id.map(|id| self.shared.hand_out(&mut state, id)))
+    }
+
+    async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
+        let state = self.shared.lock();
+        let mut seen = Vec::with_capacity(reads.len());
+        let mut found: Vec<Candidate> = Vec::new();
+        for read in reads {
+            let list = state.lists.get(&read.list.id()).ok_or_else(unknown_list)?;
+            let entries = list.find(read.url);
+            for id in &entries {
+                if !found.iter().any(|earlier| earlier.id == *id) {
+                    found.extend(list.candidate(read.list.id(), *id));
+                }
+            }
+            seen.push(Seen { list: read.list.id(), url: read.url.into(), entries });
+        }
+        Ok((ReadSet(seen), found))
+    }
+
+    async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
+        let state = self.shared.lock();
+        let kept = state.lists.get(&list.id()).ok_or_else(unknown_list)?;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = kept.entries.range((start, Bound::Unbounded)).map(|(id, _)| *id).take(limit);
+        Ok(ids.filter_map(|id| kept.candidate(list.id(), id)).collect())
+    }
+
+    async fn commit(&self, _: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+        let mut state = self.shared.lock();
+        let unchanged = |seen: &Seen| {
+            let now = state.lists.get(&seen.list).map(|list| list.find(seen.url.as_match()));
+            now.as_ref() == Some(&seen.entries)
+        };
+        let bound = |change: &NameChange| match change {
+            NameChange::Bind(..) => true,
+            NameChange::Unbind(place, name) => state.places.get(place).is_some_and(|names| names.contains_key(name)),
+        };
+        if !read.0.iter().all(unchanged) || !changes.names.iter().all(bound) {
+            return Ok(Commit::Stale);
+        }
+        // Everything that can fail comes before anything is changed: whole or not at all.
+        if !changes.lists.iter().all(|change| state.lists.contains_key(&change.list.id())) {
+            return Err(unknown_list());
+        }
+        let bodies = changes.lists.iter().flat_map(|change| &change.insert).map(kept_body);
+        let mut bodies = bodies.collect::<Result<Vec<_>>>()?.into_iter();
+        for change in &changes.names {
+            state.rename(change);
+        }
+        let stored_at_ms = self.clock.now_ms();
+        for change in &changes.lists {
+            for (new, body) in change.insert.iter().zip(&mut bodies) {
+                let id = EntryId(state.next_id());
+                let kept = Kept { stored_at_ms, entry: new.entry.clone(), body };
+                state.lists.entry(change.list.id()).or_default().insert(id, kept);
+            }
+            let list = state.lists.entry(change.list.id()).or_default();
+            change.remove.iter().for_each(|id| list.remove(*id));
+        }
+        Ok(Commit::Applied)
+    }
+
+    fn write_body(&self, _: &StorageKey) -> Box<dyn BodyWriter> {
+        Box::new(MemoryBody::default())
+    }
+
+    async fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn unknown_list() -> Error {
+    Error::unavailable("the list is of another store")
+}
+
+fn kept_body(new: &NewEntry) -> Result<CandidateBody> {
+    Ok(match &new.body {
+        NewBody::Null => CandidateBody::Null,
+        NewBody::Inline(bytes) => CandidateBody::Inline(bytes.clone()),
+        NewBody::Written(written) => {
+            let body =
+                written.hold::<MemoryBody>().ok_or_else(|| Error::unavailable("the body is of another store"))?;
+            CandidateBody::Stored(body)
+        }
+    })
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_out(self: &Arc<Self>, state: &mut State, id: ListId) -> List {
+        if let Some(list) = state.lists.get_mut(&id) {
+            list.handles += 1;
+        }
+        List::new(Arc::new(Hold { id, shared: Arc::downgrade(self) }))
+    }
+}
+
+impl State {
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn rename(&mut self, change: &NameChange) {
+        match change {
+            NameChange::Bind(place, name) => {
+                let id = ListId(self.next_id());
+                let names = self.places.entry(place.clone()).or_default();
+                if !names.contains_key(name) {
+                    names.insert(name.clone(), id);
+                    self.lists.insert(id, ListState::default());
+                }
+            }
+            NameChange::Unbind(place, name) => {
+                let Some(id) = self.places.get_mut(place).and_then(|names| names.shift_remove(name)) else { return };
+                if let Some(list) = self.lists.get_mut(&id) {
+                    list.doomed = true;
+                }
+                self.free_if_unused(id);
+            }
+        }
+    }
+
+    fn free_if_unused(&mut self, id: ListId) {
+        if self.lists.get(&id).is_some_and(|list| list.doomed && list.handles == 0) {
+            self.lists.remove(&id);
+        }
+    }
+}
+
+impl ListState {
+    fn find(&self, url: UrlMatch<'_>) -> Vec<EntryId> {
+        match url {
+            UrlMatch::Exact(url) => self.by_url.get(url).cloned().unwrap_or_default(),
+            UrlMatch::WithoutQuery(url) => self.by_url_without_query.get(url).cloned().unwrap_or_default(),
+            UrlMatch::Any => self.entries.keys().copied().collect(),
+        }
+    }
+
+    fn candidate(&self, list: ListId, id: EntryId) -> Option<Candidate> {
+        let Kept { stored_at_ms, entry, body } = self.entries.get(&id)?;
+        Some(Candidate { id, list, stored_at_ms: *stored_at_ms, entry: entry.clone(), body: body.clone() })
+    }
+
+    fn insert(&mut self, id: EntryId, kept: Kept) {
+        let url = kept.entry.url();
+        self.by_url.entry(without_fragment(url).to_owned()).or_default().push(id);
+        self.by_url_without_query.entry(without_query(url).to_owned()).or_default().push(id);
+        self.entries.insert(id, kept);
+    }
+
+    fn remove(&mut self, id: EntryId) {
+        let Some(kept) = self.entries.remove(&id) else { return };
+        forget(&mut self.by_url, without_fragment(kept.entry.url()), id);
+        forget(&mut self.by_url_without_query, without_query(kept.entry.url()), id);
+    }
+}
+
+fn forget(index: &mut HashMap<String, Vec<EntryId>>, key: &str, id: EntryId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.retain(|kept| *kept != id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+struct Hold {
+    id: ListId,
+    shared: Weak<Shared>,
+}
+
+impl ListHold for Hold {
+    fn id(&self) -> ListId {
+        self.id
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = shared.lock();
+        if let Some(list) = state.lists.get_mut(&self.id) {
+            list.handles -= 1;
+        }
+        state.free_if_unused(self.id);
+    }
+}
+
+/// A body in memory, being written and later read: its chunks, with where each ends.
+#[derive(Debug, Default, Clone)]
+struct MemoryBody {
+    chunks: Vec<(u64, Bytes)>,
+}
+
+impl MemoryBody {
+    fn end(&self) -> u64 {
+        self.chunks.last().map_or(0, |(end, _)| *end)
+    }
+}
+
+#[async_trait]
+impl BodyWriter for MemoryBody {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        if !chunk.is_empty() {
+            self.chunks.push((self.end() + chunk.len() as u64, chunk));
+        }
+        Ok(())
+    }
+
+    async fn read_back(&mut self, offset: u64) -> Result<Bytes> {
+        let index = self.chunks.partition_point(|(end, _)| *end <= offset);
+        let Some((end, chunk)) = self.chunks.get(index) else { return Ok(Bytes::new()) };
+        let left = usize::try_from(end - offset).unwrap_or(chunk.len()).min(chunk.len());
+        let tail = chunk.slice(chunk.len() - left..);
+        Ok(tail.slice(..left.min(super::INLINE_BYTES)))
+    }
+
+    async fn finish(self: Box<Self>) -> Result<WrittenBody> {
+        Ok(WrittenBody::new(self.end(), Arc::new(*self)))
+    }
+}
+
+impl StoredBody for MemoryBody {
+    fn length(&self) -> u64 {
+        self.end()
+    }
+
+    fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>> {
+        let chunk = move |index| self.chunks.get(index).map(|(_, chunk): &(u64, Bytes)| (Ok(chunk.clone()), index + 1));
+        stream::unfold(0, move |index| std::future::ready(chunk(index))).boxed()
+    }
+}

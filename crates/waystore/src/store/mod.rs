@@ -230,7 +230,8 @@ pub struct Changes {
 pub enum NameChange {
     /// Binds the name to a new, empty list, last in order; nothing where the name is bound already.
     Bind(Place, CacheName),
-    /// Takes the name away. Its list is doomed.
+    /// Takes the name away. Its list is doomed. Where the name is not bound, the commit is
+    /// [`Commit::Stale`].
     Unbind(Place, CacheName),
 }
 
@@ -273,7 +274,8 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 pub enum Commit {
     /// Applied, whole.
     Applied,
-    /// Not applied: something under the read set changed. Search again, plan again.
+    /// Not applied: something under the read set changed, or a name to unbind is not bound. Search
+    /// again, plan again.
     Stale,
     /// The store failed while it said so; trying to read on may tell.
     OutcomeUnknown,

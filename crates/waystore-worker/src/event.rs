@@ -1,0 +1,95 @@
+//! What passes between a worker and its host: events in, outcomes out. Owned, `Send`, no engine.
+
+use waystore::{Request, Response};
+
+/// A request on its way through a worker.
+#[derive(Debug)]
+pub struct FetchEvent {
+    /// The request, with its body, its signal (aborted when the client goes away) and its visitor.
+    pub request: Request,
+    /// The id of the client that asks; empty for a navigation.
+    pub client_id: String,
+    /// The id of the client that a navigation would make; empty for subresources.
+    pub resulting_client_id: String,
+}
+
+/// What became of a fetch event.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+#[derive(Debug)]
+pub enum FetchOutcome {
+    /// The worker leaves the request to the network. It comes back as it was.
+    Fallback {
+        /// The request, its body untouched.
+        request: Box<Request>,
+        /// Why the worker did not answer.
+        reason: FallbackReason,
+        /// The version that was asked, where one was.
+        version: Option<String>,
+    },
+    /// The worker's answer: the internal response. Its head can be sent before its body is complete.
+    Response {
+        /// The answer.
+        response: Box<Response>,
+        /// The version that gave it.
+        version: String,
+    },
+    /// The worker took the request and failed to answer it.
+    NetworkError {
+        /// What went wrong, for the log.
+        reason: String,
+        /// The version that was asked.
+        version: String,
+    },
+    /// The worker took the request and did not answer it in time.
+    TimedOut {
+        /// The version that was asked.
+        version: String,
+    },
+}
+
+/// Why a request goes to the network though a worker could have answered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FallbackReason {
+    /// No worker is active.
+    NoWorker,
+    /// The worker listens to no fetch event.
+    NoListener,
+    /// No listener called `respondWith`.
+    NotAnswered,
+    /// A listener threw before any called `respondWith`.
+    Threw,
+    /// The worker did not start, or was stopped before any listener called `respondWith`.
+    Stopped,
+    /// The worker is switched off: it had to be stopped too often.
+    Off,
+}
+
+/// A message for a worker, as JSON: what the control socket can send.
+#[derive(Debug, Clone)]
+pub struct MessageEvent {
+    /// `event.data`.
+    pub data: serde_json::Value,
+}
+
+/// How much a console line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleLevel {
+    /// `console.debug`, `console.trace`.
+    Debug,
+    /// `console.log`, `console.info` and the rest.
+    Info,
+    /// `console.warn`.
+    Warn,
+    /// `console.error`, `console.assert`, and what nobody caught.
+    Error,
+}
+
+/// A line that a script wrote to its console.
+#[derive(Debug, Clone)]
+pub struct ConsoleLine {
+    /// How much it matters.
+    pub level: ConsoleLevel,
+    /// The arguments, formatted and joined by spaces.
+    pub text: String,
+}

@@ -1,0 +1,45 @@
+//! What a worker may use. Every wait and every buffer of this crate ends at one of these.
+
+use std::time::Duration;
+
+/// Bounds on one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start of a thread to the end of the script's first evaluation.
+    pub start: Duration,
+    /// From the dispatch of a fetch event to the head of its answer.
+    pub response: Duration,
+    /// From the dispatch of any event to the end of what it waits for.
+    pub event: Duration,
+    /// Without an event, until the worker is stopped.
+    pub idle: Duration,
+    /// Of uninterrupted script.
+    pub cpu_slice: Duration,
+    /// Of the script's heap, in bytes.
+    pub memory_bytes: usize,
+    /// Of the script's stack, in bytes.
+    pub stack_bytes: usize,
+    /// Events under way at a time; more wait.
+    pub concurrent_events: usize,
+    /// Events that wait for their turn; more are refused.
+    pub waiting_events: usize,
+    /// Of one script, main or imported, in bytes.
+    pub script_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(10),
+            response: Duration::from_secs(30),
+            event: Duration::from_secs(300),
+            idle: Duration::from_secs(30),
+            cpu_slice: Duration::from_secs(5),
+            memory_bytes: 128 * 1024 * 1024,
+            stack_bytes: 512 * 1024,
+            concurrent_events: 1024,
+            waiting_events: 8192,
+            script_bytes: 32 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! One cache: the methods of the [`Cache` interface][spec], carried out on a store.
+//!
+//! Reads candidates, asks `spec/` what to do, and does it; decides nothing itself.
+//!
+//! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
+
+mod add;
+mod write;
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::{
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseSource, Result, Spooler, StorageKey,
+    info::{RequestFilter, RequestInfo, Resolved},
+    spec::{
+        audience::Audience,
+        batch::{Plan, Step, check_put, plan_batch},
+        query::{may_match, query_cache},
+        url_key::{without_fragment, without_query},
+    },
+    store::{
+        Candidate, CandidateBody, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store, UrlMatch,
+    },
+};
+
+/// A handle on one cache. Any number of handles may stand for the same cache; what one writes, all
+/// see. A handle keeps working after its cache's name was deleted.
+///
+/// ```
+/// use waystore::{CacheQueryOptions, Response, Waystore};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let caches = Waystore::in_memory().caches("https://shop.example")?;
+/// let cache = caches.open("v1").await?;
+/// cache.put("/hello", Response::new("hello")).await?;
+/// let hit = cache.match_("/hello#top", CacheQueryOptions::default()).await?.expect("it was put");
+/// assert_eq!(hit.body.expect("it has a body").collect(1024).await?, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cache {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) key: StorageKey,
+    pub(crate) list: List,
+    pub(crate) base: Arc<Url>,
+    pub(crate) clock: Arc<Clock>,
+}
+
+/// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
+#[derive(Debug)]
+pub enum BatchOperation {
+    /// Store the response under the request.
+    Put {
+        /// The request.
+        request: Request,
+        /// The response.
+        response: Response,
+    },
+    /// Remove what the request matches.
+    Delete {
+        /// The request.
+        request: Request,
+        /// How to compare.
+        options: CacheQueryOptions,
+    },
+}
+
+impl Cache {
+    /// Returns the first response stored under a request that `request` matches.
+    ///
+    /// Resolves when the entry is found; the body streams afterwards, and stays complete whatever
+    /// happens to the entry.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-match>
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Type`]: `request` is text that is not a URL, or a URL with credentials.
+    /// * [`Error::Unavailable`], [`Error::Damaged`]: the store.
+    pub async fn match_<'a>(
+        &self,
+        request: impl Into<RequestInfo<'a>>,
+        options: CacheQueryOptions,
+    ) -> Result<Option<Response>> {
+        let request = request.into().resolve(&self.base)?;
+        let candidates = self.candidates(&request, options).await?;
+        let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
+        found.first().map(|candidate| response_of(candidate)).transpose()
+    }
+
+    /// Returns the responses stored under the requests that `request` matches, oldest first; with
+    /// `()`, all of them.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-matchall>
+    ///
+    /// # Errors
+    ///
+    /// As for [`match_`](Self::match_).
+    pub async fn match_all<'a>(
+        &self,
+        request: impl Into<RequestFilter<'a>>,
+        options: CacheQueryOptions,
+    ) -> Result<Vec<Response>> {
+        let Some(request) = request.into().0 else {
+            let all = self.all().await?;
+            let shared = all.iter().filter(|candidate| Audience::Anyone.admits(candidate.entry.personal()));
+            return shared.map(response_of).collect();
+        };
+        let request = request.resolve(&self.base)?;
+        let candidates = self.candidates(&request, options).await?;
+        let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
+        found.into_iter().map(response_of).collect()
+    }
+
+    /// Returns the stored requests that `request` matches, oldest first; with `()`, all of them.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-keys>
+    ///
+    /// # Errors
+    ///
+    /// As for [`match_`](Self::match_).
+    pub async fn keys<'a>(
+        &self,
+        request: impl Into<RequestFilter<'a>>,
+        options: CacheQueryOptions,
+    ) -> Result<Vec<Request>> {
+        let request_of = |candidate: &Candidate| Ok(Request::from(candidate.entry.request()?));
+        let Some(request) = request.into().0 else {
+            return self.all().await?.iter().map(request_of).collect();
+        };
+        let request = request.resolve(&self.base)?;
+        let candidates = self.candidates(&request, options).await?;
+        let found = query_cache(&candidates, &request.head, options, Audience::Owner);
+        found.into_iter().map(request_of).collect()
+    }
+
+    /// Stores `response` under `request`, in place of every entry that `request` matches.
+    ///
+    /// The body is read to its end and stored first; the entry becomes visible to others at once
+    /// and whole, or not at all. Memory use does not depend on the body's length. `Set-Cookie` is
+    /// never stored.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-put>
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Type`]: the URL is not HTTP(S), the method not `GET`, the status 206, or `Vary`
+    ///   names `*`.
+    /// * [`Error::Body`], [`Error::Aborted`]: the body failed before its end.
+    /// * [`Error::QuotaExceeded`]: there is no room. What was stored before stays.
+    pub async fn put<'a>(&self, request: impl Into<RequestInfo<'a>>, response: Response) -> Result<()> {
+        let request = request.into().resolve(&self.base)?;
+        check_put(&request.head, &response.head)?;
+        let prepared = self.prepare_put(request.into_owned(), response).await?;
+        self.commit(&[prepared]).await.map(drop)
+    }
+
+    /// Stores all pairs at once, or none: see [`batch`](Self::batch).
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), and [`Error::Duplicate`] where one request matches an earlier one.
+    pub async fn put_all(&self, pairs: impl IntoIterator<Item = (Request, Response)> + Send) -> Result<()> {
+        let operations = pairs.into_iter().map(|(request, response)| BatchOperation::Put { request, response });
+        self.batch(operations.collect()).await.map(drop)
+    }
+
+    /// Removes every entry that `request` matches, and tells whether there was one.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-delete>
+    ///
+    /// # Errors
+    ///
+    /// As for [`match_`](Self::match_).
+    pub async fn delete<'a>(&self, request: impl Into<RequestInfo<'a>>, options: CacheQueryOptions) -> Result<bool> {
+        let request = request.into().resolve(&self.base)?;
+        if !may_match(&request.head, options) {
+            return Ok(false);
+        }
+        let removed = self.commit(&[Prepared::Delete { request: request.into_owned(), options }]).await?;
+        Ok(removed.iter().any(|count| *count > 0))
+    }
+
+    /// Applies `operations` in order, whole or not at all, and returns how many entries each one
+    /// removed. All bodies are read to their ends before anything changes.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#batch-cache-operations-algorithm>
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), and [`Error::Duplicate`] where an operation's request matches
+    /// what an earlier one of the batch stores.
+    pub async fn batch(&self, operations: Vec<BatchOperation>) -> Result<Vec<usize>> {
+        for operation in &operations {
+            if let BatchOperation::Put { request, response } = operation {
+                check_put(&request.head, &response.head)?;
+            }
+        }
+        let mut prepared = Vec::with_capacity(operations.len());
+        for operation in operations {
+            prepared.push(match operation {
+                BatchOperation::Put { request, response } => self.prepare_put(request, response).await?,
+                BatchOperation::Delete { request, options } => Prepared::Delete { request, options },
+            });
+        }
+        self.commit(&prepared).await
+    }
+
+    /// Where a tee of a response of this cache's origin puts what it cannot hold.
+    pub fn spooler(&self) -> Spooler {
+        Spooler::new(Arc::clone(&self.store), self.key.clone())
+    }
+
+    /// Commits steps whose bodies are in place; returns how many entries each removed.
+    async fn commit(&self, prepared: &[Prepared]) -> Result<Vec<usize>> {
+        let op = self.clock.op_id();
+        let reads: Vec<_> = prepared.iter().map(|step| step.read(&self.list)).collect();
+        let steps: Vec<_> = prepared.iter().map(Prepared::step).collect();
+        loop {
+            let (read, candidates) = self.store.candidates(&reads).await?;
+            let plan = plan_batch(&candidates, &steps)?;
+            let changes = self.changes(&plan, prepared);
+            match self.store.commit(&self.key, op, &read, &changes).await? {
+                Commit::Applied => return Ok(plan.removed),
+                // Another batch touched the same URLs first, so someone made progress: plan again.
+                Commit::Stale => tokio::task::yield_now().await,
+                Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+            }
+        }
+    }
+
+    fn changes(&self, plan: &Plan, prepared: &[Prepared]) -> Changes {
+        let insert = prepared.iter().filter_map(|step| match step {
+            Prepared::Put { entry, body, .. } => Some(NewEntry { entry: entry.clone(), body: body.clone() }),
+            Prepared::Delete { .. } => None,
+        });
+        let change = ListChange { list: self.list.clone(), remove: plan.remove.clone(), insert: insert.collect() };
+        Changes { lists: vec![change], ..Changes::default() }
+    }
+
+    async fn candidates(&self, request: &Resolved<'_>, options: CacheQueryOptions) -> Result<Vec<Candidate>> {
+        if !may_match(&request.head, options) {
+            return Ok(Vec::new());
+        }
+        let url = url_match(request.url.as_str(), options);
+        Ok(self.store.candidates(&[Read { list: &self.list, url }]).await?.1)
+    }
+
+    async fn all(&self) -> Result<Vec<Candidate>> {
+        Ok(self.store.candidates(&[Read { list: &self.list, url: UrlMatch::Any }]).await?.1)
+    }
+}
+
+/// A step whose body, if it has one, is in place.
+#[derive(Debug)]
+enum Prepared {
+    Put { request: Request, entry: Entry, body: NewBody },
+    Delete { request: Request, options: CacheQueryOptions },
+}
+
+impl Prepared {
+    fn step(&self) -> Step<'_> {
+        match self {
+            Self::Put { request, entry, .. } => Step::Put { request: &request.head, visitor: request.visitor, entry },
+            Self::Delete { request, options } => Step::Delete { request: &request.head, options: *options },
+        }
+    }
+
+    fn read<'a>(&'a self, list: &'a List) -> Read<'a> {
+        let url = match self {
+            Self::Put { request, .. } => url_match(request.url.as_str(), CacheQueryOptions::default()),
+            Self::Delete { request, options } => url_match(request.url.as_str(), *options),
+        };
+        Read { list, url }
+    }
+}
+
+/// How a store narrows a search for `url`.
+pub(crate) fn url_match(url: &str, options: CacheQueryOptions) -> UrlMatch<'_> {
+    if options.ignore_search {
+        UrlMatch::WithoutQuery(without_query(url))
+    } else {
+        UrlMatch::Exact(without_fragment(url))
+    }
+}
+
+/// The response that a found entry holds.
+pub(crate) fn response_of(candidate: &Candidate) -> Result<Response> {
+    let body = match &candidate.body {
+        CandidateBody::Null => None,
+        CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),
+        CandidateBody::Stored(body) => Some(Body::stored(Arc::clone(body))),
+    };
+    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+}

@@ -1,0 +1,244 @@
+//! A store of many origins, and the named caches of one: the [`CacheStorage` interface][spec].
+//!
+//! [spec]: https://w3c.github.io/ServiceWorker/#cachestorage-interface
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::{
+    Bottle, Cache, CacheName, CacheQueryOptions, Clock, Error, Place, Response, Result, Spooler, StorageKey,
+    cache::{response_of, url_match},
+    info::RequestInfo,
+    spec::{
+        audience::Audience,
+        query::{may_match, query_cache},
+    },
+    store::{Changes, Commit, List, NameChange, Read, ReadSet, Store, memory::MemoryStore},
+};
+
+/// A store: one directory, or some memory, with the caches of many origins.
+#[derive(Debug, Clone)]
+pub struct Waystore {
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+}
+
+impl Waystore {
+    /// An empty store in memory. Nothing survives the process.
+    pub fn in_memory() -> Self {
+        let clock = Arc::new(Clock::system());
+        Self::with_store(Arc::new(MemoryStore::new(Arc::clone(&clock))), clock)
+    }
+
+    /// Caches over a store of the caller's own.
+    pub fn with_store(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Returns the caches of the origin of `url`; relative URLs given to them resolve against it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Security`]: the origin is opaque.
+    pub fn caches(&self, url: &str) -> Result<CacheStorage> {
+        let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
+        Ok(self.storage(StorageKey::of(&base)?, Bottle::Caches, base))
+    }
+
+    /// Returns the registrations of the origin of `url`: caches that are kept apart, always written
+    /// strictly, and hold the scripts and states of service workers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Security`]: the origin is opaque.
+    pub fn registrations(&self, url: &str) -> Result<CacheStorage> {
+        let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
+        Ok(self.storage(StorageKey::of(&base)?, Bottle::ServiceWorkerRegistrations, base))
+    }
+
+    /// Returns every storage key that owns something, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
+        let mut keys = self.store.storage_keys().await?;
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Makes everything committed survive power loss, whatever the durability.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn sync(&self) -> Result<()> {
+        self.store.sync().await
+    }
+
+    fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
+        CacheStorage {
+            store: Arc::clone(&self.store),
+            place: Place::new(key, bottle),
+            base: Arc::new(base),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}
+
+/// The named caches of one origin. Clones are the same storage.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
+#[derive(Debug, Clone)]
+pub struct CacheStorage {
+    store: Arc<dyn Store>,
+    place: Place,
+    base: Arc<Url>,
+    clock: Arc<Clock>,
+}
+
+/// How [`CacheStorage::match_`] compares, and where it looks.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#dictdef-multicachequeryoptions>
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MultiCacheQueryOptions {
+    /// How to compare.
+    pub query: CacheQueryOptions,
+    /// The only cache to look in; `None` for all.
+    pub cache_name: Option<CacheName>,
+}
+
+impl From<CacheQueryOptions> for MultiCacheQueryOptions {
+    fn from(query: CacheQueryOptions) -> Self {
+        Self { query, cache_name: None }
+    }
+}
+
+impl CacheStorage {
+    /// Returns the cache of this name; a new, empty one, last in order, where there is none.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-open>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
+    pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
+        let name = name.into();
+        loop {
+            if let Some(list) = self.store.list(&self.place, &name).await? {
+                return Ok(self.cache(list));
+            }
+            self.rename(NameChange::Bind(self.place.clone(), name.clone())).await?;
+        }
+    }
+
+    /// Returns whether there is a cache of this name.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-has>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn has(&self, name: impl Into<CacheName>) -> Result<bool> {
+        Ok(self.store.list(&self.place, &name.into()).await?.is_some())
+    }
+
+    /// Takes the name away, and tells whether it was there. Handles on the cache work on.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-delete>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn delete(&self, name: impl Into<CacheName>) -> Result<bool> {
+        let name = name.into();
+        let unbound = self.rename(NameChange::Unbind(self.place.clone(), name)).await?;
+        Ok(unbound == Commit::Applied)
+    }
+
+    /// Returns the names in the order in which they were created.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-keys>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn keys(&self) -> Result<Vec<CacheName>> {
+        Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Returns the first response that `request` matches, in the order of the caches; a cache that
+    /// does not exist is not created.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-match>
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::match_`].
+    pub async fn match_<'a>(
+        &self,
+        request: impl Into<RequestInfo<'a>>,
+        options: impl Into<MultiCacheQueryOptions>,
+    ) -> Result<Option<Response>> {
+        let request = request.into().resolve(&self.base)?;
+        let options = options.into();
+        if !may_match(&request.head, options.query) {
+            return Ok(None);
+        }
+        let lists = self.lists(options.cache_name.as_ref()).await?;
+        let url = url_match(request.url.as_str(), options.query);
+        let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
+        let (_, candidates) = self.store.candidates(&reads).await?;
+        for list in &lists {
+            let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+            let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
+            if let Some(candidate) = found.first() {
+                return response_of(candidate).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The storage key whose caches these are.
+    pub fn storage_key(&self) -> &StorageKey {
+        &self.place.key
+    }
+
+    /// The same caches, with `base` as what relative URLs resolve against.
+    #[must_use]
+    pub fn with_base(self, base: Url) -> Self {
+        Self { base: Arc::new(base), ..self }
+    }
+
+    /// Where a tee of a response of this origin puts what it cannot hold.
+    pub fn spooler(&self) -> Spooler {
+        Spooler::new(Arc::clone(&self.store), self.place.key.clone())
+    }
+
+    async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+        Ok(match name {
+            Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
+            None => self.store.names(&self.place).await?.into_iter().map(|(_, list)| list).collect(),
+        })
+    }
+
+    async fn rename(&self, change: NameChange) -> Result<Commit> {
+        let op = self.clock.op_id();
+        let changes = Changes { names: vec![change], ..Changes::default() };
+        match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await? {
+            Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
+            known => Ok(known),
+        }
+    }
+
+    fn cache(&self, list: List) -> Cache {
+        Cache {
+            store: Arc::clone(&self.store),
+            key: self.place.key.clone(),
+            list,
+            base: Arc::clone(&self.base),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}

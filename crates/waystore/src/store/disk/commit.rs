@@ -42,7 +42,10 @@ impl Inner {
             if is_stale(&index, read) {
                 return Ok(Commit::Stale.into());
             }
-            Plan::new(self, &index, &mut log, changes)?
+            match Plan::new(self, &index, &mut log, changes)? {
+                Some(plan) => plan,
+                None => return Ok(Commit::Stale.into()),
+            }
         };
         if plan.is_empty() {
             return Ok(Commit::Applied.into());
@@ -104,7 +107,7 @@ impl Inner {
 fn is_stale(index: &Index, read: &ReadSet) -> bool {
     read.0.iter().any(|seen| {
         let now = index.find(seen.list, seen.url.as_match());
-        !now.iter().map(|(id, _)| id).eq(&seen.entries)
+        index.place_of(seen.list).is_none() || !now.iter().map(|(id, _)| id).eq(&seen.entries)
     })
 }
 
@@ -127,13 +130,15 @@ struct PlannedInsert {
 }
 
 impl Plan {
-    fn new(inner: &Inner, index: &Index, log: &mut Log, changes: &Changes) -> Result<Self> {
+    /// Plans `changes`. `None`: a name to unbind is not bound.
+    fn new(inner: &Inner, index: &Index, log: &mut Log, changes: &Changes) -> Result<Option<Self>> {
         let mut plan = Self::default();
-        plan.names(index, log, &changes.names);
+        if !plan.names(index, log, &changes.names) {
+            return Ok(None);
+        }
         for change in &changes.lists {
             let list = change.list.id();
-            let foreign = || Error::unavailable(format!("list {} is not of this store", list.0));
-            plan.note_bottle(index.place_of(list).ok_or_else(foreign)?);
+            plan.note_bottle(index.place_of(list).ok_or_else(|| super::unknown_list(list))?);
             let present = change.remove.iter().copied().filter(|entry| index.contains(list, *entry));
             let present: Vec<_> = present.collect();
             if !present.is_empty() {
@@ -145,7 +150,7 @@ impl Plan {
                 plan.insert(inner, index, log, change.list.id(), new)?;
             }
         }
-        Ok(plan)
+        Ok(Some(plan))
     }
 
     fn is_empty(&self) -> bool {
@@ -156,7 +161,8 @@ impl Plan {
         self.strictly |= place.bottle == Bottle::ServiceWorkerRegistrations;
     }
 
-    fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) {
+    /// Returns whether every name to unbind is bound.
+    fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) -> bool {
         // What earlier changes of the same commit made of a name.
         let mut changed: HashMap<(&Place, &CacheName), Option<ListId>> = HashMap::new();
         for change in changes {
@@ -176,9 +182,11 @@ impl Plan {
                     self.steps.push(Step::Unbind { list });
                     changed.insert((place, name), None);
                 }
-                (NameChange::Bind(..), Some(_)) | (NameChange::Unbind(..), None) => {}
+                (NameChange::Bind(..), Some(_)) => {}
+                (NameChange::Unbind(..), None) => return false,
             }
         }
+        true
     }
 
     fn remove(&mut self, list: ListId, entries: Vec<EntryId>) {

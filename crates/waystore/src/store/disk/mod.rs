@@ -34,6 +34,7 @@ mod slot;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use hashbrown::HashSet;
 
 pub use self::report::OpenReport;
 use self::{
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     CacheName, Clock, Error, Place, Result, StorageKey,
-    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, OpId, Read, ReadSet, Seen, Store},
+    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store},
 };
 
 /// A store in a data directory.
@@ -98,6 +99,26 @@ impl Default for DiskOptions {
             sync_every: Some(Duration::from_secs(1)),
             segment_bytes: 64 * 1024 * 1024,
         }
+    }
+}
+
+impl DiskOptions {
+    /// With this durability.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// With a sync in the background as often as this.
+    #[must_use]
+    pub fn sync_every(self, sync_every: Option<Duration>) -> Self {
+        Self { sync_every, ..self }
+    }
+
+    /// With segments of this length.
+    #[must_use]
+    pub fn segment_bytes(self, segment_bytes: u32) -> Self {
+        Self { segment_bytes, ..self }
     }
 }
 
@@ -208,16 +229,22 @@ impl Store for DiskStore {
             // One look at all of them: a commit shows in every read or in none.
             let index = self.inner.index();
             for read in reads {
+                index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
                 let slots = index.find(read.list.id(), read.url).into_iter();
                 found.push(slots.map(|(id, slot)| (id, slot.clone())).collect::<Vec<_>>());
             }
         }
         let mut seen = Vec::with_capacity(reads.len());
-        let mut candidates = Vec::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut given = HashSet::new();
         for (read, slots) in reads.iter().zip(found) {
             let list = read.list.id();
             let mut entries = Vec::with_capacity(slots.len());
             for (id, slot) in slots {
+                if reads.len() > 1 && !given.insert(id) {
+                    entries.push(id);
+                    continue;
+                }
                 match slot.read(list, id) {
                     Some(candidate) => {
                         entries.push(id);
@@ -236,6 +263,7 @@ impl Store for DiskStore {
         loop {
             let slots: Vec<_> = {
                 let index = self.inner.index();
+                index.place_of(list).ok_or_else(|| unknown_list(list))?;
                 index.page(list, after, limit).into_iter().map(|(id, slot)| (id, slot.clone())).collect()
             };
             let read = |(id, slot): &(EntryId, slot::Slot)| slot.read(list, *id).ok_or(*id);
@@ -269,4 +297,8 @@ impl Store for DiskStore {
         let end = self.inner.log()?.end;
         self.inner.wait_until_synced(end).await
     }
+}
+
+fn unknown_list(list: ListId) -> Error {
+    Error::unavailable(format!("list {} is not of this store", list.0))
 }

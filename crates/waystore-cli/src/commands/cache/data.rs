@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use waystore::{
-    Bottle, CacheName, Place, StorageKey,
-    store::{Candidate, CandidateBody, List, Store},
+    Bottle, CacheName, Clock, Error, Place, StorageKey,
+    store::{Candidate, CandidateBody, List, Store, disk::DiskStore},
 };
 
 use super::Stop;
@@ -17,6 +17,7 @@ const PAGE: usize = 256;
 #[derive(Debug)]
 pub(super) struct Data {
     pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<Clock>,
     /// The directory as it was named.
     dir: String,
 }
@@ -24,11 +25,12 @@ pub(super) struct Data {
 impl Data {
     pub(super) async fn open(dir: &Path) -> Result<Self, Failure> {
         let store = open_read_only(dir).await?;
-        Ok(Self::over(store, &dir.display().to_string()))
+        Ok(Self { store, clock: Arc::new(Clock::system()), dir: dir.display().to_string() })
     }
 
-    pub(super) fn over(store: Arc<dyn Store>, dir: &str) -> Self {
-        Self { store, dir: dir.to_owned() }
+    #[cfg(test)]
+    pub(super) fn over(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
+        Self { store, clock, dir: "data".to_owned() }
     }
 
     /// The owners of caches, in order.
@@ -120,6 +122,16 @@ fn listed(keys: &[StorageKey]) -> String {
 
 /// Opens `dir` without changing it: the one place that knows which kind of store it is.
 async fn open_read_only(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
-    let _ = dir;
-    Err(Failure::failed("data directories are not part of this build"))
+    let none = |reason: &str| {
+        Failure::failed(format!("no cache store at `{}`{reason}", dir.display()))
+            .hint("`waystore serve` makes one; another place is given with `--data DIR`")
+    };
+    if !dir.exists() {
+        return Err(none(""));
+    }
+    match DiskStore::open_read_only(dir).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(Error::NotAStore { reason, .. }) => Err(none(&format!(": {reason}"))),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 use futures::StreamExt;
 use serde::Serialize;
 use waystore::{
-    Body, Clock, MultiCacheQueryOptions, Request, Response, StorageKey, Waystore, parse_request_url,
+    Body, MultiCacheQueryOptions, Request, Response, StorageKey, Waystore, parse_request_url,
     store::{List, Read, UrlMatch},
 };
 
@@ -48,7 +48,7 @@ pub(super) async fn get(data: &Data, args: &GetArgs, out: &mut dyn Write) -> Res
     let owner = data.owner(args.place.origin.as_deref()).await?;
     let list = data.cache(&owner, &args.cache).await?;
     let request = request(args, &owner)?;
-    let caches = Waystore::with_store(Arc::clone(&data.store), Arc::new(Clock::system())).caches(owner.origin())?;
+    let caches = Waystore::with_store(Arc::clone(&data.store), Arc::clone(&data.clock)).caches(owner.origin())?;
     let only_here = MultiCacheQueryOptions { cache_name: Some(args.cache.as_str().into()), ..Default::default() };
     let Some(response) = caches.match_(&request, only_here).await? else {
         return Err(why_not(data, args, &list, &request).await?.into());

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use waystore::{Clock, HeaderList, ResponseType, parse_request_url, store::Candidate};
+use waystore::{HeaderList, ResponseType, parse_request_url, store::Candidate};
 
 use super::{
     Place, Stop,
@@ -34,7 +34,7 @@ pub(super) async fn keys(data: &Data, args: &KeysArgs, out: &mut dyn Write) -> R
     let prefix = args.prefix.as_deref().map(|prefix| absolute(prefix, owner.origin())).transpose()?;
     let wanted = |entry: &Candidate| prefix.as_deref().is_none_or(|prefix| entry.entry.url().starts_with(prefix));
 
-    let now_ms = Clock::system().now_ms();
+    let now_ms = data.clock.now_ms();
     let mut written = 0;
     if args.json {
         write!(out, "[")?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use waystore::{CacheName, Clock, StorageKey, store::List};
+use waystore::{CacheName, StorageKey, store::List};
 
 use super::{
     Place, Stop,
@@ -38,7 +38,7 @@ pub(super) async fn ls(data: &Data, args: &LsArgs, out: &mut dyn Write) -> Resul
             eprintln!("`{}` holds no caches", data.dir());
             Ok(())
         }
-        () => write_table(&caches, owners.len() > 1, Clock::system().now_ms(), out),
+        () => write_table(&caches, owners.len() > 1, data.clock.now_ms(), out),
     }
 }
 

@@ -12,13 +12,14 @@ use super::{Place, Stop, data::Data};
 pub(super) struct Sample {
     store: Arc<dyn Store>,
     waystore: Waystore,
+    clock: Arc<Clock>,
 }
 
 impl Sample {
     pub(super) fn new() -> Self {
-        let clock = Arc::new(Clock::system());
+        let clock = Arc::new(Clock::fixed(1_000_000, 7));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        Self { waystore: Waystore::with_store(Arc::clone(&store), clock), store }
+        Self { waystore: Waystore::with_store(Arc::clone(&store), Arc::clone(&clock)), store, clock }
     }
 
     pub(super) fn put(&self, origin: &str, cache: &str, path: &str, body: &str) {
@@ -35,7 +36,7 @@ impl Sample {
     }
 
     pub(super) fn data(&self) -> Data {
-        Data::over(Arc::clone(&self.store), "data")
+        Data::over(Arc::clone(&self.store), Arc::clone(&self.clock))
     }
 }
 

@@ -78,3 +78,8 @@ pub use self::{
     },
     visitor::{CredentialHash, Visitor},
 };
+
+/// The README's example runs with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

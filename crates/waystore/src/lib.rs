@@ -10,7 +10,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = Waystore::in_memory();
+//! let store = Waystore::in_memory(); // or `Waystore::open("data").await?`
 //! let caches = store.caches("https://shop.example")?;
 //! let cache = caches.open("v1").await?;
 //!

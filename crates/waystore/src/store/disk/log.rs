@@ -130,8 +130,8 @@ impl Log {
             .expect("a segment with room for the batch was chosen");
         let offset = self.end.offset();
         if let Err(error) = segment.write(&bytes, offset) {
-            // Without its first header the batch is not there, however much of it was written.
-            let undone = segment.write(&[0; HEADER], offset).and_then(|()| segment.sync());
+            // However much of it was written: without its first header the batch is not there.
+            let undone = segment.write(&vec![0; bytes.len()], offset).and_then(|()| segment.sync());
             return Err(match undone {
                 Ok(()) => AppendError::NotDone(disk_error(error, bytes.len() as u64)),
                 Err(_) => {

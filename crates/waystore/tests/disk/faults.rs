@@ -25,8 +25,7 @@ async fn prepared() -> SimDisk {
 #[tokio::test]
 async fn s52_no_room_at_any_write_is_a_quota_error_and_changes_nothing() {
     let puts = [("/a", 200), ("/new", 60_000), ("/x", 50_000), ("/big", 300_000)];
-    let mut failed = 0;
-    for room in (0..).step_by(2000) {
+    for (failed, room) in (0..).step_by(2000).enumerate() {
         let disk = prepared().await;
         let store = open(&disk, relaxed()).unwrap();
         let before = state(&store).await;
@@ -37,7 +36,6 @@ async fn s52_no_room_at_any_write_is_a_quota_error_and_changes_nothing() {
             assert!(failed > 100, "there was room for {room} bytes at once");
             return;
         }
-        failed += 1;
         assert!(matches!(done, Err(Error::QuotaExceeded { requested: Some(_), quota: None })), "{done:?}");
         assert_eq!(state(&store).await, before);
         assert!(apply(&store, Op::Put("c", &[("/later", 7)])).await, "room for {room} bytes, then for all");

@@ -1,15 +1,13 @@
 //! `waystore cache` as it is run: a real data directory, the real program, its output and exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
-    sync::Arc,
 };
 
-use waystore::{
-    Body, Clock, Request, Response, Waystore,
-    store::disk::{DiskOptions, DiskStore},
-};
+use waystore::{Body, Request, Response, Waystore};
 
 const ORIGIN: &str = "https://a.test";
 
@@ -23,7 +21,7 @@ fn data() -> tempfile::TempDir {
 fn fill(dir: &Path, origin: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = open(dir).await;
+        let store = Waystore::open(dir).await.unwrap();
         let caches = store.caches(origin).unwrap();
         let pages = caches.open("pages-v1").await.unwrap();
         pages.put("/", Response::new("<h1>hello</h1>").header("content-type", "text/html")).await.unwrap();
@@ -32,11 +30,6 @@ fn fill(dir: &Path, origin: &str) {
         let large = Body::from(vec![7; 200_000]);
         caches.open("goods-v1").await.unwrap().put("/large", Response::new(large)).await.unwrap();
     });
-}
-
-async fn open(dir: &Path) -> Waystore {
-    let store = DiskStore::open(dir, DiskOptions::default()).await.unwrap();
-    Waystore::with_store(Arc::new(store), Arc::new(Clock::system()))
 }
 
 /// Runs `waystore ARGS` next to a folder `data`.
@@ -158,7 +151,7 @@ fn looking_works_while_another_process_writes_and_sees_what_it_wrote() {
     let dir = parent.path().join("data");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = open(&dir).await;
+        let store = Waystore::open(&dir).await.unwrap();
         let pages = store.caches(ORIGIN).unwrap().open("pages-v1").await.unwrap();
         pages.put("/new", Response::new("new")).await.unwrap();
         let output = waystore(parent.path(), &["cache", "get", "pages-v1", "/new"]);

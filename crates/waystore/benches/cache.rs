@@ -4,12 +4,12 @@
 
 mod measure;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use tokio::runtime::Runtime;
 use waystore::{
-    Cache, CacheQueryOptions, Clock, Request, Response, Waystore,
-    store::disk::{DiskOptions, DiskStore, Durability},
+    Cache, CacheQueryOptions, Request, Response, Waystore,
+    store::disk::{DiskOptions, Durability},
 };
 
 use measure::{Result, Work, in_turn, shown};
@@ -62,8 +62,7 @@ fn main() -> Result {
 async fn on_disk(dir: &Path, durability: Durability) -> Result<Waystore> {
     let mut options = DiskOptions::default();
     options.durability = durability;
-    let store = DiskStore::open(dir, options).await?;
-    Ok(Waystore::with_store(Arc::new(store), Arc::new(Clock::system())))
+    Ok(Waystore::open_with(dir, options).await?)
 }
 
 async fn filled(store: Waystore, size: usize) -> Result<Cache> {

@@ -125,9 +125,10 @@ impl Lifecycle {
             Input::InstallEnded { ok } => self.install_ended(ok),
             Input::ActivateEnded => self.activate_ended(),
             Input::SkipWaiting(id) => {
-                match self.slots_mut().find(|slot| slot.id == id) {
-                    Some(slot) => slot.skips_waiting = true,
-                    None => self.early_skips.push(id),
+                let slot = self.slots_mut().find(|slot| slot.id == id);
+                let known = slot.map(|slot| slot.skips_waiting = true).is_some();
+                if !known {
+                    self.early_skips.push(id);
                 }
                 self.try_activate()
             }

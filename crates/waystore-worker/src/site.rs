@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -24,7 +25,7 @@ pub use self::{
     jobs::Updated,
     status::{Counters, SiteStatus, WorkerStatus},
 };
-use self::{events::Pin, jobs::Queued, link::SiteLink, status::Counts};
+use self::{jobs::Queued, link::SiteLink, status::Counts};
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
     isolate::{Answer, Event, Seen, Ticket, View},
@@ -330,15 +331,15 @@ impl Inner {
                     }
                 }
                 Action::Activate(id) => {
-                    let this = Arc::clone(self);
-                    self.ground.runtime.spawn(async move { this.activate(id).await });
+                    let activated: BoxFuture<'static, ()> = Arc::clone(self).activate(id).boxed();
+                    self.ground.runtime.spawn(activated);
                 }
             }
         }
     }
 
     /// Dispatches `activate`. Nothing can fail it. Spec: <https://w3c.github.io/ServiceWorker/#activate>
-    async fn activate(self: &Arc<Self>, id: Id) {
+    async fn activate(self: Arc<Self>, id: Id) {
         let Some(worker) = self.life().workers.get(&id).cloned() else { return };
         if worker.listens("activate") {
             let result = self.dispatch(&worker, || Event::Activate).await;
@@ -347,8 +348,7 @@ impl Inner {
             }
         }
         tracing::info!(version = worker.version, scope = %self.ground.scope, "worker activated");
-        let actions = self.decide(Input::ActivateEnded);
-        self.carry_out(actions).await;
+        self.apply(Input::ActivateEnded);
     }
 
     /// Dispatches `install` or `activate`, and waits until the event is over.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler, StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,
+    StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,

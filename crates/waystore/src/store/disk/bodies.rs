@@ -83,6 +83,8 @@ pub(super) struct Bodies {
 pub(super) struct Unsynced {
     files: HashSet<BodyName>,
     dirs: HashSet<String>,
+    /// Owners whose directory is there.
+    owners_seen: HashSet<[u8; 16]>,
 }
 
 impl Bodies {
@@ -132,9 +134,10 @@ impl Bodies {
         }
         let mut unsynced = lock(&self.unsynced);
         let dir = name.dir();
-        if self.io.list(&dir).is_err() {
+        if !unsynced.owners_seen.contains(&name.owner) {
             self.io.create_dir(&dir)?;
             unsynced.dirs.insert("bodies".into());
+            unsynced.owners_seen.insert(name.owner);
         }
         self.io.rename(temporary, &name.path())?;
         unsynced.dirs.insert(dir);
@@ -148,7 +151,9 @@ impl Bodies {
 
     /// Takes what has to be synced before the log.
     pub(super) fn take_unsynced(&self) -> Unsynced {
-        std::mem::take(&mut lock(&self.unsynced))
+        let mut unsynced = lock(&self.unsynced);
+        let owners_seen = unsynced.owners_seen.clone();
+        std::mem::replace(&mut unsynced, Unsynced { owners_seen, ..Unsynced::default() })
     }
 
     /// Syncs files, then the directories they were renamed in.
@@ -188,7 +193,11 @@ impl Bodies {
             files.iter().filter(|(_, file)| file.strong_count() > 0).map(|(name, _)| name.path()).collect();
         for owner in self.io.list("bodies")? {
             let dir = format!("bodies/{owner}");
-            for name in self.io.list(&dir)? {
+            let names = match self.io.list(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
+                names => names?,
+            };
+            for name in names {
                 let path = format!("{dir}/{name}");
                 if !wanted.contains(&path) {
                     tracing::info!(path, "removing a body that no entry names");

@@ -10,7 +10,10 @@ use crate::{Error, Result};
 
 /// Opens the directory to write, made where it is missing. What is returned keeps others out.
 pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
-    io.create_dir("").map_err(Error::unavailable)?;
+    io.create_dir("").map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => not_ours(io, "it is not a directory"),
+        _ => Error::unavailable(error),
+    })?;
     if !is_ours(io)? {
         refuse_what_is_not_empty(io)?;
     }

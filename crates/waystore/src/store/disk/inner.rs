@@ -56,8 +56,8 @@ impl Inner {
         let claim = home::claim(&*io)?;
         let strict = options.durability == Durability::Strict;
         let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
-        let replayed = replay(&bodies, Access::Write)?;
-        tidy(&*io, &bodies, &replayed).map_err(Error::unavailable)?;
+        let mut replayed = replay(&bodies, Access::Write)?;
+        tidy(&*io, &bodies, &mut replayed).map_err(Error::unavailable)?;
         let bodiless = replayed.bodiless.clone();
         let log = Log {
             io,
@@ -173,9 +173,16 @@ impl Holder for Inner {
     }
 }
 
-/// Removes what a crash may have left: unfinished files, segments after the end of the log, bodies
+/// Removes what a crash may have left: unfinished files, what stands after the end of the log, bodies
 /// that no entry names.
-fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &Replayed) -> io::Result<()> {
+fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result<()> {
+    // First, and synced: a batch given up for want of a body must not count when the same body is
+    // stored again.
+    if let Some(segment) = &replayed.segment
+        && segment.clear_from(replayed.end.offset())?
+    {
+        replayed.report.torn(replayed.end);
+    }
     for name in io.list("tmp")? {
         io.unlink(&format!("tmp/{name}"))?;
     }

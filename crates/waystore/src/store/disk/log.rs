@@ -14,6 +14,10 @@ use super::{
 };
 use crate::{Clock, Error, store::OpId};
 
+/// The length of the first segment; each further one is four times as long, up to what is configured, so
+/// that a small store takes little room.
+const FIRST_SEGMENT_BYTES: u32 = 1024 * 1024;
+
 /// The writing end of the log.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -104,21 +108,27 @@ impl Log {
         }
         let too_long = || Error::QuotaExceeded { requested: Some(length as u64), quota: Some(u32::MAX.into()) };
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
-        let header = SegmentHeader {
-            number: self.end.segment().checked_add(1).ok_or_else(too_long)?,
-            length: self.segment_bytes.max(shortest),
-            seed: self.clock.random() as u64,
+        let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
+        let grown = self.segment.as_ref().map_or(FIRST_SEGMENT_BYTES, |full| full.header.length.saturating_mul(4));
+        let length = grown.min(self.segment_bytes).max(shortest);
+        let made = match self.create_segment(number, length) {
+            // There may be room for what is needed now, if not for what may come.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.create_segment(number, shortest),
+            made => made,
         };
-        let temporary = format!("tmp/{:032x}", self.clock.random());
-        let made = Segment::create(&*self.io, header, &temporary);
-        let made = Arc::new(made.map_err(|error| disk_error(error, header.length.into()))?);
+        let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
         if let Some(full) = self.segment.clone() {
             let seal = Draft::new(Kind::Seal, 0, 0, Vec::new());
             self.write(&full, Batch { drafts: &[&seal], ..batch })?;
         }
         self.segment = Some(Arc::clone(&made));
-        self.end = Position::new(header.number, FIRST_RECORD);
+        self.end = Position::new(number, FIRST_RECORD);
         Ok(made)
+    }
+
+    fn create_segment(&self, number: u32, length: u32) -> io::Result<Segment> {
+        let header = SegmentHeader { number, length, seed: self.clock.random() as u64 };
+        Segment::create(&*self.io, header, &format!("tmp/{:032x}", self.clock.random()))
     }
 
     fn write(&mut self, segment: &Arc<Segment>, batch: Batch<'_>) -> Result<Vec<Written>, AppendError> {
@@ -130,8 +140,8 @@ impl Log {
             .expect("a segment with room for the batch was chosen");
         let offset = self.end.offset();
         if let Err(error) = segment.write(&bytes, offset) {
-            // Without its first header the batch is not there, however much of it was written.
-            let undone = segment.write(&[0; HEADER], offset).and_then(|()| segment.sync());
+            // However much of it was written: without its first header the batch is not there.
+            let undone = segment.write(&vec![0; bytes.len()], offset).and_then(|()| segment.sync());
             return Err(match undone {
                 Ok(()) => AppendError::NotDone(disk_error(error, bytes.len() as u64)),
                 Err(_) => {

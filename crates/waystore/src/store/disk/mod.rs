@@ -48,7 +48,7 @@ use crate::{
     store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store},
 };
 
-/// A store in a data directory.
+/// A store in a data directory. Dropping it syncs what was committed, and waits for that.
 ///
 /// ```
 /// use waystore::{Bottle, Clock, Place, StorageKey, store::{Changes, NameChange, ReadSet, Store}};
@@ -88,7 +88,8 @@ pub struct DiskOptions {
     /// How often what was committed is synced in the background; `None`: never, until the store is
     /// closed or asked to.
     pub sync_every: Option<Duration>,
-    /// The length of a segment of the log in bytes. Room for it is reserved on the disk.
+    /// The length of a segment of the log in bytes, once the log is long. Room for it is reserved on
+    /// the disk.
     pub segment_bytes: u32,
 }
 

@@ -133,6 +133,30 @@ impl Segment {
         Ok(None)
     }
 
+    /// Overwrites everything from `offset` on with zeros, and makes that survive power loss. Returns
+    /// whether there was anything else.
+    pub(super) fn clear_from(&self, offset: u32) -> io::Result<bool> {
+        let end = self.map.length();
+        let mut cleared = false;
+        let mut at = offset as usize;
+        while at < end {
+            match self.file.next_data(at as u64)?.and_then(|data| usize::try_from(data).ok()) {
+                Some(data) => at = at.max(data),
+                None => break,
+            }
+            let window = at..end.min(at.saturating_add(SEARCH_BYTES));
+            if self.map.slice(window.clone()).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)) {
+                self.file.write_at(&vec![0; window.len()], window.start as u64)?;
+                cleared = true;
+            }
+            at = window.end;
+        }
+        if cleared {
+            self.file.sync()?;
+        }
+        Ok(cleared)
+    }
+
     /// Whether anything but zeros stands where a record would begin.
     pub(super) fn has_bytes_at(&self, offset: u32) -> bool {
         let start = offset as usize;

@@ -5,11 +5,14 @@
 //! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
 
 mod add;
+mod explain;
 mod write;
 
 use std::sync::Arc;
 
 use url::Url;
+
+pub use self::explain::{Considered, Explanation, Verdict};
 
 use crate::{
     Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,

@@ -23,6 +23,7 @@ mod mime;
 mod realm;
 mod request;
 mod response;
+pub(crate) mod scope;
 mod timers;
 mod url;
 mod url_search_params;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands;
+use crate::{commands, control, serve};
 
 /// The service worker cache, outside the browser.
 #[derive(Debug, Parser)]
@@ -14,6 +14,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Stand in front of an origin and answer through the site's own service worker.
+    Serve(Box<serve::ServeArgs>),
+    /// Look at and command the worker of a running gateway.
+    Worker(control::command::WorkerArgs),
     /// Look at the caches of an origin.
     Cache(commands::cache::CacheArgs),
     /// Evaluate classic scripts as a page would, without a DOM.

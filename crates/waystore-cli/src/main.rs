@@ -4,7 +4,10 @@
 
 mod cli;
 mod commands;
+mod control;
 mod failure;
+mod fetch;
+mod serve;
 mod store;
 
 use std::process::ExitCode;
@@ -15,6 +18,8 @@ use self::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Worker(args) => control::command::run(args),
         Command::Cache(args) => commands::cache::run(args),
         Command::Run(args) => commands::run::run(args),
     };

@@ -61,7 +61,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache},
+    cache::{BatchOperation, Cache, Considered, Explanation, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},

@@ -23,6 +23,7 @@ mod mime;
 mod realm;
 mod request;
 mod response;
+mod structured_clone;
 mod timers;
 mod url;
 mod url_search_params;
@@ -57,7 +58,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     url_search_params::install(ctx)?;
     encoding::install(ctx)?;
     crypto::install(ctx)?;
-    kit(ctx)?.run("clone", include_str!("prelude/clone.js"))?;
+    structured_clone::install(ctx)?;
     body::install(ctx)?;
     headers::install(ctx)?;
     request::install(ctx)?;

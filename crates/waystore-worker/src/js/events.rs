@@ -2,7 +2,13 @@
 
 use rquickjs::{Ctx, Object, Value};
 
-use super::{exception::report, idl::native_operation, kit::kit, realm::realm, timers::now};
+use super::{
+    exception::report,
+    idl::{global_operation, native_operation},
+    kit::kit,
+    realm::realm,
+    timers::now,
+};
 
 /// What became of a dispatched event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,5 +35,9 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         Ok(())
     })?;
     kit.give("report", reported)?;
+    global_operation(ctx, "reportError", 1, |arguments| {
+        report(arguments.ctx(), &arguments.get(0));
+        Ok(())
+    })?;
     kit.run("event", include_str!("prelude/event.js"))
 }

@@ -5,6 +5,7 @@
 //! `prelude/`. Knows no service worker: the events and the global of one are in `scope/`.
 
 mod abort;
+mod base64;
 mod blob;
 mod body;
 mod cache;
@@ -57,6 +58,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     url::install(ctx)?;
     url_search_params::install(ctx)?;
     encoding::install(ctx)?;
+    base64::install(ctx)?;
     crypto::install(ctx)?;
     structured_clone::install(ctx)?;
     body::install(ctx)?;

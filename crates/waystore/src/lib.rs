@@ -10,7 +10,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = Waystore::in_memory();
+//! let store = Waystore::in_memory(); // or `Waystore::open("data").await?`
 //! let caches = store.caches("https://shop.example")?;
 //! let cache = caches.open("v1").await?;
 //!
@@ -61,7 +61,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache},
+    cache::{BatchOperation, Cache, Considered, Explanation, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},
@@ -78,3 +78,8 @@ pub use self::{
     },
     visitor::{CredentialHash, Visitor},
 };
+
+/// The README's example runs with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,9 +1,10 @@
 //! `match`, `matchAll`, `keys` and `delete` on what is there. Section 8 of `spec/cache.md`.
 
 use super::support::{
-    IGNORE_METHOD, IGNORE_SEARCH, IGNORE_VARY, PLAIN, all, get, keys, open, put, put_varying, text, with_method,
+    IGNORE_METHOD, IGNORE_SEARCH, IGNORE_VARY, PLAIN, all, get, keys, open, put, put_varying, request, text,
+    with_method,
 };
-use crate::{Response, Waystore};
+use crate::{CredentialHash, Response, Verdict, Waystore};
 
 super::case_list!(Case:
     e11_nothing_given_is_everything,
@@ -16,6 +17,7 @@ super::case_list!(Case:
     e135_e136_a_matched_body_outlives_its_entry,
     e140_match_all_gives_everything_in_order,
     e141_keys_of_variants_have_their_own_headers,
+    explain_names_the_rule_that_decided,
     e171_e172_a_large_body_is_read_in_parts_and_again,
 );
 
@@ -112,6 +114,24 @@ async fn e141_keys_of_variants_have_their_own_headers(store: Waystore) {
     let keys = cache.keys("/c", IGNORE_VARY).await.unwrap();
     let values: Vec<_> = keys.iter().filter_map(|key| key.headers.get_text("x")).collect();
     assert_eq!(values, ["1", "2", "3"]);
+}
+
+async fn explain_names_the_rule_that_decided(store: Waystore) {
+    let cache = open(&store).await;
+    put(&cache, "/x?q", "query").await;
+    put_varying(&cache, "/x", &[("k", "1")], "k", "varies").await;
+    put(&cache, "/y", "elsewhere").await;
+    let mut personal = Response::new("personal");
+    personal.personal = Some(CredentialHash([1; 16]));
+    cache.put("/x", personal).await.unwrap();
+    put_varying(&cache, "/x", &[("k", "2")], "k", "answers").await;
+    let asked = request("/x", &[("k", "2")]);
+    let explanation = cache.explain(&asked, PLAIN).await.unwrap();
+    let verdicts: Vec<_> = explanation.considered.iter().map(|considered| considered.verdict.clone()).collect();
+    let vary = Verdict::Vary { name: "k".into(), stored: Some("1".into()), asked: Some("2".into()) };
+    assert_eq!(verdicts, [Verdict::Query, vary, Verdict::Personal, Verdict::Matches]);
+    assert_eq!(explanation.answer, Some(explanation.considered[3].id));
+    assert!(!cache.explain(&with_method("/x", "HEAD"), PLAIN).await.unwrap().method_is_looked_up);
 }
 
 async fn e171_e172_a_large_body_is_read_in_parts_and_again(store: Waystore) {

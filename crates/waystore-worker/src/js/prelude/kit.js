@@ -1,0 +1,110 @@
+// The kit's first tools: how the prelude puts interfaces onto the global, as WebIDL has them.
+(function (kit) {
+  "use strict";
+  const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
+  const DOMExceptionOfEngine = DOMException;
+
+  // A property of the global that scripts may replace but do not enumerate.
+  kit.global = (name, value) => {
+    defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  };
+
+  // Makes what a class declares look as an interface does: members enumerable, a toStringTag.
+  kit.dress = (Interface, name = Interface.name) => {
+    for (const [holder, skip] of [[Interface.prototype, ["constructor"]], [Interface, ["prototype", "name", "length"]]]) {
+      for (const key of getOwnPropertyNames(holder)) {
+        if (skip.includes(key)) continue;
+        const descriptor = getOwnPropertyDescriptor(holder, key);
+        if (!descriptor.configurable) continue;
+        descriptor.enumerable = true;
+        defineProperty(holder, key, descriptor);
+      }
+    }
+    defineProperty(Interface.prototype, Symbol.toStringTag, { value: name, configurable: true });
+    return Interface;
+  };
+
+  // Puts an interface onto the global.
+  kit.expose = (Interface, name = Interface.name) => {
+    kit.dress(Interface, name);
+    kit.global(name, Interface);
+    return Interface;
+  };
+
+  // Defines an attribute on an interface's prototype (or a static one on the interface).
+  kit.accessor = (holder, name, get, set) => {
+    defineProperty(holder, name, { get, set, enumerable: true, configurable: true });
+  };
+
+  // A read-only attribute of the global that is always the same object.
+  kit.globalAttribute = (name, value) => kit.accessor(globalThis, name, () => value, undefined);
+
+  // A constant of an interface, on both of its objects.
+  kit.constants = (Interface, values) => {
+    for (const [name, value] of Object.entries(values)) {
+      for (const holder of [Interface, Interface.prototype]) {
+        defineProperty(holder, name, { value, enumerable: true });
+      }
+    }
+  };
+
+  // An event handler attribute: `holder.onname`. What is not callable counts as null.
+  kit.handler = (holder, type) => {
+    const handlers = new WeakMap();
+    kit.accessor(
+      holder,
+      `on${type}`,
+      function () {
+        return handlers.get(this ?? globalThis)?.callback ?? null;
+      },
+      function (callback) {
+        const target = this ?? globalThis;
+        const usable = typeof callback === "function" ? callback : null;
+        const known = handlers.get(target);
+        if (known) {
+          known.callback = usable;
+          return;
+        }
+        const handler = { callback: usable };
+        handlers.set(target, handler);
+        kit.listen(target, type, function (event) {
+          if (handler.callback === null) return;
+          if (handler.callback.call(target, event) === false) event.preventDefault();
+        });
+      },
+    );
+  };
+
+  kit.domException = (message, name) => new DOMExceptionOfEngine(message, name);
+
+  // Spec: https://webidl.spec.whatwg.org/#quotaexceedederror
+  class QuotaExceededError extends DOMExceptionOfEngine {
+    #quota;
+    #requested;
+
+    constructor(message = "", options = {}) {
+      super(message, "QuotaExceededError");
+      this.#quota = bytes(options?.quota, "quota");
+      this.#requested = bytes(options?.requested, "requested");
+    }
+
+    get quota() {
+      return this.#quota;
+    }
+
+    get requested() {
+      return this.#requested;
+    }
+  }
+
+  function bytes(value, name) {
+    if (value === undefined || value === null) return null;
+    const number = Number(value);
+    if (!Number.isFinite(number)) throw new TypeError(`${name} is not a finite number`);
+    if (number < 0) throw new RangeError(`${name} is negative`);
+    return number;
+  }
+
+  kit.expose(QuotaExceededError);
+  kit.quotaExceeded = (message, requested, quota) => new QuotaExceededError(message, { requested, quota });
+})

@@ -1,0 +1,38 @@
+test("timers run in the order of their delays, with their arguments", async () => {
+  const order = [];
+  setTimeout((a, b) => order.push(a + b), 20, "la", "te");
+  setTimeout(() => order.push("soon"), 5);
+  const stopped = setTimeout(() => order.push("never"), 10);
+  clearTimeout(stopped);
+  await sleep(30);
+  is(order, ["soon", "late"]);
+});
+
+test("an interval repeats until it is cleared", async () => {
+  let count = 0;
+  const id = setInterval(() => {
+    if (++count === 3) clearInterval(id);
+  }, 1);
+  await sleep(50);
+  is(count, 3);
+});
+
+test("a handler that is a string is refused", () => {
+  throws(TypeError, () => setTimeout("code", 1));
+  throws(TypeError, () => setTimeout());
+});
+
+test("microtasks run before timers", async () => {
+  const order = [];
+  setTimeout(() => order.push("timer"), 0);
+  queueMicrotask(() => order.push("microtask"));
+  Promise.resolve().then(() => order.push("promise"));
+  order.push("now");
+  await sleep(1);
+  is(order, ["now", "microtask", "promise", "timer"]);
+});
+
+test("performance counts from its origin", () => {
+  ok(performance.now() >= 0);
+  ok(performance.timeOrigin > 1e12);
+});

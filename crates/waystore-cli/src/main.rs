@@ -8,7 +8,6 @@ mod control;
 mod failure;
 mod fetch;
 mod serve;
-mod shim;
 mod store;
 
 use std::process::ExitCode;

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use crate::shim::Site;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use waystore_worker::MessageEvent;
+use waystore_worker::{MessageEvent, Site, Updated};
 
 use super::place;
 use crate::failure::{Failure, chain};
@@ -102,7 +101,10 @@ async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer
         (&Method::GET, "/workers") => Ok(json!(site.map(Site::status).into_iter().collect::<Vec<_>>())),
         (&Method::POST, "/workers/update") => {
             let updated = needed()?.update(true).await.map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))?;
-            Ok(json!({ "updated": format!("{updated:?}").to_lowercase() }))
+            Ok(match updated {
+                Updated::Unchanged => json!({ "installed": null }),
+                Updated::Installed { version } => json!({ "installed": version }),
+            })
         }
         (&Method::POST, "/workers/message") => {
             let body = Limited::new(body, MESSAGE_BYTES).collect().await;

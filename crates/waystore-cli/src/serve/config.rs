@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use crate::shim::{UpdateViaCache, WorkerType};
 use url::{Host, Url};
-use waystore_worker::Limits;
+use waystore_worker::{Limits, UpdateViaCache, WorkerType};
 
 use super::{
     patterns::{Globs, Names, Networks},

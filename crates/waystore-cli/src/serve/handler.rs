@@ -8,12 +8,11 @@ use std::{
     time::Instant,
 };
 
-use crate::shim::Site;
 use http::{Method, StatusCode, Uri, header};
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 use waystore::{AbortSignal, Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
-use waystore_worker::{FetchEvent, FetchOutcome};
+use waystore_worker::{FetchEvent, FetchOutcome, Site};
 
 use super::{
     access::{Record, Route, Tracked},

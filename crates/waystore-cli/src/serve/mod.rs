@@ -91,7 +91,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = listener::bind(config.listen).await?;
     let address =
         listener.local_addr().map_err(|error| Failure::failed(format!("the socket has no address: {error}")))?;
-    let store = store::open(Some(&config.data)).await?;
+    let store = store::open(&config.data).await?;
     let public = Public::new(config.public_origin(address), &config.aliases).map_err(Failure::usage)?;
     let public = Arc::new(public);
     let clock = Arc::new(Clock::system());

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::shim::{Site, SiteHost, SiteOptions};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::{Clock, Waystore};
-use waystore_worker::{ConsoleLevel, ConsoleLine};
+use waystore_worker::{ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
 
 use super::{
     config::{Script, Worker},

@@ -84,12 +84,7 @@ impl Folder {
     /// # Errors
     ///
     /// The folder is gone.
-    pub(crate) async fn answer(
-        &self,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderList,
-    ) -> Result<Answer, FetchError> {
+    pub(crate) async fn answer(&self, method: &Method, url: &Url, headers: &HeaderList) -> Result<Answer, FetchError> {
         if method != Method::GET && method != Method::HEAD {
             let mut answer = Answer::plain(StatusCode::METHOD_NOT_ALLOWED);
             answer.headers.append("allow", "GET, HEAD");

@@ -15,7 +15,7 @@ use url::Url;
 pub use self::explain::{Considered, Explanation, Verdict};
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseSource, Result, Spooler, StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler, StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,
@@ -160,6 +160,16 @@ impl Cache {
         check_put(&request.head, &response.head)?;
         let prepared = self.prepare_put(request.into_owned(), response).await?;
         self.commit(&[prepared]).await.map(drop)
+    }
+
+    /// Checks what [`put`](Self::put) checks before it reads the body: for callers that must not
+    /// touch the body of a response that is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Type`]: as for [`put`](Self::put).
+    pub fn check_put<'a>(&self, request: impl Into<RequestInfo<'a>>, response: &ResponseHead) -> Result<()> {
+        check_put(&request.into().resolve(&self.base)?.head, response)
     }
 
     /// Stores all pairs at once, or none: see [`batch`](Self::batch).

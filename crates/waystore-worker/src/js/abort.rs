@@ -2,17 +2,13 @@
 //!
 //! A script's signal has a reason; the native one behind it only tells that it was aborted.
 
-use rquickjs::{
-    Class, Ctx, JsLifetime, Object, Value,
-    class::{JsClass, Readable, Trace, Tracer},
-    function::Constructor,
-};
+use rquickjs::{Class, Ctx, JsLifetime, Object, Value};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use waystore::AbortSignal;
 
 use super::{
     exception::{Outcome, Thrown},
-    idl::native_operation,
+    idl::{interface, native_operation},
     kit::kit,
 };
 
@@ -97,22 +93,5 @@ fn token_in<'js>(value: &Value<'js>) -> Outcome<'js, Token> {
     Ok(token.borrow().clone())
 }
 
-/// Classes that only pass through script: no interface, nothing to trace.
-macro_rules! opaque {
-    ($($class:ident),+) => { $(
-        impl<'js> Trace<'js> for $class {
-            fn trace<'a>(&self, _: Tracer<'a, 'js>) {}
-        }
-
-        impl<'js> JsClass<'js> for $class {
-            const NAME: &'static str = stringify!($class);
-            type Mutable = Readable;
-
-            fn constructor(_: &Ctx<'js>) -> rquickjs::Result<Option<Constructor<'js>>> {
-                Ok(None)
-            }
-        }
-    )+ };
-}
-
-opaque!(Token, Guard);
+interface!(Token);
+interface!(Guard);

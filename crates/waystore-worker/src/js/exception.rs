@@ -8,6 +8,7 @@ use waystore::{BodyError, Error, FetchError};
 use super::{
     kit::kit,
     realm::{Realm, realm},
+    values::{ScriptError, script_error},
 };
 use crate::event::{ConsoleLevel, ConsoleLine};
 
@@ -41,6 +42,8 @@ pub(crate) enum Thrown<'js> {
         /// In words.
         message: String,
     },
+    /// What a script's stream failed with.
+    Script(ScriptError),
 }
 
 impl<'js> Thrown<'js> {
@@ -68,6 +71,7 @@ impl<'js> Thrown<'js> {
     pub(crate) fn into_value(self, ctx: &Ctx<'js>) -> Value<'js> {
         match self {
             Self::Value(value) => value,
+            Self::Script(error) => error.thrown(ctx).unwrap_or_else(|_| ctx.catch()),
             Self::Engine(EngineError::Exception) => ctx.catch(),
             Self::Engine(other) => made(ctx, Exception::throw_type, &other.to_string()),
             Self::Type(message) => made(ctx, Exception::throw_type, &message),
@@ -125,6 +129,9 @@ impl From<Error> for Thrown<'_> {
 
 impl From<BodyError> for Thrown<'_> {
     fn from(error: BodyError) -> Self {
+        if let Some(error) = script_error(&error) {
+            return Self::Script(error);
+        }
         match error {
             BodyError::Aborted => Self::aborted(),
             BodyError::Damaged(_) => Self::Dom("UnknownError", error.to_string()),

@@ -371,7 +371,32 @@ pub(crate) fn frozen<'js>(ctx: &Ctx<'js>, items: Vec<Value<'js>>) -> Result<Valu
     kit(ctx)?.function("freeze")?.call((items,))
 }
 
-/// Whether `object` has this property, inherited or not.
-pub(crate) fn has_member<'js>(object: &Object<'js>, atom: PredefinedAtom) -> Result<bool> {
-    object.contains_key(atom)
+/// Makes a type the native side of an interface's objects. One that holds values of the engine
+/// (`Name<'js>`) implements `Trace` itself, so that the collector sees them.
+macro_rules! interface {
+    ($class:ident) => {
+        impl<'js> rquickjs::class::Trace<'js> for $class {
+            fn trace<'a>(&self, _: rquickjs::class::Tracer<'a, 'js>) {}
+        }
+
+        impl<'js> rquickjs::class::JsClass<'js> for $class {
+            const NAME: &'static str = stringify!($class);
+            type Mutable = rquickjs::class::Readable;
+
+            fn constructor(_: &rquickjs::Ctx<'js>) -> rquickjs::Result<Option<rquickjs::function::Constructor<'js>>> {
+                Ok(None)
+            }
+        }
+    };
+    ($class:ident<'js>) => {
+        impl<'js> rquickjs::class::JsClass<'js> for $class<'js> {
+            const NAME: &'static str = stringify!($class);
+            type Mutable = rquickjs::class::Readable;
+
+            fn constructor(_: &rquickjs::Ctx<'js>) -> rquickjs::Result<Option<rquickjs::function::Constructor<'js>>> {
+                Ok(None)
+            }
+        }
+    };
 }
+pub(crate) use interface;

@@ -43,6 +43,8 @@ pub(crate) fn kit<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Kit<'js>> {
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     let kit = Kit(Object::new(ctx.clone())?);
     kit.run("kit", include_str!("prelude/kit.js"))?;
+    kit.run("values", include_str!("prelude/values.js"))?;
+    kit.run("pairs", include_str!("prelude/pairs.js"))?;
     ctx.store_userdata(kit)?;
     Ok(())
 }

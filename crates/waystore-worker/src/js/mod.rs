@@ -5,30 +5,45 @@
 //! `prelude/`. Knows no service worker: the events and the global of one are in `scope/`.
 
 mod abort;
+mod blob;
+mod body;
+mod cache;
+mod cache_storage;
 mod console;
+mod crypto;
+mod encoding;
 mod events;
 mod exception;
+mod fetch;
+mod header_rules;
+mod headers;
 mod idl;
 mod kit;
+mod mime;
 mod realm;
-mod stand_in;
-pub(crate) use stand_in::{new_request, take_response};
+mod request;
+mod response;
 pub(crate) mod scope;
 mod timers;
+mod url;
+mod url_search_params;
+mod values;
 
 #[cfg(test)]
 mod tests;
+
+use std::rc::Rc;
+
+use rquickjs::Ctx;
 
 pub(crate) use self::{
     events::{Dispatched, dispatch},
     exception::{Outcome, Thrown, describe, report},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},
+    request::{new_request, request_is_untouched, take_request},
+    response::{NotAResponse, take_response},
 };
-
-use std::rc::Rc;
-
-use rquickjs::Ctx;
 
 /// Puts every interface onto the global of `ctx`, which is fresh, and `realm` where they find it.
 pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
@@ -38,5 +53,17 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     abort::install(ctx)?;
     console::install(ctx)?;
     timers::install(ctx)?;
-    Ok(())
+    blob::install(ctx)?;
+    url::install(ctx)?;
+    url_search_params::install(ctx)?;
+    encoding::install(ctx)?;
+    crypto::install(ctx)?;
+    kit(ctx)?.run("clone", include_str!("prelude/clone.js"))?;
+    body::install(ctx)?;
+    headers::install(ctx)?;
+    request::install(ctx)?;
+    response::install(ctx)?;
+    fetch::install(ctx)?;
+    cache::install(ctx)?;
+    cache_storage::install(ctx)
 }

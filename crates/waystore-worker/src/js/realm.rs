@@ -66,7 +66,8 @@ impl Work {
         self.0.pending.get() == 0
     }
 
-    /// Waits until nothing is under way; what finished may have queued jobs that begin more.
+    /// Waits until nothing is under way. What finished may have queued jobs of the engine that begin
+    /// more: who wants to know whether a script is done also asks the engine for its jobs.
     pub(crate) async fn idle(&self) {
         loop {
             let changed = self.0.idle.notified();

@@ -36,6 +36,9 @@
     defineProperty(holder, name, { get, set, enumerable: true, configurable: true });
   };
 
+  // A read-only attribute of the global that is always the same object.
+  kit.globalAttribute = (name, value) => kit.accessor(globalThis, name, () => value, undefined);
+
   // A constant of an interface, on both of its objects.
   kit.constants = (Interface, values) => {
     for (const [name, value] of Object.entries(values)) {

@@ -32,6 +32,9 @@ use crate::{
     script::ScriptMap,
 };
 
+/// Of a value in a reason.
+const MOST_CHARS: usize = 120;
+
 /// The events under way on one thread, and what the script's global needs of its worker.
 pub(crate) struct Bridge {
     pub(super) version: String,
@@ -175,7 +178,8 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
                 None
             }
             Err(refused) => {
-                let words = format!("respondWith was given {refused}");
+                let given: String = describe(arguments.ctx(), &given).chars().take(MOST_CHARS).collect();
+                let words = format!("respondWith was given `{given}`: {refused}");
                 bridge.answer(id_of(arguments), Answer::Failed(words.clone()));
                 Some(words)
             }

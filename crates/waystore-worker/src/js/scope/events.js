@@ -3,6 +3,7 @@
 (function (kit) {
   "use strict";
   const { Event, domException } = kit;
+  const { Request } = globalThis;
   const call = Function.prototype.call;
   const then = call.bind(Promise.prototype.then);
   const promiseOf = Promise.resolve.bind(Promise);

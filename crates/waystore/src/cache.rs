@@ -15,7 +15,8 @@ use url::Url;
 pub use self::explain::{Considered, Explanation, Verdict};
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler, StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,
+    StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,

@@ -127,17 +127,16 @@ async fn live(
         return;
     }
     let mut serving = pin!(serve(&scope, &bridge, commands, view, idle, shared));
-    // Each poll is one turn of the event loop, after the microtasks of the turn before.
+    // Each poll is one turn of the event loop, with its microtasks.
     poll_fn(|cx| {
         shared.pulse.begin();
+        let turn = serving.as_mut().poll(cx);
+        scope::checkpoint(&ctx, &shared.pulse);
         scope.notify_rejections();
         if shared.pulse.tripped() {
             shared.revoke("its script ran for too long without a pause");
         }
-        if shared.revoked.is_cancelled() {
-            return Poll::Ready(());
-        }
-        serving.as_mut().poll(cx)
+        if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
     })
     .await;
 }

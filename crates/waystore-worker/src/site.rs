@@ -21,17 +21,17 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::Waystore;
 
+use self::{jobs::Queued, link::SiteLink, status::Counts};
 pub use self::{
     jobs::Updated,
     status::{Counters, SiteStatus, WorkerStatus},
 };
-use self::{jobs::Queued, link::SiteLink, status::Counts};
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
-    isolate::{Answer, Event, Seen, Ticket, View},
+    isolate::{Answer, Event, Seen, View},
     lifecycle::{Action, Id, Input, Lifecycle, Slot},
     registration::{Kept, Preload, Registrations},
-    worker::{Ground, NoIsolate, Worker},
+    worker::{Ground, Worker},
 };
 
 /// A registration and its workers. Clones are the same site.
@@ -111,8 +111,7 @@ impl Site {
     /// * [`SiteError::Store`]: the registration could not be read.
     pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
         let (script, scope) = options.urls()?;
-        let store_error =
-            |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
+        let store_error = |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
         let caches = waystore.caches(script.as_str()).map_err(store_error)?;
         let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
         let registrations = Registrations::new(registrations, scope.clone());
@@ -204,8 +203,9 @@ impl Site {
             let running = worker.running();
             worker.stop("the site was closed");
             if let Some(isolate) = running {
-                // Its watchdog ends the wait even if its thread does not.
-                isolate.shared.ended.cancelled().await;
+                // A thread that is stuck is given up by its watchdog; that takes no longer than this.
+                let ended = isolate.shared.ended.cancelled();
+                drop(tokio::time::timeout(Duration::from_secs(10), ended).await);
             }
         }
         // What was decided last is written before the store may be closed.
@@ -344,7 +344,11 @@ impl Inner {
         if worker.listens("activate") {
             let result = self.dispatch(&worker, || Event::Activate).await;
             if let Err(reason) = result {
-                tracing::warn!(version = worker.version, reason, "the activate event failed; the worker is active all the same");
+                tracing::warn!(
+                    version = worker.version,
+                    reason,
+                    "the activate event failed; the worker is active all the same"
+                );
             }
         }
         tracing::info!(version = worker.version, scope = %self.ground.scope, "worker activated");
@@ -353,15 +357,9 @@ impl Inner {
 
     /// Dispatches `install` or `activate`, and waits until the event is over.
     async fn dispatch(&self, worker: &Arc<Worker>, event: impl Fn() -> Event) -> Result<(), String> {
-        let isolate = worker.isolate().await.map_err(|error| match error {
-            NoIsolate::Failed(reason) => reason,
-            NoIsolate::Off => "the worker is off".to_owned(),
-        })?;
-        let (ticket, answer) = Ticket::new(Box::new(()));
-        isolate.send(event(), ticket).await;
-        match answer.await {
-            Ok(Answer::Over(result)) => result,
-            _ => Err(isolate.shared.reason()),
+        match self.deliver(worker, event, Arc::new(())).await? {
+            Answer::Over(result) => result,
+            _ => Ok(()),
         }
     }
 

@@ -17,10 +17,9 @@ use crate::{
     Limits, SiteHost, UpdateViaCache,
     isolate::{EventTypes, Isolate, Launch, View, too_many_abandoned},
     js::scope::Link,
-    lifecycle::Id,
+    lifecycle::{Id, WorkerState},
     registration::KeptWorker,
     script::ScriptMap,
-    lifecycle::WorkerState,
 };
 
 /// The longest pause between starts that fail.
@@ -54,7 +53,6 @@ pub(crate) struct Ground {
 /// How starts went.
 #[derive(Debug, Default)]
 struct Starts {
-    count: u64,
     /// Failures in a row.
     failures: u32,
     not_before: Option<Instant>,
@@ -78,7 +76,14 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     /// A new version, not evaluated yet.
-    pub(crate) fn new(id: Id, version: String, script: Url, scripts: ScriptMap, ground: Ground, link: Arc<dyn Link>) -> Self {
+    pub(crate) fn new(
+        id: Id,
+        version: String,
+        script: Url,
+        scripts: ScriptMap,
+        ground: Ground,
+        link: Arc<dyn Link>,
+    ) -> Self {
         Self {
             id,
             version,
@@ -138,11 +143,6 @@ impl Worker {
         started.unwrap_or_else(|error| Err(NoIsolate::Failed(format!("the start ended early: {error}"))))
     }
 
-    /// How often an isolate was started.
-    pub(crate) async fn starts(&self) -> u64 {
-        self.starts.lock().await.count
-    }
-
     /// Lets the isolate end what it does, and starts no other.
     pub(crate) async fn retire(&self) {
         self.starts.lock().await.retired = true;
@@ -163,7 +163,10 @@ impl Worker {
             return Ok(running);
         }
         if too_many_abandoned() {
-            tracing::error!(version = self.version, "the worker is off: too many threads of this process are stuck in script");
+            tracing::error!(
+                version = self.version,
+                "the worker is off: too many threads of this process are stuck in script"
+            );
             return Err(NoIsolate::Off);
         }
         if starts.retired {
@@ -172,7 +175,6 @@ impl Worker {
         if starts.not_before.is_some_and(|time| Instant::now() < time) {
             return Err(NoIsolate::Failed("it failed to start a moment ago".to_owned()));
         }
-        starts.count += 1;
         match self.launch().await {
             Ok(isolate) => {
                 starts.failures = 0;

@@ -72,6 +72,8 @@ async fn an_endless_loop_is_stopped() {
 #[tokio::test]
 async fn there_is_no_service_worker_global() {
     let world = World::with("");
-    run(&world, &["console.log(typeof registration, typeof clients, typeof skipWaiting, typeof caches)"]).await.unwrap();
+    run(&world, &["console.log(typeof registration, typeof clients, typeof skipWaiting, typeof caches)"])
+        .await
+        .unwrap();
     assert_eq!(world.line().await, "undefined undefined undefined object");
 }

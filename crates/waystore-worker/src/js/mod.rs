@@ -4,7 +4,10 @@
 //! Native interfaces are installed through [`idl`]; what is pure logic is JavaScript of our own, in
 //! `prelude/`. Knows no service worker: the events and the global of one are in `scope/`.
 
+#![allow(elided_lifetimes_in_paths, reason = "what `derive(JsLifetime)` makes names types without their lifetimes")]
+
 mod abort;
+mod base64;
 mod blob;
 mod body;
 mod cache;
@@ -24,6 +27,7 @@ mod realm;
 mod request;
 mod response;
 pub(crate) mod scope;
+mod structured_clone;
 mod timers;
 mod url;
 mod url_search_params;
@@ -37,12 +41,11 @@ use std::rc::Rc;
 use rquickjs::Ctx;
 
 pub(crate) use self::{
-    events::{Dispatched, dispatch},
-    exception::{Outcome, Thrown, describe, report},
+    exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},
-    request::{new_request, request_is_untouched, take_request},
-    response::{NotAResponse, take_response},
+    request::new_request,
+    response::take_response,
 };
 
 /// Puts every interface onto the global of `ctx`, which is fresh, and `realm` where they find it.
@@ -57,8 +60,9 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     url::install(ctx)?;
     url_search_params::install(ctx)?;
     encoding::install(ctx)?;
+    base64::install(ctx)?;
     crypto::install(ctx)?;
-    kit(ctx)?.run("clone", include_str!("prelude/clone.js"))?;
+    structured_clone::install(ctx)?;
     body::install(ctx)?;
     headers::install(ctx)?;
     request::install(ctx)?;

@@ -2,9 +2,7 @@
 //!
 //! Spec: <https://webidl.spec.whatwg.org/#js-type-mapping>
 
-use rquickjs::{
-    Array, Coerced, Ctx, Function, IntoJs, Object, Value, atom::PredefinedAtom, function::This, object::Filter,
-};
+use rquickjs::{Coerced, Ctx, Function, IntoJs, Object, Value, atom::PredefinedAtom, function::This, object::Filter};
 use waystore::CacheName;
 
 use crate::js::exception::{Outcome, Thrown};
@@ -91,7 +89,11 @@ impl<'js> Convert<'js> for Value<'js> {
 
     fn to_record(&self) -> Outcome<'js, Vec<(Value<'js>, Value<'js>)>> {
         let object = self.as_object().ok_or_else(|| Thrown::type_error("it must be an object"))?;
-        let keys = object.own_keys::<Value<'js>>(Filter::new().string().symbol().enum_only());
+        // As keys the engine gives symbols out as text, so they are asked for apart.
+        if object.own_keys::<Value<'js>>(Filter::new().symbol().enum_only()).next().is_some() {
+            return Err(Thrown::type_error("a symbol is not a name"));
+        }
+        let keys = object.own_keys::<Value<'js>>(Filter::new().string().enum_only());
         let keys = keys.collect::<rquickjs::Result<Vec<_>>>()?;
         let pair =
             |key: Value<'js>| Ok((key.clone(), object.get(rquickjs::Atom::from_value(self.ctx().clone(), &key)?)?));
@@ -225,16 +227,4 @@ impl<'js> Dictionary<'js> {
             None => Err(Thrown::type_error(format!("`{word}` is not a value of `{name}`"))),
         }
     }
-}
-
-/// An array of the script with these items.
-pub(crate) fn array_of<'js>(
-    ctx: &Ctx<'js>,
-    items: impl IntoIterator<Item = Value<'js>>,
-) -> rquickjs::Result<Array<'js>> {
-    let array = Array::new(ctx.clone())?;
-    for (index, item) in items.into_iter().enumerate() {
-        array.set(index, item)?;
-    }
-    Ok(array)
 }

@@ -23,13 +23,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use waystore::Request;
 
+use self::pulse::Abandoned;
 pub(crate) use self::{
     network::OnHost,
     pulse::{Pulse, too_many_abandoned},
     thread::{Launch, Sliced, engine},
     ticket::{Answer, Stage, Ticket},
 };
-use self::pulse::Abandoned;
 use crate::{Limits, WorkerState};
 
 /// What an isolate is told to do.
@@ -225,7 +225,10 @@ async fn watch_over(shared: Arc<Shared>) {
         if shared.pulse.is_stuck() || deaf {
             shared.revoke("it ran for too long and could not be interrupted");
             shared.set_abandoned(Some(Abandoned::count()));
-            tracing::error!(version = shared.version, "worker abandoned: its thread is stuck in script and was given up");
+            tracing::error!(
+                version = shared.version,
+                "worker abandoned: its thread is stuck in script and was given up"
+            );
             shared.end();
             return;
         }

@@ -2,14 +2,7 @@
 //!
 //! No registration, no events of a service worker, no idle stop: it ends when nothing is pending.
 
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    pin::pin,
-    rc::Rc,
-    sync::Arc,
-    task::Poll,
-};
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use rquickjs::Ctx;
 use tokio::sync::oneshot;

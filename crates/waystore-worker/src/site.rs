@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::Waystore;
 
+use self::{jobs::Queued, link::SiteLink, status::Counts};
 pub use self::{
     jobs::Updated,
     status::{Counters, SiteStatus, WorkerStatus},
 };
-use self::{jobs::Queued, link::SiteLink, status::Counts};
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
     isolate::{Answer, Event, Seen, Ticket, View},
@@ -111,8 +111,7 @@ impl Site {
     /// * [`SiteError::Store`]: the registration could not be read.
     pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
         let (script, scope) = options.urls()?;
-        let store_error =
-            |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
+        let store_error = |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
         let caches = waystore.caches(script.as_str()).map_err(store_error)?;
         let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
         let registrations = Registrations::new(registrations, scope.clone());
@@ -344,7 +343,11 @@ impl Inner {
         if worker.listens("activate") {
             let result = self.dispatch(&worker, || Event::Activate).await;
             if let Err(reason) = result {
-                tracing::warn!(version = worker.version, reason, "the activate event failed; the worker is active all the same");
+                tracing::warn!(
+                    version = worker.version,
+                    reason,
+                    "the activate event failed; the worker is active all the same"
+                );
             }
         }
         tracing::info!(version = worker.version, scope = %self.ground.scope, "worker activated");

@@ -18,9 +18,9 @@ use crate::{
     isolate::{EventTypes, Isolate, Launch, View, too_many_abandoned},
     js::scope::Link,
     lifecycle::Id,
+    lifecycle::WorkerState,
     registration::KeptWorker,
     script::ScriptMap,
-    lifecycle::WorkerState,
 };
 
 /// The longest pause between starts that fail.
@@ -78,7 +78,14 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     /// A new version, not evaluated yet.
-    pub(crate) fn new(id: Id, version: String, script: Url, scripts: ScriptMap, ground: Ground, link: Arc<dyn Link>) -> Self {
+    pub(crate) fn new(
+        id: Id,
+        version: String,
+        script: Url,
+        scripts: ScriptMap,
+        ground: Ground,
+        link: Arc<dyn Link>,
+    ) -> Self {
         Self {
             id,
             version,
@@ -163,7 +170,10 @@ impl Worker {
             return Ok(running);
         }
         if too_many_abandoned() {
-            tracing::error!(version = self.version, "the worker is off: too many threads of this process are stuck in script");
+            tracing::error!(
+                version = self.version,
+                "the worker is off: too many threads of this process are stuck in script"
+            );
             return Err(NoIsolate::Off);
         }
         if starts.retired {

@@ -67,7 +67,8 @@ async fn an_error_response_is_a_network_error() {
 
 #[tokio::test]
 async fn a_used_body_is_a_network_error() {
-    let script = "onfetch = e => e.respondWith((async () => { const r = new Response('x'); await r.text(); return r })())";
+    let script =
+        "onfetch = e => e.respondWith((async () => { const r = new Response('x'); await r.text(); return r })())";
     assert!(outcome(script).await.starts_with("network error"));
     let script = "onfetch = e => { const r = new Response('x'); r.body.getReader(); e.respondWith(r) }";
     assert!(outcome(script).await.starts_with("network error"));
@@ -376,11 +377,26 @@ async fn the_global_is_that_of_a_service_worker() {
     );
     let site = world.ready().await;
     let expected = serde_json::json!([
-        true, true, "https://a.test/sw.js", "https://a.test", "https://a.test",
-        true, true, true, "function",
-        false, "undefined", false, false, false,
-        "undefined", true, true, true,
-        "", "[object Promise]"
+        true,
+        true,
+        "https://a.test/sw.js",
+        "https://a.test",
+        "https://a.test",
+        true,
+        true,
+        true,
+        "function",
+        false,
+        "undefined",
+        false,
+        false,
+        false,
+        "undefined",
+        true,
+        true,
+        true,
+        "",
+        "[object Promise]"
     ]);
     assert_eq!(answer(&site, "/x").await, expected.to_string());
 }

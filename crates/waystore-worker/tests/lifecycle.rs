@@ -294,16 +294,17 @@ async fn w21_an_install_waits_for_every_promise_before_it_fails() {
 
 #[tokio::test]
 async fn w30_listeners_added_in_microtasks_of_the_top_level_count() {
-    let world = World::with("Promise.resolve().then(() => addEventListener('fetch', e => e.respondWith(new Response('late'))))");
+    let world = World::with(
+        "Promise.resolve().then(() => addEventListener('fetch', e => e.respondWith(new Response('late'))))",
+    );
     let site = world.ready().await;
     assert_eq!(answer(&site, "/x").await, "late");
 }
 
 #[tokio::test]
 async fn w29_listeners_added_in_timers_do_not_count() {
-    let world = World::with(
-        "oninstall = e => e.waitUntil(new Promise(r => setTimeout(() => { onfetch = () => {}; r() }, 0)))",
-    );
+    let world =
+        World::with("oninstall = e => e.waitUntil(new Promise(r => setTimeout(() => { onfetch = () => {}; r() }, 0)))");
     let site = world.ready().await;
     assert_eq!(answer(&site, "/x").await, fallback(FallbackReason::NoListener));
 }
@@ -321,8 +322,15 @@ async fn w69_the_registration_shows_the_worker_in_its_slots() {
     );
     let site = world.ready().await;
     let expected = serde_json::json!([
-        "parsed", true, null, "installing", true, "activating", "activated",
-        "https://a.test/", "https://a.test/sw.js"
+        "parsed",
+        true,
+        null,
+        "installing",
+        true,
+        "activating",
+        "activated",
+        "https://a.test/",
+        "https://a.test/sw.js"
     ]);
     assert_eq!(answer(&site, "/x").await, expected.to_string());
 }
@@ -355,7 +363,8 @@ async fn an_unregistered_worker_ends_what_it_has_and_answers_no_more() {
 
 #[tokio::test]
 async fn a_worker_checks_for_its_own_update() {
-    let world = World::with("onmessage = e => e.waitUntil(registration.update().then(r => console.log(r === registration)))");
+    let world =
+        World::with("onmessage = e => e.waitUntil(registration.update().then(r => console.log(r === registration)))");
     let site = world.ready().await;
     let before = world.net.asked("/sw.js");
     tell(&site, serde_json::json!(null)).await;
@@ -379,7 +388,9 @@ trait Waits {
 impl Waits for Site {
     async fn activated(&self, version: &str) {
         let done = |site: &Site| {
-            site.status().active.is_some_and(|worker| worker.version == version && worker.state == WorkerState::Activated)
+            site.status()
+                .active
+                .is_some_and(|worker| worker.version == version && worker.state == WorkerState::Activated)
         };
         while !done(self) {
             tokio::task::yield_now().await;

@@ -10,9 +10,7 @@ mod registration;
 
 use std::{cell::Cell, rc::Rc};
 
-use rquickjs::{
-    Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs,
-};
+use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
 
 pub(crate) use self::{
     bridge::Bridge,
@@ -86,7 +84,8 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> r
 /// The parts of a URL, as a location shows them.
 fn location<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Object<'js>> {
     let place = Object::new(ctx.clone())?;
-    let prefixed = |sign: &str, part: Option<&str>| part.filter(|part| !part.is_empty()).map(|part| format!("{sign}{part}"));
+    let prefixed =
+        |sign: &str, part: Option<&str>| part.filter(|part| !part.is_empty()).map(|part| format!("{sign}{part}"));
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| port.to_string()).unwrap_or_default();
     place.set("href", url.as_str())?;
@@ -120,7 +119,9 @@ impl<'js> Scope<'js> {
         }
         // Where the script was interrupted, the isolate's end gives the event its outcome.
         let interrupted = self.bridge.shared.pulse.tripped() || self.bridge.shared.revoked.is_cancelled();
-        if let Err(words) = dispatched && !interrupted {
+        if let Err(words) = dispatched
+            && !interrupted
+        {
             tracing::warn!(version = self.bridge.version, error = words, "an event could not be dispatched");
             self.bridge.end(id, Err(words));
         }
@@ -158,7 +159,11 @@ impl<'js> Scope<'js> {
             self.call::<_, ()>("setSlots", (installing?, waiting?, active?))
         };
         if let Err(words) = set() {
-            tracing::warn!(version = self.bridge.version, error = words, "the worker's registration could not be updated");
+            tracing::warn!(
+                version = self.bridge.version,
+                error = words,
+                "the worker's registration could not be updated"
+            );
         }
     }
 

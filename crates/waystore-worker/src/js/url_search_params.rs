@@ -17,7 +17,6 @@ pub(super) type Pairs = Vec<(String, String)>;
 
 /// A list of parameters: its own, or those of a URL.
 #[derive(Debug, JsLifetime)]
-#[expect(clippy::upper_case_acronyms, reason = "the name of the interface")]
 pub(crate) struct URLSearchParams(List);
 
 #[derive(Debug)]

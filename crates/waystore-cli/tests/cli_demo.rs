@@ -1,6 +1,6 @@
 //! The demo keeps what its README promises: `examples/shop`, served as the first command serves it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

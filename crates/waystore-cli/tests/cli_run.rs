@@ -1,6 +1,6 @@
 //! `waystore run` as it is run: output, exit codes, and where what it stores goes.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

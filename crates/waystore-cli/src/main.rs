@@ -1,2 +1,33 @@
-//! x
-fn main() {}
+//! `waystore`: the command line, and the only place where the parts are put together.
+//!
+//! Each command is a module; this file knows which is which, and how a failure ends the process.
+
+mod cli;
+mod commands;
+mod control;
+mod failure;
+mod fetch;
+mod serve;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Worker(args) => control::command::run(args),
+        Command::Cache(args) => commands::cache::run(args),
+        Command::Run(args) => commands::run::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -13,6 +13,13 @@ pub struct FetchEvent {
     pub resulting_client_id: String,
 }
 
+impl FetchEvent {
+    /// A request of nobody in particular.
+    pub fn of(request: Request) -> Self {
+        Self { request, client_id: String::new(), resulting_client_id: String::new() }
+    }
+}
+
 /// What became of a fetch event.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
@@ -61,6 +68,8 @@ pub enum FallbackReason {
     Threw,
     /// The worker did not start, or was stopped before any listener called `respondWith`.
     Stopped,
+    /// The worker has all the events that its limits allow.
+    Busy,
     /// The worker is switched off: it had to be stopped too often.
     Off,
 }

@@ -5,11 +5,29 @@
 //! host pass only owned values: heads, ids and bodies. This crate opens no socket and no file: the
 //! network, and the script's bytes, come from the host's [`Fetch`](waystore::Fetch).
 
+mod accept;
+mod error;
 mod event;
+mod isolate;
 mod js;
+mod lifecycle;
 mod limits;
+mod loan;
+mod options;
+mod registration;
+mod run;
+mod script;
+mod site;
+mod update;
+mod worker;
 
 pub use self::{
+    error::{RunError, SiteError},
     event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent},
+    lifecycle::WorkerState,
     limits::Limits,
+    options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
+    run::{RunOptions, run_scripts},
+    site::{Counters, Site, SiteStatus, Updated, WorkerStatus},
+    update::ScriptError,
 };

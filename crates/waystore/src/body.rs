@@ -15,6 +15,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http_body::{Frame, SizeHint};
+use sync_wrapper::SyncWrapper;
 
 use crate::{
     BodyError, StorageKey,
@@ -48,7 +49,8 @@ enum Source {
     Bytes(Bytes),
     /// Not opened yet.
     Stored(Arc<dyn StoredBody>),
-    Stream(BoxStream<'static, Result<Bytes, BodyError>>),
+    /// Wrapped, so that a body, and what holds one, can be shared between threads by reference.
+    Stream(SyncWrapper<BoxStream<'static, Result<Bytes, BodyError>>>),
 }
 
 impl Body {
@@ -62,7 +64,7 @@ impl Body {
         stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
         length: Option<u64>,
     ) -> Self {
-        Self { source: Source::Stream(stream.boxed()), remaining: length }
+        Self { source: Source::Stream(SyncWrapper::new(stream.boxed())), remaining: length }
     }
 
     /// A body that a store keeps. Nothing is opened before the first read.
@@ -115,8 +117,8 @@ impl Body {
             Source::Bytes(bytes) => (Source::Bytes(bytes.clone()), Source::Bytes(bytes)),
             Source::Stored(body) => (Source::Stored(Arc::clone(&body)), Source::Stored(body)),
             Source::Stream(stream) => {
-                let (one, two) = tee::tee(stream, spooler.clone());
-                (Source::Stream(one), Source::Stream(two))
+                let (one, two) = tee::tee(stream.into_inner(), spooler.clone());
+                (Source::Stream(SyncWrapper::new(one)), Source::Stream(SyncWrapper::new(two)))
             }
         };
         (Self { source: pair.0, remaining }, Self { source: pair.1, remaining })
@@ -129,10 +131,10 @@ impl Stream for Body {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let Source::Stored(body) = &this.source {
-            this.source = Source::Stream(Arc::clone(body).open());
+            this.source = Source::Stream(SyncWrapper::new(Arc::clone(body).open()));
         }
         let item = match &mut this.source {
-            Source::Stream(stream) => ready!(stream.poll_next_unpin(cx)),
+            Source::Stream(stream) => ready!(stream.get_mut().poll_next_unpin(cx)),
             Source::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.source = Source::End;

@@ -5,14 +5,18 @@
 //! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
 
 mod add;
+mod explain;
 mod write;
 
 use std::sync::Arc;
 
 use url::Url;
 
+pub use self::explain::{Considered, Explanation, Verdict};
+
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler, StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,
+    StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,

@@ -2,7 +2,7 @@
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#cachestorage-interface
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use url::Url;
 
@@ -14,7 +14,11 @@ use crate::{
         audience::Audience,
         query::{may_match, query_cache},
     },
-    store::{Changes, Commit, List, NameChange, Read, ReadSet, Store, memory::MemoryStore},
+    store::{
+        Changes, Commit, List, NameChange, Read, ReadSet, Store,
+        disk::{DiskOptions, DiskStore},
+        memory::MemoryStore,
+    },
 };
 
 /// A store: one directory, or some memory, with the caches of many origins.
@@ -29,6 +33,53 @@ impl Waystore {
     pub fn in_memory() -> Self {
         let clock = Arc::new(Clock::system());
         Self::with_store(Arc::new(MemoryStore::new(Arc::clone(&clock))), clock)
+    }
+
+    /// Opens the data directory `dir`, made where it is missing, with the default options.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # let parent = tempfile::tempdir()?;
+    /// # let dir = parent.path().join("data");
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let store = Waystore::open(&dir).await?;
+    /// store.caches("https://shop.example")?.open("v1").await?.put("/x", Response::new("kept")).await?;
+    /// drop(store);
+    ///
+    /// let caches = Waystore::open(&dir).await?.caches("https://shop.example")?;
+    /// assert!(caches.match_("/x", CacheQueryOptions::default()).await?.is_some());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: the directory holds something else, or another format.
+    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(dir, DiskOptions::default()).await
+    }
+
+    /// Opens the data directory `dir`, made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_with(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
+        Ok(Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system())))
+    }
+
+    /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
+    /// it. Changes nothing: every write fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but [`Error::Locked`].
+    pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::with_store(Arc::new(DiskStore::open_read_only(dir).await?), Arc::new(Clock::system())))
     }
 
     /// Caches over a store of the caller's own.

@@ -3,7 +3,7 @@
 //! A `ReadableStream` is made only when `.body` is read; one that script did not touch gives its
 //! native body back whole. Spec: <https://fetch.spec.whatwg.org/#body-mixin>
 
-use std::{cell::RefCell, future::Future};
+use std::cell::RefCell;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -218,24 +218,22 @@ pub(super) fn extract<'js>(init: &Value<'js>) -> Outcome<'js, Extracted<'js>> {
 }
 
 /// The whole body as text: UTF-8, the byte order mark left out.
-pub(super) fn text<'js>(taken: Taken<'js>) -> impl Future<Output = Outcome<'js, String>> + use<'js> {
-    async move { Ok(decoded(&taken.collect().await?)) }
+pub(super) async fn text<'js>(taken: Taken<'js>) -> Outcome<'js, String> {
+    Ok(decoded(&taken.collect().await?))
 }
 
 /// The whole body as the JSON it holds.
-pub(super) fn json<'js>(ctx: Ctx<'js>, taken: Taken<'js>) -> impl Future<Output = Outcome<'js, Value<'js>>> + use<'js> {
-    async move {
-        let text = decoded(&taken.collect().await?);
-        if text.contains('\0') {
-            return Err(Thrown::Syntax("unexpected NUL in JSON".to_owned()));
-        }
-        Ok(ctx.json_parse(text)?)
+pub(super) async fn json<'js>(ctx: Ctx<'js>, taken: Taken<'js>) -> Outcome<'js, Value<'js>> {
+    let text = decoded(&taken.collect().await?);
+    if text.contains('\0') {
+        return Err(Thrown::Syntax("unexpected NUL in JSON".to_owned()));
     }
+    Ok(ctx.json_parse(text)?)
 }
 
 /// The whole body as it is.
-pub(super) fn bytes<'js>(taken: Taken<'js>) -> impl Future<Output = Outcome<'js, Vec<u8>>> + use<'js> {
-    async move { Ok(taken.collect().await?.into()) }
+pub(super) async fn bytes<'js>(taken: Taken<'js>) -> Outcome<'js, Vec<u8>> {
+    Ok(taken.collect().await?.into())
 }
 
 fn decoded(bytes: &[u8]) -> String {
@@ -311,7 +309,7 @@ async fn next_chunk<'js>(read: &Function<'js>) -> Outcome<'js, Option<Bytes>> {
 
 /// The error of a body that fails with what script threw.
 fn failed<'js>(ctx: &Ctx<'js>, thrown: Thrown<'js>) -> BodyError {
-    match ScriptError::keep(thrown.into_value(ctx)) {
+    match ScriptError::keep(&thrown.into_value(ctx)) {
         Ok(kept) => BodyError::failed(kept),
         Err(_) => {
             ctx.catch();

@@ -4,7 +4,7 @@
 
 use std::{future::Future, rc::Rc};
 
-use rquickjs::{Class, Ctx, IntoJs, JsLifetime, Value};
+use rquickjs::{Class, Ctx, JsLifetime, Value};
 use waystore::{CacheQueryOptions, RequestFilter, RequestInfo};
 
 use super::{
@@ -86,13 +86,13 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         .promise("matchAll", 0, match_all)?
         .promise("add", 1, |call| {
             let request = Asked::of(&call.arguments.get(0))?;
-            add_all(call, vec![request])
+            add_all(call, &[request])
         })?
         .promise("addAll", 1, |call| {
             let given = call.arguments.get(0).to_sequence()?;
             let given = given.ok_or_else(|| Thrown::type_error("addAll needs a sequence of requests"))?;
             let requests = given.iter().map(Asked::of).collect::<Outcome<'_, Vec<_>>>()?;
-            add_all(call, requests)
+            add_all(call, &requests)
         })?
         .promise("put", 2, put)?
         .promise("delete", 1, delete)?
@@ -140,7 +140,7 @@ fn keys<'js>(call: &Call<'js, Cache>) -> Outcome<'js, impl Future<Output = Outco
 /// Spec: <https://w3c.github.io/ServiceWorker/#cache-addall>
 fn add_all<'js>(
     call: &Call<'js, Cache>,
-    requests: Vec<Asked<'js>>,
+    requests: &[Asked<'js>],
 ) -> Outcome<'js, impl Future<Output = Outcome<'js, ()>> + use<'js>> {
     let realm = realm(call.ctx())?;
     let requests = requests.iter().map(|request| request.to_fetch(call.ctx())).collect::<Outcome<'js, Vec<_>>>()?;

@@ -133,8 +133,8 @@ fn is_forbidden_request_header(name: &[u8], value: &[u8]) -> bool {
     const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
     let is = |listed: &&str| name.eq_ignore_ascii_case(listed.as_bytes());
     let starts = |prefix: &str| name.get(..prefix.len()).is_some_and(|s| s.eq_ignore_ascii_case(prefix.as_bytes()));
-    let overrides = || OVERRIDES.iter().any(|listed| is(&listed));
-    NAMES.iter().any(|listed| is(&listed))
+    let overrides = || OVERRIDES.iter().any(is);
+    NAMES.iter().any(is)
         || starts("proxy-")
         || starts("sec-")
         || overrides() && split_at_commas(value).iter().any(|method| is_forbidden_method(method))

@@ -54,11 +54,6 @@ impl<'js> Arguments<'js> {
     pub(crate) fn rest(&self, index: usize) -> &[Value<'js>] {
         self.values.get(index..).unwrap_or_default()
     }
-
-    /// How many the caller gave.
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
 }
 
 /// One call of an operation: the receiver, which is of the right interface, and the arguments.

@@ -4,6 +4,8 @@
 //! Native interfaces are installed through [`idl`]; what is pure logic is JavaScript of our own, in
 //! `prelude/`. Knows no service worker: the events and the global of one are in `scope/`.
 
+#![allow(elided_lifetimes_in_paths, reason = "what `derive(JsLifetime)` makes names types without their lifetimes")]
+
 mod abort;
 mod base64;
 mod blob;
@@ -24,6 +26,7 @@ mod mime;
 mod realm;
 mod request;
 mod response;
+pub(crate) mod scope;
 mod structured_clone;
 mod timers;
 mod url;
@@ -38,12 +41,11 @@ use std::rc::Rc;
 use rquickjs::Ctx;
 
 pub(crate) use self::{
-    events::{Dispatched, dispatch},
-    exception::{Outcome, Thrown, describe, report},
+    exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},
-    request::{new_request, request_is_untouched, take_request},
-    response::{NotAResponse, take_response},
+    request::new_request,
+    response::take_response,
 };
 
 /// Puts every interface onto the global of `ctx`, which is fresh, and `realm` where they find it.

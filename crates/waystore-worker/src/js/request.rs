@@ -10,7 +10,7 @@ use rquickjs::{
     ArrayBuffer, Class, Ctx, JsLifetime, Object, Value,
     class::{Trace, Tracer},
 };
-use waystore::{AbortSignal, Referrer, Visitor};
+use waystore::{AbortSignal, Referrer};
 
 pub(super) use self::init::construct;
 use super::{
@@ -20,7 +20,7 @@ use super::{
     exception::{Outcome, Thrown},
     header_rules::Guard,
     headers::Headers,
-    idl::{Arguments, Call, Convert, Interface, interface},
+    idl::{Call, Interface, interface},
     mime,
     realm::realm,
     values::uint8_array,
@@ -168,23 +168,6 @@ pub(crate) fn new_request<'js>(ctx: &Ctx<'js>, mut request: waystore::Request) -
     let body = BodySlot::new(request.body.take());
     let signal = request.signal.take().map_or(Signal::None, Signal::Native);
     Ok(Class::instance(ctx.clone(), Request::new(request, Guard::Immutable, body, signal))?.into_value())
-}
-
-/// Whether `value` is a `Request` whose body, if it has one, nobody read or locked.
-pub(crate) fn request_is_untouched<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> bool {
-    let Ok(request) = Class::<Request<'js>>::from_value(value) else { return false };
-    request.borrow().body.is_unusable().map(|unusable| !unusable).unwrap_or_else(|thrown| {
-        drop(thrown.into_value(ctx));
-        false
-    })
-}
-
-/// The request behind `value` with its body, signal and visitor, for the network to answer; `None`
-/// where it is no `Request`, or its body was used.
-pub(crate) fn take_request<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Option<waystore::Request> {
-    let request = Class::<Request<'js>>::from_value(value).ok()?;
-    let native = request.borrow().to_native(ctx, true);
-    native.map_err(|thrown| drop(thrown.into_value(ctx))).ok()
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {

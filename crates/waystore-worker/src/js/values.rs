@@ -32,11 +32,11 @@ pub(super) fn uint8_array<'js>(ctx: &Ctx<'js>, bytes: impl Into<Vec<u8>>) -> Out
 /// An error of the script, passing through the native side, which cannot hold values of the engine.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the script's stream failed")]
-pub(super) struct ScriptError(u32);
+pub(crate) struct ScriptError(u32);
 
 impl ScriptError {
     /// Keeps `thrown` for [`thrown`](Self::thrown).
-    pub(super) fn keep<'js>(thrown: Value<'js>) -> Outcome<'js, Self> {
+    pub(super) fn keep<'js>(thrown: &Value<'js>) -> Outcome<'js, Self> {
         let id: f64 = kit(thrown.ctx())?.function("keepError")?.call((thrown.clone(),))?;
         Ok(Self(id as u32))
     }

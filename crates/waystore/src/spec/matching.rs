@@ -4,10 +4,12 @@
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#request-matches-cached-item-algorithm
 
+use bytes::Bytes;
+
 use super::{
     CacheQueryOptions,
     url_key::{without_fragment, without_query},
-    vary::vary_matches,
+    vary::differing_header,
 };
 use crate::{RequestHead, store::Entry};
 
@@ -15,16 +17,47 @@ use crate::{RequestHead, store::Entry};
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#request-matches-cached-item-algorithm>
 pub(crate) fn request_matches_cached_item(query: &RequestHead, cached: &Entry, options: CacheQueryOptions) -> bool {
+    compare(query, cached, options).is_ok()
+}
+
+/// The first rule by which a cached item does not answer a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// The item's request is not a `GET`.
+    Method,
+    /// The URLs differ, queries aside.
+    Url,
+    /// The URLs differ in their queries.
+    Query,
+    /// The response varies by this header, and the requests differ in it.
+    Vary(Bytes),
+}
+
+/// Compares `query` with the cached item `cached`.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#request-matches-cached-item-algorithm>
+///
+/// # Errors
+///
+/// The first rule that is broken.
+pub(crate) fn compare(query: &RequestHead, cached: &Entry, options: CacheQueryOptions) -> Result<(), Mismatch> {
     if !options.ignore_method && cached.method() != "GET" {
-        return false;
+        return Err(Mismatch::Method);
     }
-    let key = if options.ignore_search { without_query } else { without_fragment };
-    if key(query.url.as_str()) != key(cached.url()) {
-        return false;
+    if without_query(query.url.as_str()) != without_query(cached.url()) {
+        return Err(Mismatch::Url);
     }
-    options.ignore_vary
-        || !cached.shows_header(b"vary")
-        || vary_matches(&cached.response_headers(), &query.headers, &cached.request_headers())
+    if !options.ignore_search && without_fragment(query.url.as_str()) != without_fragment(cached.url()) {
+        return Err(Mismatch::Query);
+    }
+    if options.ignore_vary || !cached.shows_header(b"vary") {
+        return Ok(());
+    }
+    let response = cached.response_headers();
+    match differing_header(&response, &query.headers, &cached.request_headers()) {
+        Some(name) => Err(Mismatch::Vary(response.as_encoded().slice_ref(name))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

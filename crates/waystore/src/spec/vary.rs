@@ -7,14 +7,18 @@
 
 use crate::HeaderList;
 
-/// Returns whether `query` and `cached` agree on every header that `response` varies by.
+/// Returns the first header that `response` varies by and `query` and `cached` do not agree on.
 ///
 /// `Vary: *` agrees with nothing. A header missing from both requests agrees; one that is missing
 /// from one and empty in the other does not.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#request-matches-cached-item-algorithm>, steps 7-8.
-pub(crate) fn vary_matches(response: &HeaderList, query: &HeaderList, cached: &HeaderList) -> bool {
-    field_names(response).all(|name| name != b"*" && query.get(name) == cached.get(name))
+pub(crate) fn differing_header<'a>(
+    response: &'a HeaderList,
+    query: &HeaderList,
+    cached: &HeaderList,
+) -> Option<&'a [u8]> {
+    field_names(response).find(|name| *name == b"*" || query.get(name) != cached.get(name))
 }
 
 /// Returns whether `response` varies by everything, so that it may not be stored.
@@ -38,7 +42,7 @@ mod tests {
 
     /// Whether a response with this `Vary` matches, for a stored and a querying request.
     fn agree(vary: &[(&str, &str)], cached: &[(&str, &str)], query: &[(&str, &str)]) -> bool {
-        vary_matches(&headers(vary), &headers(query), &headers(cached))
+        differing_header(&headers(vary), &headers(query), &headers(cached)).is_none()
     }
 
     #[test]

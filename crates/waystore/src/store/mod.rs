@@ -4,6 +4,7 @@
 //! decides nothing: what matches is the business of `spec/`. The contract is in each method's doc,
 //! and [`testing::suite`](crate::testing) checks it on every store.
 
+pub mod disk;
 mod entry;
 pub mod memory;
 

@@ -2,9 +2,7 @@
 //!
 //! Spec: <https://webidl.spec.whatwg.org/#js-type-mapping>
 
-use rquickjs::{
-    Array, Coerced, Ctx, Function, IntoJs, Object, Value, atom::PredefinedAtom, function::This, object::Filter,
-};
+use rquickjs::{Coerced, Ctx, Function, IntoJs, Object, Value, atom::PredefinedAtom, function::This, object::Filter};
 use waystore::CacheName;
 
 use crate::js::exception::{Outcome, Thrown};
@@ -229,16 +227,4 @@ impl<'js> Dictionary<'js> {
             None => Err(Thrown::type_error(format!("`{word}` is not a value of `{name}`"))),
         }
     }
-}
-
-/// An array of the script with these items.
-pub(crate) fn array_of<'js>(
-    ctx: &Ctx<'js>,
-    items: impl IntoIterator<Item = Value<'js>>,
-) -> rquickjs::Result<Array<'js>> {
-    let array = Array::new(ctx.clone())?;
-    for (index, item) in items.into_iter().enumerate() {
-        array.set(index, item)?;
-    }
-    Ok(array)
 }

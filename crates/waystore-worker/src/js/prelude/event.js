@@ -221,7 +221,8 @@
 
   // Runs the listeners. What one throws is reported and stops no other.
   // Returns whether the default action is allowed, and whether a listener threw.
-  kit.dispatch = (target, event) => {
+  // `after` runs after each listener: the microtasks, where no script is below.
+  kit.dispatch = (target, event, after) => {
     const state = inside(event);
     let threw = false;
     state.dispatching = true;
@@ -245,6 +246,7 @@
           kit.report(thrown);
         }
         state.passive = false;
+        after?.();
       }
       if (state.stopped) break;
     }

@@ -1,0 +1,195 @@
+//! Requests per second through the gateway: a hit in the worker's cache, plain proxying, and a bare
+//! hyper server, in turn, so that their ratios hold though the numbers do not.
+//!
+//! `cargo bench -p waystore-cli --bench gateway`: about a minute. Everything, the load included, runs on this machine.
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::{Request, Response, body::Incoming, client, header, server, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Keep-alive connections, each with one request under way.
+const CONNECTIONS: usize = 32;
+const ROUND: Duration = Duration::from_secs(2);
+/// Rounds of each contender; the median of them counts.
+const ROUNDS: usize = 5;
+const BODY: &[u8] = &[b'x'; 4096];
+/// How long a gateway may take to its address, and the worker to its first answer.
+const START: Duration = Duration::from_secs(60);
+
+/// Answers from the cache whatever it has answered before.
+const WORKER: &str = r#"
+self.addEventListener("install", (event) => event.waitUntil(self.skipWaiting()));
+self.addEventListener("fetch", (event) => event.respondWith(answer(event)));
+
+async function answer(event) {
+  const cached = await caches.match(event.request);
+  if (cached) {
+    return cached;
+  }
+  const response = await fetch(event.request);
+  const cache = await caches.open("v1");
+  await cache.put(event.request, response.clone());
+  return response;
+}
+"#;
+
+fn main() -> Result {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("sw.js");
+    std::fs::write(&script, WORKER)?;
+    let servers = Builder::new_multi_thread().enable_all().build()?;
+    let hello = servers.block_on(hello(&servers))?;
+    let upstream = format!("http://{hello}");
+
+    let proxy = Gateway::start(&upstream, &folder.path().join("proxy"), &["--no-worker".as_ref()])?;
+    let cache = Gateway::start(&upstream, &folder.path().join("cache"), &["--worker".as_ref(), script.as_ref()])?;
+    let contenders = [("bare hyper", hello), ("plain proxying", proxy.address), ("hit in the cache", cache.address)];
+
+    let load = Builder::new_current_thread().enable_all().build()?;
+    let mut rates = contenders.map(|_| Vec::new());
+    for round in 0..=ROUNDS {
+        for ((_, address), rates) in contenders.iter().zip(&mut rates) {
+            let rate = load.block_on(requests_per_second(*address))?;
+            // The first round warms up: it starts the worker and fills the cache.
+            if round > 0 {
+                rates.push(rate);
+            }
+        }
+    }
+
+    let medians = rates.map(median);
+    println!("{CONNECTIONS} connections, bodies of {} bytes; medians of {ROUNDS} rounds of {ROUND:?}\n", BODY.len());
+    println!("{:<20} {:>12} {:>20} {:>20}", "", "requests/s", "of bare hyper", "of plain proxying");
+    for ((name, _), rate) in contenders.iter().zip(medians) {
+        println!("{name:<20} {rate:>12.0} {:>19.0}% {:>19.0}%", percent(rate, medians[0]), percent(rate, medians[1]));
+    }
+    Ok(())
+}
+
+/// A server that does as little as one can, on a thread for each processor.
+async fn hello(servers: &Runtime) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    servers.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let answer = service_fn(|_: Request<Incoming>| async {
+                let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
+                response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
+                Ok::<_, Infallible>(response)
+            });
+            tokio::spawn(server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    Ok(address)
+}
+
+/// A running `waystore serve`; ends with this.
+struct Gateway {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    fn start(upstream: &str, data: &Path, more: &[&std::ffi::OsStr]) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waystore"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(data).args(more);
+        // A line a request would be measured too.
+        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut process = command.spawn()?;
+        let address = printed_address(&mut process).inspect_err(|_| {
+            // Whoever reads the error learns more from it than from a second one.
+            let _ = process.kill();
+        })?;
+        Ok(Self { process, address })
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The address in the first line of output that has one.
+fn printed_address(process: &mut Child) -> Result<SocketAddr> {
+    let output = process.stdout.take().ok_or("the gateway has no stdout")?;
+    let (found, address) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Reads on after it has the address: a full pipe would stop the gateway.
+        for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+            if let Some(port) = line.split("http://").nth(1).and_then(port_of) {
+                let _ = found.send(SocketAddr::from(([127, 0, 0, 1], port)));
+            }
+        }
+    });
+    Ok(address.recv_timeout(START).map_err(|_| "the gateway printed no address")?)
+}
+
+/// The port in `localhost:8080/ and more`.
+fn port_of(authority: &str) -> Option<u16> {
+    let after = authority.split_once(':')?.1;
+    after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+async fn requests_per_second(address: SocketAddr) -> Result<f64> {
+    let began = Instant::now();
+    let mut connections = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        connections.spawn(connection(address, began + ROUND));
+    }
+    let mut answers = 0;
+    while let Some(counted) = connections.join_next().await {
+        answers += counted??;
+    }
+    Ok(f64::from(answers) / began.elapsed().as_secs_f64())
+}
+
+/// Asks until `end`, one request after the other, and checks each answer.
+async fn connection(address: SocketAddr, end: Instant) -> Result<u32> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut answers = 0;
+    while Instant::now() < end {
+        let request = Request::get("/page").header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+        let response = tokio::time::timeout(START, sender.send_request(request)).await??;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if status != 200 || body != BODY {
+            return Err(format!("answer {status} with {} bytes", body.len()).into());
+        }
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+fn percent(rate: f64, of: f64) -> f64 {
+    100.0 * rate / of
+}

@@ -1,0 +1,25 @@
+//! The command line: which commands there are. What each takes is said where it is carried out.
+
+use clap::{Parser, Subcommand};
+
+use crate::{commands, control, serve};
+
+/// The service worker cache, outside the browser.
+#[derive(Debug, Parser)]
+#[command(name = "waystore", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Stand in front of an origin and answer through the site's own service worker.
+    Serve(Box<serve::ServeArgs>),
+    /// Look at and command the worker of a running gateway.
+    Worker(control::command::WorkerArgs),
+    /// Look at the caches of an origin.
+    Cache(commands::cache::CacheArgs),
+    /// Evaluate classic scripts as a page would, without a DOM.
+    Run(commands::run::RunArgs),
+}

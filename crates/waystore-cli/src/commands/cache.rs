@@ -1,0 +1,97 @@
+//! `waystore cache`: looks at the caches in a data directory, also while a gateway writes to it.
+//!
+//! Changes nothing. Each subcommand is a module that writes to whatever it is given; this one knows
+//! the terminal's side of it.
+
+mod columns;
+mod data;
+mod get;
+mod keys;
+mod ls;
+#[cfg(test)]
+mod samples;
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use self::data::Data;
+use crate::failure::Failure;
+
+/// What `waystore cache` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CacheCommand {
+    /// List the caches: entries, sizes, ages.
+    Ls(ls::LsArgs),
+    /// List what a cache holds, oldest first.
+    Keys(keys::KeysArgs),
+    /// Write the body of a stored response to stdout.
+    Get(get::GetArgs),
+}
+
+/// Which data directory, and whose caches in it.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Whose caches, such as `https://shop.example`. Needed only where the directory holds several origins.
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+}
+
+pub(crate) fn run(args: CacheArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("the runtime did not start: {error}")))?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    match runtime.block_on(carry_out(args.command, &mut out)) {
+        Ok(()) | Err(Stop::NobodyReads) => Ok(()),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
+}
+
+async fn carry_out(command: CacheCommand, out: &mut dyn Write) -> Result<(), Stop> {
+    match command {
+        CacheCommand::Ls(args) => ls::ls(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Keys(args) => keys::keys(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Get(args) => get::get(&Data::open(&args.place.data).await?, &args, out).await?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Why a command stops before its end.
+#[derive(Debug)]
+enum Stop {
+    Failed(Failure),
+    /// Whoever read the output, such as `head`, has seen enough. Not a failure.
+    NobodyReads,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<waystore::Error> for Stop {
+    fn from(error: waystore::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Of writing to stdout: files have messages of their own.
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::Failed(Failure::failed(format!("writing the output failed: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The commands that are done when they return.
+
+pub(crate) mod cache;
+pub(crate) mod run;

@@ -1,0 +1,129 @@
+//! The gateway's end of the control socket: three calls, each a line of [`answer`].
+
+use std::{
+    convert::Infallible,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use waystore_worker::{MessageEvent, Site, Updated};
+
+use super::place;
+use crate::failure::{Failure, chain};
+
+/// The longest message.
+const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How long a caller may take to say what it wants.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// A bound control socket, removed when dropped.
+pub(crate) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Binds the control socket of `data`, whose lock the caller holds.
+///
+/// # Errors
+///
+/// The socket cannot be made.
+pub(crate) fn bind(data: &Path) -> Result<Control, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("the control socket of `{}` cannot be made: {error}", data.display()))
+            .hint("the data directory, or XDG_RUNTIME_DIR, has to be on a disk that can hold sockets")
+    };
+    let path = place::prepare(data).map_err(failed)?;
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    // The directory is closed to others, so nobody came in before this.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(Control { listener, path })
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // What is left is stale, and the next holder of the lock replaces it.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Control {
+    /// Answers until `stop`.
+    pub(crate) async fn serve(self, site: Option<Arc<Site>>, stop: CancellationToken) {
+        let calls = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => drop(calls.spawn(call(stream, site.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "a call to the control socket was not accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        calls.close();
+        calls.wait().await;
+    }
+}
+
+async fn call(stream: UnixStream, site: Option<Arc<Site>>) {
+    let service = service_fn(move |request| {
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(respond(answer(site.as_deref(), request).await)) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).keep_alive(false);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a call to the control socket ended early");
+    }
+}
+
+type Answer = Result<Value, (StatusCode, String)>;
+
+async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer {
+    let failed = |error: &dyn std::error::Error| (StatusCode::BAD_GATEWAY, error.to_string());
+    let (parts, body) = request.into_parts();
+    let needed = || site.ok_or_else(|| (StatusCode::NOT_FOUND, "this gateway runs no worker".to_owned()));
+    match (&parts.method, parts.uri.path()) {
+        (&Method::GET, "/workers") => Ok(json!(site.map(Site::status).into_iter().collect::<Vec<_>>())),
+        (&Method::POST, "/workers/update") => {
+            let updated = needed()?.update(true).await.map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))?;
+            Ok(match updated {
+                Updated::Unchanged => json!({ "installed": null }),
+                Updated::Installed { version } => json!({ "installed": version }),
+            })
+        }
+        (&Method::POST, "/workers/message") => {
+            let body = Limited::new(body, MESSAGE_BYTES).collect().await;
+            let bytes = body.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?.to_bytes();
+            let data = serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
+            let sent = needed()?.message(MessageEvent { data }).await;
+            sent.map(|()| json!({ "sent": true })).map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))
+        }
+        (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
+    }
+}
+
+fn respond(answer: Answer) -> http::Response<Full<Bytes>> {
+    let (status, value) = match answer {
+        Ok(value) => (StatusCode::OK, value),
+        Err((status, error)) => (status, json!({ "error": error })),
+    };
+    let mut response = http::Response::new(Full::from(format!("{value}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,157 @@
+//! One line in the log for each request, written when its answer is complete or given up.
+//!
+//! The same guard tells everyone who works on the answer when the client is gone.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Method, Uri};
+use http_body::{Frame, SizeHint};
+use waystore::{AbortSignal, Body, BodyError, ResponseSource};
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// From a cache, through the worker.
+    Cache,
+    /// The worker made it.
+    Worker,
+    /// From the network, by the worker's leave or through it.
+    Network,
+    /// From the network, without asking the worker.
+    Bypass,
+    /// Nowhere: the gateway refused.
+    Refused,
+}
+
+impl Route {
+    pub(crate) fn of(source: ResponseSource) -> Self {
+        match source {
+            ResponseSource::Cache => Self::Cache,
+            ResponseSource::Network => Self::Network,
+            ResponseSource::Made => Self::Worker,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Worker => "worker",
+            Self::Network => "network",
+            Self::Bypass => "bypass",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What is known of a request so far. Dropped, it writes the line and aborts the signal.
+#[derive(Debug)]
+pub(crate) struct Record {
+    method: String,
+    path: String,
+    started: Instant,
+    signal: AbortSignal,
+    status: u16,
+    bytes: u64,
+    complete: bool,
+    pub(crate) route: Route,
+    pub(crate) version: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl Record {
+    pub(crate) fn new(method: &Method, uri: &Uri, signal: AbortSignal, started: Instant) -> Self {
+        Self {
+            method: method.to_string(),
+            path: super::handler::target(uri),
+            started,
+            signal,
+            status: 0,
+            bytes: 0,
+            complete: false,
+            route: Route::Refused,
+            version: None,
+            note: None,
+            error: None,
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.complete {
+            self.signal.abort();
+        }
+        let gone = || (!self.complete).then_some("the client went away");
+        let error = self.error.as_deref().or_else(gone);
+        tracing::info!(
+            target: "waystore::access",
+            method = %self.method,
+            path = %self.path,
+            route = self.route.as_str(),
+            version = self.version.as_deref(),
+            status = self.status,
+            bytes = self.bytes,
+            ms = self.started.elapsed().as_secs_f64() * 1000.0,
+            note = self.note.as_deref(),
+            error,
+            "request"
+        );
+    }
+}
+
+/// An answer's body, with the record of its request.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    body: Body,
+    record: Record,
+}
+
+impl Tracked {
+    pub(crate) fn new(body: Body, record: Record) -> Self {
+        Self { body, record }
+    }
+
+    /// Notes the status that was decided.
+    #[must_use]
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.record.status = status;
+        self
+    }
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => self.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Err(error)) => self.record.error = Some(format!("body: {}", crate::failure::chain(error))),
+            None => self.record.complete = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        // A body of known length is not asked again once the length is reached.
+        self.record.complete |= self.record.error.is_none()
+            && (self.body.length() == Some(0) || http_body::Body::is_end_stream(&self.body));
+    }
+}

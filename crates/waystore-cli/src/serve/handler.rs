@@ -1,0 +1,292 @@
+//! One request's way: from the socket to the worker or past it, and its answer back.
+//!
+//! Reads top-down: check, sort, ask, answer. What each step decides is in a module of its own.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
+
+use http::{Method, StatusCode, Uri, header};
+use hyper::body::{Body as _, Incoming};
+use url::Url;
+use waystore::{AbortSignal, Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
+use waystore_worker::{FetchEvent, FetchOutcome, Site};
+
+use super::{
+    access::{Record, Route, Tracked},
+    config::Config,
+    inbound::{Bypass, HeaderRules, Inbound},
+    outbound::{self, About, Coding},
+    refusal::Refusal,
+    tunnel::Tunnel,
+};
+use crate::fetch::{
+    Network,
+    hidden::Hidden,
+    stream::{incoming, timed},
+};
+
+/// Everything that requests share.
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) network: Network,
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) tunnel: Option<Tunnel>,
+    pub(crate) clock: Arc<waystore::Clock>,
+    /// When a navigation last led to a look for a new script, in milliseconds since 1970.
+    pub(crate) last_update_ms: AtomicU64,
+}
+
+/// A request that was sorted, on its way.
+struct Asked {
+    inbound: Inbound,
+    body: Option<Body>,
+    hidden: Arc<Hidden>,
+    visitor: Visitor,
+    signal: AbortSignal,
+}
+
+/// A response, and how it is to be sent.
+struct Answer {
+    response: Response,
+    coding: Coding,
+    cookies: bool,
+}
+
+/// Answers one request. Dropping the future, or the body of the answer, aborts what goes on for it.
+pub(crate) async fn handle(
+    gateway: Arc<Gateway>,
+    peer: SocketAddr,
+    request: http::Request<Incoming>,
+) -> http::Response<Tracked> {
+    let signal = AbortSignal::new();
+    let method = request.method().clone();
+    let mut record = Record::new(&method, request.uri(), signal.clone(), Instant::now());
+    let answered = answer(&gateway, peer, request, signal, &mut record).await;
+    let sent = answered.and_then(|answer| send(answer, &method));
+    sent.unwrap_or_else(|refusal| refusal.respond(&method, &mut record)).map(|body| Tracked::new(body, record))
+}
+
+async fn answer(
+    gateway: &Gateway,
+    peer: SocketAddr,
+    mut request: http::Request<Incoming>,
+    signal: AbortSignal,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let url = check(gateway, &request)?;
+    let trusted = gateway.config.trusted_proxies.contains(peer.ip());
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
+    let rules = HeaderRules { expose: gateway.config.expose.clone(), forward: gateway.config.forward_headers.clone() };
+    let mut inbound = Inbound::read(&parts, url, trusted, &rules);
+    let hidden = Hidden { headers: std::mem::take(&mut inbound.hidden), forwarded_for: forwarded_for(&inbound, peer) };
+    let visitor =
+        gateway.network.parts().personal.visitor(&inbound.head.headers, &hidden.headers, gateway.clock.random());
+    let asked = Asked { body: body_of(body, gateway), inbound, hidden: Arc::new(hidden), visitor, signal };
+
+    if let (Some(Bypass::Upgrade), Some(tunnel)) = (asked.inbound.bypass, &gateway.tunnel) {
+        record.route = Route::Bypass;
+        let response =
+            tunnel.open(&parts, &asked.inbound.head, &asked.hidden, upgrade).await.map_err(Refusal::upstream)?;
+        return Ok(Answer { response, coding: Coding::AsReceived, cookies: true });
+    }
+    let site =
+        gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && in_scope(site, &asked.inbound.head.url));
+    match site {
+        Some(site) => ask_worker(gateway, site, asked, record).await,
+        None => {
+            record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
+            let Asked { inbound, body, hidden, signal, .. } = asked;
+            let request = Request { body, signal: Some(signal), ..Request::from(inbound.head) };
+            forward(gateway, request, &hidden).await
+        }
+    }
+}
+
+/// The URL that is asked for, unless this gateway is not who to ask.
+fn check(gateway: &Gateway, request: &http::Request<Incoming>) -> Result<Url, Refusal> {
+    let public = &gateway.network.parts().public;
+    let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
+    let host = match (request.uri().authority(), &hosts[..]) {
+        (Some(authority), _) => authority.as_str(),
+        (None, [host]) => host.to_str().unwrap_or_default(),
+        _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, "host", "a request names one host")),
+    };
+    if !public.serves(host) {
+        let text = format!("this server answers for {} only", public.serialized());
+        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", text));
+    }
+    if matches!(request.method().as_str(), "CONNECT" | "TRACE" | "TRACK") {
+        let text = format!("{} is not served", request.method());
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", text));
+    }
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    public
+        .url(target)
+        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "target", "the path is not one of this site"))
+}
+
+fn forwarded_for(inbound: &Inbound, peer: SocketAddr) -> String {
+    let peer = peer.ip().to_canonical();
+    inbound.forwarded_for.as_ref().map_or_else(|| peer.to_string(), |list| format!("{list}, {peer}"))
+}
+
+/// The request's body; `None` where its head says there is none.
+fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
+    if body.is_end_stream() {
+        return None;
+    }
+    let length = body.size_hint().exact();
+    Some(Body::from_stream(timed(incoming(body), gateway.config.timeouts.body, "the client"), length))
+}
+
+fn in_scope(site: &Site, url: &Url) -> bool {
+    url.as_str().starts_with(site.scope().as_str())
+}
+
+async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &mut Record) -> Result<Answer, Refusal> {
+    let Asked { inbound, body, hidden, visitor, signal } = asked;
+    let head = inbound.head.clone();
+    let navigates = head.mode == RequestMode::Navigate;
+    gateway.network.parts().events.hold(visitor.event, Arc::clone(&hidden), Instant::now());
+    let event = FetchEvent {
+        request: Request { head: inbound.head, body, signal: Some(signal.clone()), visitor: Some(visitor) },
+        client_id: String::new(),
+        resulting_client_id: if navigates { uuid(gateway.clock.random()) } else { String::new() },
+    };
+    let outcome = site.fetch(event).await;
+    if navigates {
+        look_for_update(gateway, site);
+    }
+    match outcome {
+        FetchOutcome::Fallback { request, reason, version } => {
+            record.route = Route::Network;
+            record.version = version;
+            record.note = Some(format!("{reason:?}"));
+            forward(gateway, *request, &hidden).await
+        }
+        FetchOutcome::Response { response, version } => {
+            record.version = Some(version);
+            record.route = Route::of(response.source);
+            if !is_for(&response, visitor) {
+                return past_the_worker(gateway, head, &hidden, signal, record).await;
+            }
+            let cookies = response.source == ResponseSource::Network && response.personal == Some(visitor.mark());
+            Ok(Answer { response: *response, coding: Coding::Removed, cookies })
+        }
+        FetchOutcome::NetworkError { reason, version } => {
+            (record.route, record.version) = (Route::Worker, Some(version));
+            Err(Refusal::worker("network-error", reason))
+        }
+        FetchOutcome::TimedOut { version } => {
+            (record.route, record.version) = (Route::Worker, Some(version));
+            Err(Refusal::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "worker-timeout",
+                "the service worker did not answer in time",
+            ))
+        }
+    }
+}
+
+/// Whether a response may be given to `visitor`: a script can keep one visitor's in a variable and hand it to another.
+fn is_for(response: &Response, visitor: Visitor) -> bool {
+    response.personal.is_none_or(|owner| Some(owner) == visitor.credentials || owner == visitor.event)
+}
+
+/// Asks the upstream in place of the worker, which answered with what belongs to somebody else.
+async fn past_the_worker(
+    gateway: &Gateway,
+    head: RequestHead,
+    hidden: &Hidden,
+    signal: AbortSignal,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    record.note = Some("the worker answered with another visitor's response".to_owned());
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return Err(Refusal::worker("personal", "the service worker answered with another visitor's response"));
+    }
+    record.route = Route::Network;
+    let request = Request { signal: Some(signal), ..Request::from(head) };
+    forward(gateway, request, hidden).await
+}
+
+async fn forward(gateway: &Gateway, request: Request, hidden: &Hidden) -> Result<Answer, Refusal> {
+    let response = gateway.network.forward(request, hidden).await.map_err(Refusal::upstream)?;
+    Ok(Answer { response, coding: Coding::AsReceived, cookies: true })
+}
+
+fn look_for_update(gateway: &Gateway, site: &Site) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let now = gateway.clock.now_ms();
+    let interval = u64::try_from(gateway.config.update_interval.as_millis()).unwrap_or(u64::MAX);
+    let due = |last: u64| (now.saturating_sub(last) >= interval).then_some(now);
+    if gateway.last_update_ms.fetch_update(Relaxed, Relaxed, due).is_ok() {
+        site.soft_update();
+    }
+}
+
+fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal> {
+    let Answer { response, coding, cookies } = answer;
+    let about = About {
+        method,
+        coding,
+        length: response.body.as_ref().and_then(Body::length),
+        has_body: response.body.is_some(),
+        cookies,
+    };
+    let upgrade = response.status == 101;
+    let head = if upgrade { switch(&response) } else { outbound::head(&response.head, about) };
+    let head = head.map_err(|reason| Refusal::worker("answer", reason))?;
+    let bodyless = method == Method::HEAD || upgrade || matches!(response.status, 204 | 304);
+    let body = if bodyless { Body::empty() } else { response.body.unwrap_or_default() };
+    Ok(head.map(|()| body))
+}
+
+/// The head that tells the client that its connection is a tunnel now: the upstream's, as it is.
+fn switch(response: &Response) -> Result<http::Response<()>, &'static str> {
+    let mut head = http::Response::new(());
+    *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *head.headers_mut() = (&response.headers).try_into().map_err(|_| "the upstream's headers cannot be sent on")?;
+    Ok(head)
+}
+
+/// A random UUID. Spec: RFC 9562, section 5.4.
+fn uuid(random: u128) -> String {
+    let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// The path and query of a request, for the log.
+pub(super) fn target(uri: &Uri) -> String {
+    uri.path_and_query().map_or_else(|| uri.to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use waystore::CredentialHash;
+
+    use super::*;
+
+    #[test]
+    fn g10_a_navigation_gets_a_fresh_client_id() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_response_of_another_visitor_is_not_given() {
+        let (anna, ben, event) = (CredentialHash([1; 16]), CredentialHash([2; 16]), CredentialHash([3; 16]));
+        let visitor = Visitor { credentials: Some(anna), event };
+        let mut response = Response::new("hello");
+        assert!(is_for(&response, visitor));
+        response.head.personal = Some(ben);
+        assert!(!is_for(&response, visitor));
+        response.head.personal = Some(anna);
+        assert!(is_for(&response, visitor));
+    }
+}

@@ -1,0 +1,251 @@
+//! The thread of an isolate: the engine, one loop, and the events that interleave on it.
+//!
+//! Evaluates the worker's script, runs its microtasks, says which events it listens to, and then
+//! dispatches what comes through the channel until it is idle for long enough, revoked, or nobody
+//! can send any more. Knows no lifecycle: whoever sends an event has decided that it may be sent.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rquickjs::{AsyncContext, AsyncRuntime, Ctx};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use url::Url;
+use waystore::CacheStorage;
+
+use super::{Command, EventTypes, Pulse, Shared, View, network::OnHost};
+use crate::{
+    Limits, SiteHost, UpdateViaCache,
+    js::{
+        self, Realm,
+        scope::{self, Bridge, Link, Scope},
+    },
+    script::ScriptMap,
+};
+
+/// What a thread is started with.
+pub(crate) struct Launch {
+    pub(crate) version: String,
+    pub(crate) script: Url,
+    pub(crate) scope: Url,
+    pub(crate) update_via_cache: UpdateViaCache,
+    pub(crate) scripts: Arc<ScriptMap>,
+    pub(crate) caches: CacheStorage,
+    pub(crate) host: SiteHost,
+    pub(crate) limits: Limits,
+    /// What a script can ask of its registration.
+    pub(crate) link: Arc<dyn Link>,
+    /// The host's runtime, where the network is.
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+type Started = oneshot::Sender<Result<EventTypes, String>>;
+
+/// Runs the isolate to its end.
+pub(super) fn main(
+    launch: Launch,
+    commands: mpsc::Receiver<Command>,
+    view: watch::Receiver<View>,
+    started: Started,
+    shared: &Arc<Shared>,
+) {
+    let _ends = Ends(shared);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(launch, commands, view, started, shared)),
+        Err(error) => drop(started.send(Err(format!("no event loop: {error}")))),
+    }
+}
+
+/// Ends the isolate when its thread does, a panic included.
+struct Ends<'a>(&'a Shared);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+        self.0.set_abandoned(None);
+    }
+}
+
+async fn run(
+    launch: Launch,
+    commands: mpsc::Receiver<Command>,
+    view: watch::Receiver<View>,
+    started: Started,
+    shared: &Arc<Shared>,
+) {
+    let context = match engine(&launch.limits, shared).await {
+        Ok(context) => context,
+        Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
+    };
+    let root = context.async_with(async |ctx| live(ctx, launch, commands, view, started, shared).await);
+    Sliced::new(&shared.pulse, root).await;
+}
+
+/// An engine within its limits, and its one context.
+pub(crate) async fn engine(limits: &Limits, shared: &Arc<Shared>) -> rquickjs::Result<AsyncContext> {
+    let runtime = AsyncRuntime::new()?;
+    runtime.set_memory_limit(limits.memory_bytes).await;
+    runtime.set_max_stack_size(limits.stack_bytes).await;
+    let watched = Arc::clone(shared);
+    let interrupt = move || watched.pulse.is_over() || watched.revoked.is_cancelled();
+    runtime.set_interrupt_handler(Some(Box::new(interrupt))).await;
+    runtime.set_host_promise_rejection_tracker(Some(Box::new(scope::track_rejection))).await;
+    AsyncContext::full(&runtime).await
+}
+
+/// The life of the one context, from its first evaluation on.
+async fn live(
+    ctx: Ctx<'_>,
+    launch: Launch,
+    commands: mpsc::Receiver<Command>,
+    view: watch::Receiver<View>,
+    started: Started,
+    shared: &Arc<Shared>,
+) {
+    let idle = launch.limits.idle;
+    let (scope, bridge) = match evaluate(&ctx, launch, view.borrow().clone(), shared) {
+        Ok(scope) => scope,
+        Err(words) => return drop(started.send(Err(words))),
+    };
+    if started.send(scope.event_types()).is_err() {
+        return;
+    }
+    let mut serving = pin!(serve(&scope, &bridge, commands, view, idle, shared));
+    // Each poll is one turn of the event loop, after the microtasks of the turn before.
+    poll_fn(|cx| {
+        shared.pulse.begin();
+        scope.notify_rejections();
+        if shared.pulse.tripped() {
+            shared.revoke("its script ran for too long without a pause");
+        }
+        if shared.revoked.is_cancelled() {
+            return Poll::Ready(());
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Evaluates the script and runs its microtasks; what listens after that is what counts (6.2, 6.3).
+fn evaluate<'js>(
+    ctx: &Ctx<'js>,
+    launch: Launch,
+    view: View,
+    shared: &Arc<Shared>,
+) -> Result<(Scope<'js>, Rc<Bridge>), String> {
+    let main = launch.scripts.main().clone();
+    let script = launch.script.clone();
+    let realm = Rc::new(realm_of(&launch, shared));
+    let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
+    let install = || {
+        js::install(ctx, realm)?;
+        scope::install(ctx, Rc::clone(&bridge), &view)
+    };
+    let scope = install().map_err(|error| scope::words_of(ctx, &error))?;
+    let evaluated = scope::evaluate(ctx, &main, script.as_str());
+    let failed = evaluated.err().map(|error| scope::words_of(ctx, &error));
+    scope::checkpoint(ctx, &shared.pulse);
+    if shared.pulse.tripped() || shared.revoked.is_cancelled() {
+        return Err("its script ran for too long".to_owned());
+    }
+    failed.map_or(Ok((scope, bridge)), Err)
+}
+
+fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
+    let console = Arc::clone(&launch.host.console);
+    Realm {
+        caches: launch.caches.clone(),
+        fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
+        base: launch.script.clone(),
+        spooler: launch.caches.spooler(),
+        console: Rc::new(move |line| console(line)),
+        uncaught: Rc::new(|_| {}),
+        clock: Arc::clone(&launch.host.clock),
+        revoked: shared.revoked.clone(),
+        work: js::Work::default(),
+    }
+}
+
+/// The event loop.
+async fn serve<'js>(
+    scope: &Scope<'js>,
+    bridge: &Bridge,
+    mut commands: mpsc::Receiver<Command>,
+    mut view: watch::Receiver<View>,
+    idle: Duration,
+    shared: &Shared,
+) {
+    let mut open = true;
+    let mut busy_at = Instant::now();
+    loop {
+        let now = Instant::now();
+        for id in bridge.overdue(now) {
+            scope.time_out(id);
+        }
+        if bridge.is_busy() {
+            busy_at = now;
+        } else if !open {
+            return;
+        }
+        let rest_at = busy_at + idle;
+        let wake_at = bridge.next_deadline().unwrap_or(rest_at).min(rest_at.max(now + Duration::from_millis(1)));
+        tokio::select! {
+            biased;
+            () = shared.revoked.cancelled() => return,
+            Ok(()) = view.changed() => scope.set_view(&view.borrow_and_update().clone()),
+            command = commands.recv(), if open => match command {
+                Some(command) => {
+                    busy_at = Instant::now();
+                    scope.dispatch(command);
+                }
+                None => open = false,
+            },
+            () = bridge.changed() => {}
+            () = sleep_until(wake_at) => {
+                if !bridge.is_busy() && Instant::now() >= rest_at {
+                    tracing::debug!(version = shared.version, "worker stopped: it was idle");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A future whose polls are slices of script.
+pub(crate) struct Sliced<'a, F> {
+    pulse: &'a Pulse,
+    inner: Pin<Box<F>>,
+}
+
+impl<'a, F> Sliced<'a, F> {
+    pub(crate) fn new(pulse: &'a Pulse, inner: F) -> Self {
+        Self { pulse, inner: Box::pin(inner) }
+    }
+}
+
+impl<F: Future> Future for Sliced<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.pulse.begin();
+        let polled = self.inner.as_mut().poll(cx);
+        self.pulse.end();
+        polled
+    }
+}

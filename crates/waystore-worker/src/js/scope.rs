@@ -1,0 +1,246 @@
+//! The global of a service worker, and the native side of its events.
+//!
+//! The rules of events (how long they live, what `respondWith` may do and when) are JavaScript of our
+//! own in `scope/`; here is what they call, and what calls them. Knows one context; what becomes of a
+//! registration is behind [`Link`].
+
+mod bridge;
+mod imports;
+mod registration;
+
+use std::{cell::Cell, rc::Rc};
+
+use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
+
+pub(crate) use self::{
+    bridge::Bridge,
+    registration::{Link, UpdateRefused},
+};
+use super::{Kit, describe, idl::native_operation, kit, new_request, realm};
+use crate::{
+    ConsoleLevel, ConsoleLine,
+    isolate::{Answer, Command, Event, EventTypes, Pulse, Seen, Stage, View},
+};
+
+/// What the navigator says.
+const AGENT: &str = concat!("Waystore/", env!("CARGO_PKG_VERSION"));
+
+/// A context with the global of a service worker.
+pub(crate) struct Scope<'js> {
+    ctx: Ctx<'js>,
+    kit: Kit<'js>,
+    bridge: Rc<Bridge>,
+    rejected: Rejected,
+}
+
+/// Whether a promise was rejected since the last turn.
+#[derive(Debug, Clone, Default, JsLifetime)]
+struct Rejected(Rc<Cell<bool>>);
+
+/// Makes the global of `ctx`, which has the other interfaces already, that of a worker at `script`.
+fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rquickjs::Result<Rejected> {
+    let kit = kit(ctx)?;
+    let report = native_operation(ctx, "reportRejection", 1, |arguments| {
+        let words = describe(arguments.ctx(), &arguments.get(0));
+        let realm = realm(arguments.ctx())?;
+        (realm.console)(ConsoleLine { level: ConsoleLevel::Error, text: format!("Uncaught (in promise) {words}") });
+        (realm.uncaught)(&words);
+        Ok(())
+    })?;
+    kit.give("reportRejection", report)?;
+    kit.run("worker", include_str!("scope/worker.js"))?;
+    if interface != "WorkerGlobalScope" {
+        kit.run("events", include_str!("scope/events.js"))?;
+        kit.run("service_worker", include_str!("scope/service_worker.js"))?;
+    }
+    let start = kit.function("startWorkerScope")?;
+    start.call::<_, ()>((kit.get(interface)?, location(ctx, script)?, AGENT))?;
+    let rejected = Rejected::default();
+    ctx.store_userdata(rejected.clone())?;
+    Ok(rejected)
+}
+
+/// Makes the global of `ctx` that of a worker without a registration.
+pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Turns<'js>> {
+    let rejected = install_worker(ctx, url, "WorkerGlobalScope")?;
+    Ok(Turns { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
+}
+
+/// Makes the global of `ctx` that of a service worker.
+pub(crate) fn install<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
+    bridge::install(ctx, &bridge)?;
+    imports::install(ctx, &bridge)?;
+    registration::install(ctx, &bridge)?;
+    let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
+    let kit = kit(ctx)?;
+    let start = kit.function("startServiceWorker")?;
+    let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
+    start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
+    let scope = Scope { ctx: ctx.clone(), kit, bridge, rejected };
+    scope.set_view(view);
+    Ok(scope)
+}
+
+/// The parts of a URL, as a location shows them.
+fn location<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Object<'js>> {
+    let place = Object::new(ctx.clone())?;
+    let prefixed =
+        |sign: &str, part: Option<&str>| part.filter(|part| !part.is_empty()).map(|part| format!("{sign}{part}"));
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| port.to_string()).unwrap_or_default();
+    place.set("href", url.as_str())?;
+    place.set("origin", url.origin().ascii_serialization())?;
+    place.set("protocol", format!("{}:", url.scheme()))?;
+    place.set("host", if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") })?;
+    place.set("hostname", host)?;
+    place.set("port", port)?;
+    place.set("pathname", url.path())?;
+    place.set("search", prefixed("?", url.query()).unwrap_or_default())?;
+    place.set("hash", prefixed("#", url.fragment()).unwrap_or_default())?;
+    Ok(place)
+}
+
+impl<'js> Scope<'js> {
+    /// The types of events that are listened to.
+    pub(crate) fn event_types(&self) -> Result<EventTypes, String> {
+        let types = self.call::<_, Vec<String>>("listenedTypes", (self.ctx.globals(),));
+        types.map(|types| types.into_iter().collect())
+    }
+
+    /// Dispatches an event; its answer goes to its ticket.
+    pub(crate) fn dispatch(&self, command: Command) {
+        let Command { id, event } = command;
+        let Some(ticket) = self.bridge.begin(id) else { return };
+        ticket.reach(Stage::Dispatched);
+        let is_message = matches!(event, Event::Message { .. });
+        let dispatched = self.dispatch_event(id, event);
+        if is_message && dispatched.is_ok() {
+            ticket.answer(Answer::Left { threw: false });
+        }
+        // Where the script was interrupted, the isolate's end gives the event its outcome.
+        let interrupted = self.bridge.shared.pulse.tripped() || self.bridge.shared.revoked.is_cancelled();
+        if let Err(words) = dispatched
+            && !interrupted
+        {
+            tracing::warn!(version = self.bridge.version, error = words, "an event could not be dispatched");
+            self.bridge.end(id, Err(words));
+        }
+    }
+
+    fn dispatch_event(&self, id: u64, event: Event) -> Result<(), String> {
+        let number = id as f64;
+        match event {
+            Event::Install => self.call("dispatchInstall", (number,)),
+            Event::Activate => self.call("dispatchActivate", (number,)),
+            Event::Message { data } => {
+                let data = self.ctx.json_parse(data.to_string()).map_err(|error| words_of(&self.ctx, &error))?;
+                let origin = self.bridge.script.origin().ascii_serialization();
+                self.call("dispatchMessage", (number, data, origin))
+            }
+            Event::Fetch { request, client_id, resulting_client_id } => {
+                let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
+                self.call("dispatchFetch", (number, request, client_id, resulting_client_id))
+            }
+        }
+    }
+
+    /// The event took too long: it is no longer active.
+    pub(crate) fn time_out(&self, id: u64) {
+        if let Err(words) = self.call::<_, ()>("timeOutEvent", (id as f64,)) {
+            self.bridge.end(id, Err(words));
+        }
+    }
+
+    /// The registration's slots changed.
+    pub(crate) fn set_view(&self, view: &View) {
+        let set = || {
+            let seen = [&view.installing, &view.waiting, &view.active].map(|seen| self.seen(seen.as_ref()));
+            let [installing, waiting, active] = seen;
+            self.call::<_, ()>("setSlots", (installing?, waiting?, active?))
+        };
+        if let Err(words) = set() {
+            tracing::warn!(
+                version = self.bridge.version,
+                error = words,
+                "the worker's registration could not be updated"
+            );
+        }
+    }
+
+    fn seen(&self, seen: Option<&Seen>) -> Result<Value<'js>, String> {
+        let Some(seen) = seen else { return Ok(Value::new_null(self.ctx.clone())) };
+        let make = || {
+            let object = Object::new(self.ctx.clone())?;
+            object.set("version", seen.version.as_str())?;
+            object.set("script", seen.script.as_str())?;
+            object.set("state", seen.state.as_str())?;
+            Ok(object.into_value())
+        };
+        make().map_err(|error: Error| words_of(&self.ctx, &error))
+    }
+
+    /// Tells of rejections that nobody handled.
+    pub(crate) fn notify_rejections(&self) {
+        notify(&self.ctx, &self.kit, &self.rejected);
+    }
+
+    fn call<A: IntoArgs<'js>, R: FromJs<'js>>(&self, name: &str, args: A) -> Result<R, String> {
+        let called = self.kit.function(name).and_then(|function| function.call(args));
+        called.map_err(|error| words_of(&self.ctx, &error))
+    }
+}
+
+/// The turns of a global without events of its own.
+pub(crate) struct Turns<'js> {
+    ctx: Ctx<'js>,
+    kit: Kit<'js>,
+    rejected: Rejected,
+}
+
+impl Turns<'_> {
+    /// Tells of rejections that nobody handled.
+    pub(crate) fn notify_rejections(&self) {
+        notify(&self.ctx, &self.kit, &self.rejected);
+    }
+}
+
+fn notify(ctx: &Ctx<'_>, kit: &Kit<'_>, rejected: &Rejected) {
+    if rejected.0.replace(false) {
+        let told = kit.function("notifyRejections").and_then(|notify| notify.call::<_, ()>(()));
+        if told.is_err() {
+            ctx.catch();
+        }
+    }
+}
+
+/// The engine's tracker of promises that are rejected, and of those that are handled after all.
+pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
+    let Some(rejected) = ctx.userdata::<Rejected>() else { return };
+    rejected.0.set(true);
+    let track = kit(&ctx).and_then(|kit| kit.function("trackRejection"));
+    if track.and_then(|track| track.call::<_, ()>((promise, reason, handled))).is_err() {
+        ctx.catch();
+    }
+}
+
+/// Evaluates a classic script.
+pub(crate) fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Result<()> {
+    let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(url.to_owned());
+    ctx.eval_with_options::<Value<'_>, _>(String::from_utf8_lossy(source).into_owned(), options).map(drop)
+}
+
+/// Runs the microtasks that wait, and those they queue, while the slice lasts.
+pub(crate) fn checkpoint(ctx: &Ctx<'_>, pulse: &Pulse) {
+    while !pulse.tripped() && ctx.execute_pending_job() {}
+}
+
+/// What the engine failed with, in words and with its position.
+pub(crate) fn words_of(ctx: &Ctx<'_>, error: &Error) -> String {
+    match error {
+        Error::Exception => describe(ctx, &ctx.catch()),
+        other => other.to_string(),
+    }
+}

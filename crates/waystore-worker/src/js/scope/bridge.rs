@@ -1,0 +1,229 @@
+//! What the prelude of events calls: the way from script to tickets.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use rquickjs::{Ctx, Value};
+use tokio::{sync::Notify, time::Instant};
+use url::Url;
+use waystore::{Body, BodyError, Fetch, Response};
+
+use super::{Link, checkpoint};
+use crate::{
+    Limits, UpdateViaCache,
+    isolate::{Answer, Launch, OnHost, Shared, Stage, Ticket},
+    js::{
+        describe,
+        idl::{Arguments, native_operation},
+        kit, take_response,
+    },
+    script::ScriptMap,
+};
+
+/// Of a value in a reason.
+const MOST_CHARS: usize = 120;
+
+/// The events under way on one thread, and what the script's global needs of its worker.
+pub(crate) struct Bridge {
+    pub(super) version: String,
+    pub(super) script: Url,
+    pub(super) scope: Url,
+    pub(super) update_via_cache: UpdateViaCache,
+    pub(super) scripts: Arc<ScriptMap>,
+    pub(super) limits: Limits,
+    pub(super) link: Arc<dyn Link>,
+    pub(super) fetch: Arc<dyn Fetch>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) shared: Arc<Shared>,
+    /// The events that are active, and until when they may be.
+    events: RefCell<BTreeMap<u64, Instant>>,
+    /// Bodies of answers that are still being read: script may be their source.
+    streams: Arc<AtomicUsize>,
+    changed: Notify,
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Bridge {
+    pub(crate) fn new(launch: Launch, shared: Arc<Shared>) -> Self {
+        Self {
+            version: launch.version,
+            script: launch.script,
+            scope: launch.scope,
+            update_via_cache: launch.update_via_cache,
+            scripts: launch.scripts,
+            limits: launch.limits,
+            link: launch.link,
+            fetch: Arc::new(OnHost::new(launch.host.fetch, launch.runtime.clone())),
+            runtime: launch.runtime,
+            shared,
+            events: RefCell::default(),
+            streams: Arc::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whether an event is active, or an answer's body is still being read.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.events.borrow().is_empty() || self.streams.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until an event is over.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// When the oldest active event has to be over. Numbers and deadlines grow together.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.events.borrow().first_key_value().map(|(_, deadline)| *deadline)
+    }
+
+    /// The active events that have taken too long.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<u64> {
+        let events = self.events.borrow();
+        events.iter().take_while(|(_, deadline)| **deadline <= now).map(|(id, _)| *id).collect()
+    }
+
+    /// Begins an event; `None` where nobody waits for it any more.
+    pub(super) fn begin(&self, id: u64) -> Option<Arc<Ticket>> {
+        let ticket = self.shared.ticket(id)?;
+        self.events.borrow_mut().insert(id, Instant::now() + self.limits.event);
+        Some(ticket)
+    }
+
+    /// The event is no longer active.
+    pub(super) fn end(&self, id: u64, result: Result<(), String>) {
+        self.events.borrow_mut().remove(&id);
+        if let Some(ticket) = self.shared.take(id) {
+            ticket.over(result);
+        }
+        self.changed.notify_one();
+    }
+
+    fn answer(&self, id: u64, answer: Answer) {
+        if let Some(ticket) = self.shared.ticket(id) {
+            ticket.answer(answer);
+        }
+    }
+
+    /// The answer, counted until its body was read: the script may have to live as long.
+    fn counted(&self, mut response: Response) -> Response {
+        let streams = response.body.take_if(|body| body.as_bytes().is_none());
+        if let Some(body) = streams {
+            self.streams.fetch_add(1, Ordering::Relaxed);
+            let length = body.length();
+            let counted = Counted { body, _guard: Reading(Arc::clone(&self.streams)) };
+            response.body = Some(Body::from_stream(counted, length));
+        }
+        response
+    }
+}
+
+/// A body that is counted while it is read.
+struct Counted {
+    body: Body,
+    _guard: Reading,
+}
+
+impl Stream for Counted {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.body.poll_next_unpin(cx)
+    }
+}
+
+struct Reading(Arc<AtomicUsize>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Gives the prelude what its events call.
+pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()> {
+    give(ctx, bridge, "checkpoint", |arguments, bridge| {
+        checkpoint(arguments.ctx(), &bridge.shared.pulse);
+        None
+    })?;
+    give(ctx, bridge, "eventEntered", |arguments, bridge| {
+        if let Some(ticket) = bridge.shared.ticket(id_of(arguments)) {
+            ticket.reach(Stage::Entered);
+        }
+        None
+    })?;
+    give(ctx, bridge, "eventRespond", |arguments, bridge| {
+        let given = arguments.get(1);
+        match take_response(arguments.ctx(), &given) {
+            Ok(response) => {
+                let response = bridge.counted(response);
+                bridge.answer(id_of(arguments), Answer::Response(Box::new(response)));
+                None
+            }
+            Err(refused) => {
+                let given: String = describe(arguments.ctx(), &given).chars().take(MOST_CHARS).collect();
+                let words = format!("respondWith was given `{given}`: {refused}");
+                bridge.answer(id_of(arguments), Answer::Failed(words.clone()));
+                Some(words)
+            }
+        }
+    })?;
+    give(ctx, bridge, "eventRejected", |arguments, bridge| {
+        let words = describe(arguments.ctx(), &arguments.get(1));
+        let words = format!("the promise given to respondWith was rejected: {words}");
+        bridge.answer(id_of(arguments), Answer::Failed(words));
+        None
+    })?;
+    give(ctx, bridge, "eventPrevented", |arguments, bridge| {
+        let words = "preventDefault was called, and respondWith was not".to_owned();
+        bridge.answer(id_of(arguments), Answer::Failed(words));
+        None
+    })?;
+    give(ctx, bridge, "eventLeft", |arguments, bridge| {
+        bridge.answer(id_of(arguments), Answer::Left { threw: is_true(&arguments.get(1)) });
+        None
+    })?;
+    give(ctx, bridge, "eventOver", |arguments, bridge| {
+        let failed = is_true(&arguments.get(1));
+        let reason = || describe(arguments.ctx(), &arguments.get(2));
+        bridge.end(id_of(arguments), if failed { Err(reason()) } else { Ok(()) });
+        None
+    })
+}
+
+fn give<'js>(
+    ctx: &Ctx<'js>,
+    bridge: &Rc<Bridge>,
+    name: &'static str,
+    called: impl Fn(&Arguments<'js>, &Bridge) -> Option<String> + 'js,
+) -> rquickjs::Result<()> {
+    let bridge = Rc::clone(bridge);
+    let native = native_operation(ctx, name, 0, move |arguments| Ok(called(arguments, &bridge)))?;
+    kit(ctx)?.give(name, native)
+}
+
+/// The event's number; the prelude passes it first.
+fn id_of(arguments: &Arguments<'_>) -> u64 {
+    arguments.get(0).as_number().unwrap_or_default() as u64
+}
+
+fn is_true(value: &Value<'_>) -> bool {
+    value.as_bool().unwrap_or_default()
+}

@@ -1,0 +1,234 @@
+// The events of a service worker: how long each lives, and what a fetch event is answered with.
+// Spec: https://w3c.github.io/ServiceWorker/#extendableevent-interface
+(function (kit) {
+  "use strict";
+  const { Event, domException } = kit;
+  const { Request } = globalThis;
+  const call = Function.prototype.call;
+  const then = call.bind(Promise.prototype.then);
+  const promiseOf = Promise.resolve.bind(Promise);
+  const { freeze } = Object;
+  const nothing = () => {};
+  // The states of events under way, by the number the native side gave them.
+  const underWay = new Map();
+  let stateOf;
+  let adopt;
+
+  class ExtendableEvent extends Event {
+    // Null for events that script made: nothing waits for those.
+    #state = null;
+
+    static {
+      stateOf = (event) => event.#state;
+      adopt = (event, id) => {
+        event.#state = { id, dispatching: false, pending: 0, timedOut: false, over: false, failed: false, reason: undefined };
+        underWay.set(id, event);
+        return kit.trust(event);
+      };
+    }
+
+    constructor(type, init = {}) {
+      if (arguments.length === 0) throw new TypeError("ExtendableEvent needs 1 argument, but was given 0");
+      super(type, init);
+    }
+
+    waitUntil(promise) {
+      const state = this.#state;
+      if (arguments.length === 0) throw new TypeError("waitUntil needs 1 argument, but was given 0");
+      extend(state, promise, "waitUntil");
+    }
+  }
+
+  class InstallEvent extends ExtendableEvent {}
+
+  class FetchEvent extends ExtendableEvent {
+    #request;
+    #clientId;
+    #resultingClientId;
+    #replacesClientId;
+    #preloadResponse = promiseOf(undefined);
+    #handled;
+    #settleHandled;
+    #entered = false;
+
+    static {
+      kit.handledOf = (event) => event.#settleHandled;
+      kit.enteredOf = (event) => event.#entered;
+    }
+
+    constructor(type, init) {
+      if (arguments.length < 2) throw new TypeError(`FetchEvent needs 2 arguments, but was given ${arguments.length}`);
+      super(type, init);
+      if (typeof init !== "object" || init === null || !(init.request instanceof Request)) {
+        throw new TypeError("FetchEvent needs a request");
+      }
+      this.#request = init.request;
+      this.#clientId = `${init.clientId ?? ""}`;
+      this.#resultingClientId = `${init.resultingClientId ?? ""}`;
+      this.#replacesClientId = `${init.replacesClientId ?? ""}`;
+      if (init.preloadResponse !== undefined) this.#preloadResponse = promiseOf(init.preloadResponse);
+      this.#handled = new Promise((resolve, reject) => {
+        this.#settleHandled = { resolve, reject };
+      });
+      // Who does not ask whether it was handled is not told that it was not.
+      then(this.#handled, undefined, nothing);
+    }
+
+    get request() {
+      return this.#request;
+    }
+
+    get clientId() {
+      return this.#clientId;
+    }
+
+    get resultingClientId() {
+      return this.#resultingClientId;
+    }
+
+    get replacesClientId() {
+      return this.#replacesClientId;
+    }
+
+    get preloadResponse() {
+      return this.#preloadResponse;
+    }
+
+    get handled() {
+      return this.#handled;
+    }
+
+    respondWith(response) {
+      const state = stateOf(this);
+      if (arguments.length === 0) throw new TypeError("respondWith needs 1 argument, but was given 0");
+      if (state === null || !state.dispatching) throw invalidState("respondWith: the event is not being dispatched");
+      if (this.#entered) throw invalidState("respondWith was called already");
+      const promise = promiseOf(response);
+      extend(state, promise, "respondWith");
+      this.#entered = true;
+      this.stopImmediatePropagation();
+      kit.eventEntered(state.id);
+      const settle = this.#settleHandled;
+      then(
+        promise,
+        (value) => {
+          const refused = kit.eventRespond(state.id, value);
+          if (refused === undefined) settle.resolve(undefined);
+          else settle.reject(domException(refused, "NetworkError"));
+        },
+        (reason) => {
+          kit.eventRejected(state.id, reason);
+          settle.reject(domException("the promise given to respondWith was rejected", "NetworkError"));
+        },
+      );
+    }
+  }
+
+  class ExtendableMessageEvent extends ExtendableEvent {
+    #init;
+
+    constructor(type, init = {}) {
+      super(...arguments);
+      const { data = null, origin = "", lastEventId = "", source = null, ports = [] } = init ?? {};
+      this.#init = { data, origin: `${origin}`, lastEventId: `${lastEventId}`, source, ports: freeze([...ports]) };
+    }
+
+    get data() {
+      return this.#init.data;
+    }
+
+    get origin() {
+      return this.#init.origin;
+    }
+
+    get lastEventId() {
+      return this.#init.lastEventId;
+    }
+
+    get source() {
+      return this.#init.source;
+    }
+
+    get ports() {
+      return this.#init.ports;
+    }
+  }
+
+  function invalidState(message) {
+    return domException(message, "InvalidStateError");
+  }
+
+  // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-add-lifetime-promise
+  function extend(state, value, operation) {
+    if (state === null) throw invalidState(`${operation}: the event was made by script`);
+    const active = !state.timedOut && (state.dispatching || state.pending > 0);
+    if (!active) throw invalidState(`${operation}: the event is over`);
+    state.pending += 1;
+    // The count drops a microtask after the promise settled, so that its own reactions can extend on.
+    const drop = () => {
+      state.pending -= 1;
+      conclude(state);
+    };
+    then(
+      promiseOf(value),
+      () => then(promiseOf(), drop),
+      (reason) => {
+        if (operation === "waitUntil" && !state.failed) {
+          state.failed = true;
+          state.reason = reason;
+        }
+        then(promiseOf(), drop);
+      },
+    );
+  }
+
+  function conclude(state) {
+    if (state.over || state.dispatching || (state.pending > 0 && !state.timedOut)) return;
+    state.over = true;
+    underWay.delete(state.id);
+    kit.eventOver(state.id, state.failed, state.reason);
+  }
+
+  for (const Interface of [ExtendableEvent, InstallEvent, FetchEvent, ExtendableMessageEvent]) kit.expose(Interface);
+
+  kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
+  kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
+  kit.dispatchMessage = (id, data, origin) => run(adopt(new ExtendableMessageEvent("message", { data, origin }), id));
+  kit.dispatchFetch = (id, request, clientId, resultingClientId) => {
+    const init = { request, clientId, resultingClientId, cancelable: true };
+    const event = adopt(new FetchEvent("fetch", init), id);
+    run(event, (threw) => {
+      if (kit.enteredOf(event)) return;
+      const settle = kit.handledOf(event);
+      if (event.defaultPrevented) {
+        kit.eventPrevented(id);
+        settle.reject(domException("the default was prevented, and no response given", "NetworkError"));
+      } else {
+        kit.eventLeft(id, threw);
+        settle.resolve(undefined);
+      }
+    });
+  };
+
+  // The dispatch flag stays set through the microtasks that follow each listener.
+  function run(event, then = nothing) {
+    const state = stateOf(event);
+    state.dispatching = true;
+    const { threw } = kit.dispatch(globalThis, event, kit.checkpoint);
+    state.dispatching = false;
+    then(threw);
+    conclude(state);
+  }
+
+  kit.timeOutEvent = (id) => {
+    const event = underWay.get(id);
+    if (event === undefined) return;
+    const state = stateOf(event);
+    state.timedOut = true;
+    if (!state.failed) {
+      state.failed = true;
+      state.reason = domException("the event took too long", "TimeoutError");
+    }
+    conclude(state);
+  };
+})

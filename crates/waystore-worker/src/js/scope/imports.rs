@@ -1,0 +1,81 @@
+//! `importScripts`: the one call of a worker that blocks its thread.
+//!
+//! The network is the host's, on the host's runtime; the thread waits on a channel with a deadline.
+//! Spec: <https://w3c.github.io/ServiceWorker/#importscripts>
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use rquickjs::Ctx;
+use url::Url;
+
+use super::{Bridge, evaluate};
+use crate::{
+    UpdateViaCache,
+    js::{Outcome, Thrown, idl::native_operation, kit},
+    update::fetch_import,
+};
+
+pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()> {
+    let bridge = Rc::clone(bridge);
+    let import = native_operation(ctx, "importScripts", 1, move |arguments| {
+        let urls: Vec<String> = arguments.get(0).get()?;
+        import_scripts(arguments.ctx(), &bridge, &urls)
+    })?;
+    kit(ctx)?.give("importScripts", import)
+}
+
+fn import_scripts<'js>(ctx: &Ctx<'js>, bridge: &Bridge, urls: &[String]) -> Outcome<'js, ()> {
+    let parse = |url: &String| {
+        let parsed = bridge.script.join(url);
+        parsed.map_err(|_| Thrown::Dom("SyntaxError", format!("importScripts: `{url}` is not a URL")))
+    };
+    let urls = urls.iter().map(parse).collect::<Result<Vec<Url>, _>>()?;
+    for url in urls {
+        let script = source(bridge, &url)?;
+        evaluate(ctx, &script, url.as_str())?;
+    }
+    Ok(())
+}
+
+/// The script's stored copy; while the worker installs, a fetched one where there is none.
+fn source<'js>(bridge: &Bridge, url: &Url) -> Outcome<'js, Bytes> {
+    if let Some(stored) = bridge.scripts.import(url) {
+        return Ok(stored);
+    }
+    let fails = |reason: String| Thrown::Dom("NetworkError", format!("importScripts: {reason}"));
+    if !bridge.scripts.is_open() {
+        return Err(fails(format!("{url} was not imported while the worker was installed")));
+    }
+    let script = fetch_blocking(bridge, url).map_err(fails)?;
+    bridge.scripts.add(url.clone(), script.clone());
+    Ok(script)
+}
+
+fn fetch_blocking(bridge: &Bridge, url: &Url) -> Result<Bytes, String> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let (fetch, revoked) = (Arc::clone(&bridge.fetch), bridge.shared.revoked.clone());
+    let (url, limits) = (url.clone(), bridge.limits.clone());
+    let no_cache = bridge.update_via_cache == UpdateViaCache::None;
+    bridge.runtime.spawn(async move {
+        let fetched = async {
+            let fetching = fetch_import(&*fetch, &url, no_cache, limits.script_bytes);
+            match tokio::time::timeout(limits.response, fetching).await {
+                Ok(fetched) => fetched.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("{url} took longer than {:?}", limits.response)),
+            }
+        };
+        let fetched = tokio::select! {
+            biased;
+            () = revoked.cancelled() => Err("the worker was stopped".to_owned()),
+            fetched = fetched => fetched,
+        };
+        // The thread may have ended meanwhile.
+        drop(sender.send(fetched));
+    });
+    // Waiting is not running: the slice ends here and another begins.
+    bridge.shared.pulse.end();
+    let fetched = receiver.recv().unwrap_or_else(|_| Err("the host is shutting down".to_owned()));
+    bridge.shared.pulse.begin();
+    fetched
+}

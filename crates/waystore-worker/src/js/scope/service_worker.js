@@ -1,0 +1,226 @@
+// The global of a service worker: registration, clients, skipWaiting.
+// Spec: https://w3c.github.io/ServiceWorker/#serviceworkerglobalscope-interface
+(function (kit) {
+  "use strict";
+  const { Event, EventTarget, domException } = kit;
+  const { defineProperty, freeze } = Object;
+  const secret = Symbol("made by the runtime");
+  // The service worker objects, one for each version.
+  const workers = new Map();
+  let slots = { installing: null, waiting: null, active: null };
+  let setState;
+
+  function made(token, name) {
+    if (token !== secret) throw new TypeError(`${name}: illegal constructor`);
+  }
+
+  class ServiceWorkerGlobalScope extends kit.WorkerGlobalScope {}
+
+  class ServiceWorker extends EventTarget {
+    #scriptURL;
+    #state;
+
+    static {
+      setState = (worker, state) => {
+        if (worker.#state === state) return;
+        worker.#state = state;
+        kit.dispatch(worker, kit.trust(new Event("statechange")));
+      };
+    }
+
+    constructor(token, scriptURL, state) {
+      made(token, "ServiceWorker");
+      super();
+      this.#scriptURL = scriptURL;
+      this.#state = state;
+    }
+
+    get scriptURL() {
+      return this.#scriptURL;
+    }
+
+    get state() {
+      return this.#state;
+    }
+  }
+
+  class NavigationPreloadManager {
+    constructor(token) {
+      made(token, "NavigationPreloadManager");
+    }
+
+    async enable() {
+      changePreload({ enabled: true });
+    }
+
+    async disable() {
+      changePreload({ enabled: false });
+    }
+
+    async setHeaderValue(value) {
+      if (arguments.length === 0) throw new TypeError("setHeaderValue needs 1 argument, but was given 0");
+      const headerValue = `${value}`;
+      // Spec: https://fetch.spec.whatwg.org/#header-value
+      if (/[^\x00-\xff]|[\0\r\n]|^[\t ]|[\t ]$/.test(headerValue)) throw new TypeError("not a header value");
+      changePreload({ headerValue });
+    }
+
+    async getState() {
+      return kit.getPreload();
+    }
+  }
+
+  function changePreload(change) {
+    if (slots.active === null) throw domException("navigationPreload: no worker is active", "InvalidStateError");
+    const { enabled, headerValue } = { ...kit.getPreload(), ...change };
+    kit.setPreload(enabled, headerValue);
+  }
+
+  class ServiceWorkerRegistration extends EventTarget {
+    #scope;
+    #updateViaCache;
+    #navigationPreload = new NavigationPreloadManager(secret);
+
+    constructor(token, scope, updateViaCache) {
+      made(token, "ServiceWorkerRegistration");
+      super();
+      this.#scope = scope;
+      this.#updateViaCache = updateViaCache;
+    }
+
+    get installing() {
+      return slots.installing;
+    }
+
+    get waiting() {
+      return slots.waiting;
+    }
+
+    get active() {
+      return slots.active;
+    }
+
+    get navigationPreload() {
+      return this.#navigationPreload;
+    }
+
+    get scope() {
+      return this.#scope;
+    }
+
+    get updateViaCache() {
+      return this.#updateViaCache;
+    }
+
+    async update() {
+      await kit.updateRegistration();
+      return this;
+    }
+
+    async unregister() {
+      return kit.unregisterRegistration();
+    }
+  }
+
+  class Client {
+    constructor(token) {
+      made(token, "Client");
+    }
+  }
+
+  class WindowClient extends Client {}
+
+  class Clients {
+    constructor(token) {
+      made(token, "Clients");
+    }
+
+    async get(id) {
+      if (arguments.length === 0) throw new TypeError("get needs 1 argument, but was given 0");
+      void `${id}`;
+      return undefined;
+    }
+
+    async matchAll(options) {
+      void options;
+      return freeze([]);
+    }
+
+    async openWindow(url) {
+      if (arguments.length === 0) throw new TypeError("openWindow needs 1 argument, but was given 0");
+      const { href } = new URL(`${url}`, globalThis.location.href);
+      if (href === "about:blank") throw new TypeError("openWindow: about:blank cannot be opened");
+      throw domException("openWindow: no user asked for a window", "InvalidAccessError");
+    }
+
+    async claim() {
+      if (slots.active !== own()) throw domException("claim: this worker is not active", "InvalidStateError");
+    }
+  }
+
+  for (const Interface of [
+    ServiceWorkerGlobalScope,
+    ServiceWorker,
+    NavigationPreloadManager,
+    ServiceWorkerRegistration,
+    Client,
+    WindowClient,
+    Clients,
+  ]) {
+    kit.expose(Interface);
+  }
+  kit.handler(ServiceWorker.prototype, "statechange");
+  kit.handler(ServiceWorker.prototype, "error");
+  kit.handler(ServiceWorkerRegistration.prototype, "updatefound");
+  kit.ServiceWorkerGlobalScope = ServiceWorkerGlobalScope;
+
+  let ownVersion;
+  const own = () => workers.get(ownVersion);
+
+  function workerOf(seen) {
+    if (seen === null) return null;
+    const known = workers.get(seen.version);
+    if (known !== undefined) return known;
+    const worker = new ServiceWorker(secret, seen.script, seen.state);
+    workers.set(seen.version, worker);
+    return worker;
+  }
+
+  // The slots changed: objects first, then the events that tell of it.
+  kit.setSlots = (installing, waiting, active) => {
+    const seen = [installing, waiting, active];
+    const found = installing !== null && !workers.has(installing.version) && installing.version !== ownVersion;
+    slots = { installing: workerOf(installing), waiting: workerOf(waiting), active: workerOf(active) };
+    for (const one of seen) if (one !== null) setState(workers.get(one.version), one.state);
+    for (const [version, worker] of workers) {
+      if (seen.some((one) => one?.version === version)) continue;
+      if (version === ownVersion && worker.state === "parsed") continue;
+      setState(worker, "redundant");
+      if (version !== ownVersion) workers.delete(version);
+    }
+    if (found) kit.dispatch(registration, kit.trust(new Event("updatefound")));
+  };
+
+  let registration;
+  kit.startServiceWorker = (version, script, scope, updateViaCache) => {
+    ownVersion = version;
+    workers.set(version, new ServiceWorker(secret, script, "parsed"));
+    registration = new ServiceWorkerRegistration(secret, scope, updateViaCache);
+    const clients = new Clients(secret);
+    kit.readonly(globalThis, "clients", () => clients);
+    kit.readonly(globalThis, "registration", () => registration);
+    kit.readonly(globalThis, "serviceWorker", () => own());
+    for (const type of ["install", "activate", "fetch", "message", "messageerror"]) kit.handler(globalThis, type);
+    const operations = {
+      async skipWaiting() {
+        kit.skipWaiting();
+      },
+      importScripts(...urls) {
+        kit.importScripts(urls.map((url) => `${url}`));
+      },
+    };
+    for (const [name, value] of Object.entries(operations)) {
+      defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
+    }
+  };
+})

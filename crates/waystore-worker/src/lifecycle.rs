@@ -1,0 +1,331 @@
+//! The states of a registration's workers, as a machine: what happened goes in, what to do comes out.
+//!
+//! Knows the order of things (install, wait, activate) and nothing of how they are done: no engine,
+//! no store, no network, no clock, no lock.
+//! Spec: <https://w3c.github.io/ServiceWorker/#installation-algorithm>, Try Activate, Activate.
+
+/// A worker's [state](https://w3c.github.io/ServiceWorker/#dfn-state). They only go forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerState {
+    /// Its script was fetched, and is being evaluated.
+    Parsed,
+    /// Its `install` event is under way.
+    Installing,
+    /// It waits for its turn.
+    Installed,
+    /// Its `activate` event is under way; `fetch` events wait.
+    Activating,
+    /// It answers.
+    Activated,
+    /// It was replaced, or failed to install. There is no way back.
+    Redundant,
+}
+
+impl WorkerState {
+    /// The word that scripts see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parsed => "parsed",
+            Self::Installing => "installing",
+            Self::Installed => "installed",
+            Self::Activating => "activating",
+            Self::Activated => "activated",
+            Self::Redundant => "redundant",
+        }
+    }
+}
+
+/// What the machine calls a worker.
+pub(crate) type Id = u64;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A new worker was evaluated and is about to be installed.
+    Install(Id),
+    /// The `install` event of the installing worker ended.
+    InstallEnded { ok: bool },
+    /// The `activate` event of the active worker ended, however it did.
+    ActivateEnded,
+    /// A worker called `skipWaiting`.
+    SkipWaiting(Id),
+    /// A worker was given an event.
+    EventStarted(Id),
+    /// An event is no longer active.
+    EventEnded(Id),
+    /// The registration was removed.
+    Unregister,
+}
+
+/// What to do about it, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The slots or states changed: tell the workers.
+    Announce,
+    /// Write the registration down.
+    Save,
+    /// Dispatch `activate` to the active worker, after what is to be saved was saved.
+    Activate(Id),
+    /// Stop this worker; it is redundant.
+    Retire(Id),
+}
+
+/// One worker in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) id: Id,
+    pub(crate) state: WorkerState,
+    skips_waiting: bool,
+    events: usize,
+}
+
+/// The slots of a registration.
+#[derive(Debug, Default)]
+pub(crate) struct Lifecycle {
+    pub(crate) installing: Option<Slot>,
+    pub(crate) waiting: Option<Slot>,
+    pub(crate) active: Option<Slot>,
+    /// Set once the registration was removed: its workers end their events and go.
+    pub(crate) unregistered: bool,
+    /// Called `skipWaiting` before it had a slot.
+    early_skips: Vec<Id>,
+}
+
+impl Lifecycle {
+    /// The slots as they were kept: no worker is installing, and one that waited is active now
+    /// (1.9). The actions finish what was under way.
+    pub(crate) fn restored(active: Option<(Id, WorkerState)>, waiting: Option<Id>) -> (Self, Vec<Action>) {
+        let mut actions = Vec::new();
+        let active = match (waiting, active) {
+            (Some(id), old) => {
+                actions.extend(old.map(|(id, _)| Action::Retire(id)));
+                Some((id, WorkerState::Activating))
+            }
+            (None, Some((id, WorkerState::Activated))) => Some((id, WorkerState::Activated)),
+            (None, Some((id, _))) => Some((id, WorkerState::Activating)),
+            (None, None) => None,
+        };
+        if let Some((id, WorkerState::Activating)) = active {
+            actions.extend([Action::Save, Action::Activate(id)]);
+        }
+        let active = active.map(|(id, state)| Slot { state, ..Slot::new(id) });
+        (Self { active, ..Self::default() }, actions)
+    }
+
+    /// Takes note of `input`, and says what to do about it.
+    pub(crate) fn apply(&mut self, input: Input) -> Vec<Action> {
+        match input {
+            Input::Install(id) => {
+                let skips_waiting = self.early_skips.contains(&id);
+                self.early_skips.clear();
+                self.installing = Some(Slot { skips_waiting, ..Slot::new(id) });
+                vec![Action::Announce]
+            }
+            Input::InstallEnded { ok } => self.install_ended(ok),
+            Input::ActivateEnded => self.activate_ended(),
+            Input::SkipWaiting(id) => {
+                let slot = self.slots_mut().find(|slot| slot.id == id);
+                let known = slot.map(|slot| slot.skips_waiting = true).is_some();
+                if !known {
+                    self.early_skips.push(id);
+                }
+                self.try_activate()
+            }
+            Input::EventStarted(id) => {
+                self.count(id, |events| events + 1);
+                Vec::new()
+            }
+            Input::EventEnded(id) => {
+                self.count(id, |events| events.saturating_sub(1));
+                if self.unregistered { self.try_clear() } else { self.try_activate() }
+            }
+            Input::Unregister => {
+                self.unregistered = true;
+                self.try_clear()
+            }
+        }
+    }
+
+    /// The state of a worker; one that is in no slot is redundant, or not there yet.
+    pub(crate) fn state(&self, id: Id) -> WorkerState {
+        let slots = [self.installing, self.waiting, self.active];
+        slots.into_iter().flatten().find(|slot| slot.id == id).map_or(WorkerState::Redundant, |slot| slot.state)
+    }
+
+    /// The worker that was installed last. Spec: <https://w3c.github.io/ServiceWorker/#get-newest-worker>
+    pub(crate) fn newest(&self) -> Option<Id> {
+        [self.installing, self.waiting, self.active].into_iter().flatten().next().map(|slot| slot.id)
+    }
+
+    /// Whether an event of any worker is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        [self.installing, self.waiting, self.active].into_iter().flatten().any(|slot| slot.events > 0)
+    }
+
+    fn install_ended(&mut self, ok: bool) -> Vec<Action> {
+        let Some(installed) = self.installing.take() else { return Vec::new() };
+        if !ok {
+            return vec![Action::Retire(installed.id), Action::Announce];
+        }
+        let mut actions: Vec<_> = self.waiting.take().map(|old| Action::Retire(old.id)).into_iter().collect();
+        self.waiting = Some(Slot { state: WorkerState::Installed, ..installed });
+        let activation = self.try_activate();
+        // Activating saves and announces too, with the newer state.
+        if activation.is_empty() {
+            actions.extend([Action::Save, Action::Announce]);
+        }
+        actions.extend(activation);
+        actions
+    }
+
+    /// Spec: <https://w3c.github.io/ServiceWorker/#try-activate-algorithm>. No clients are modelled,
+    /// so a waiting worker need not skip waiting: it activates when the events under way end.
+    fn try_activate(&mut self) -> Vec<Action> {
+        let Some(waiting) = self.waiting else { return Vec::new() };
+        let blocked = self.active.is_some_and(|active| active.state == WorkerState::Activating || active.events > 0);
+        if blocked || self.unregistered {
+            return Vec::new();
+        }
+        let mut actions: Vec<_> = self.active.map(|old| Action::Retire(old.id)).into_iter().collect();
+        self.waiting = None;
+        self.active = Some(Slot { state: WorkerState::Activating, ..waiting });
+        actions.extend([Action::Announce, Action::Save, Action::Activate(waiting.id)]);
+        actions
+    }
+
+    fn activate_ended(&mut self) -> Vec<Action> {
+        match &mut self.active {
+            Some(active) if active.state == WorkerState::Activating => active.state = WorkerState::Activated,
+            _ => return Vec::new(),
+        }
+        let mut actions = vec![Action::Announce, Action::Save];
+        actions.extend(self.try_activate());
+        actions
+    }
+
+    /// Spec: <https://w3c.github.io/ServiceWorker/#try-clear-registration-algorithm>
+    fn try_clear(&mut self) -> Vec<Action> {
+        if self.is_busy() || self.active.is_some_and(|active| active.state == WorkerState::Activating) {
+            return Vec::new();
+        }
+        let gone = [self.waiting.take(), self.active.take()].into_iter().flatten();
+        let mut actions: Vec<_> = gone.map(|slot| Action::Retire(slot.id)).collect();
+        actions.push(Action::Announce);
+        actions
+    }
+
+    fn count(&mut self, id: Id, change: impl Fn(usize) -> usize) {
+        if let Some(slot) = self.slots_mut().find(|slot| slot.id == id) {
+            slot.events = change(slot.events);
+        }
+    }
+
+    fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        [&mut self.installing, &mut self.waiting, &mut self.active].into_iter().flatten()
+    }
+}
+
+impl Slot {
+    fn new(id: Id) -> Self {
+        Self { id, state: WorkerState::Installing, skips_waiting: false, events: 0 }
+    }
+
+    /// Whether the worker asked not to wait.
+    pub(crate) fn skips_waiting(&self) -> bool {
+        self.skips_waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action::*, Input, Lifecycle, WorkerState};
+
+    /// A registration whose worker 1 is active, and 2 was just installed.
+    fn with_two(events_of_1: usize) -> (Lifecycle, Vec<super::Action>) {
+        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+        for _ in 0..events_of_1 {
+            life.apply(Input::EventStarted(1));
+        }
+        life.apply(Input::Install(2));
+        let actions = life.apply(Input::InstallEnded { ok: true });
+        (life, actions)
+    }
+
+    #[test]
+    fn w18_a_failed_first_install_leaves_nothing() {
+        let mut life = Lifecycle::default();
+        life.apply(Input::Install(1));
+        assert_eq!(life.apply(Input::InstallEnded { ok: false }), [Retire(1), Announce]);
+        assert_eq!(life.newest(), None);
+    }
+
+    #[test]
+    fn w22_a_first_install_activates_at_once() {
+        let mut life = Lifecycle::default();
+        life.apply(Input::Install(1));
+        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Announce, Save, Activate(1)]);
+        assert_eq!(life.state(1), WorkerState::Activating);
+        assert_eq!(life.apply(Input::ActivateEnded), [Announce, Save]);
+        assert_eq!(life.state(1), WorkerState::Activated);
+    }
+
+    #[test]
+    fn w23_a_waiting_worker_activates_when_the_events_under_way_end() {
+        let (mut life, actions) = with_two(2);
+        assert_eq!(actions, [Save, Announce]);
+        assert_eq!(life.apply(Input::EventEnded(1)), []);
+        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce, Save, Activate(2)]);
+    }
+
+    #[test]
+    fn w24_skip_waiting_waits_for_the_events_of_the_old_worker() {
+        let (mut life, _) = with_two(1);
+        assert_eq!(life.apply(Input::SkipWaiting(2)), []);
+        assert!(life.waiting.unwrap().skips_waiting());
+        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce, Save, Activate(2)]);
+    }
+
+    #[test]
+    fn w27_skip_waiting_counts_before_the_worker_has_a_slot() {
+        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+        life.apply(Input::SkipWaiting(2));
+        life.apply(Input::Install(2));
+        assert!(life.installing.unwrap().skips_waiting());
+    }
+
+    #[test]
+    fn w16_a_third_version_takes_the_place_of_a_waiting_second() {
+        let (mut life, _) = with_two(1);
+        life.apply(Input::Install(3));
+        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Retire(2), Save, Announce]);
+        assert_eq!(life.state(2), WorkerState::Redundant);
+        assert_eq!(life.waiting.unwrap().id, 3);
+    }
+
+    #[test]
+    fn a_worker_that_is_activating_is_not_replaced_before_it_is_active() {
+        let mut life = Lifecycle::default();
+        life.apply(Input::Install(1));
+        life.apply(Input::InstallEnded { ok: true });
+        life.apply(Input::Install(2));
+        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Save, Announce]);
+        assert_eq!(life.apply(Input::ActivateEnded), [Announce, Save, Retire(1), Announce, Save, Activate(2)]);
+    }
+
+    #[test]
+    fn w3_a_worker_that_waited_is_activated_after_a_restart() {
+        let (life, actions) = Lifecycle::restored(Some((1, WorkerState::Activated)), Some(2));
+        assert_eq!(actions, [Retire(1), Save, Activate(2)]);
+        assert_eq!(life.state(2), WorkerState::Activating);
+    }
+
+    #[test]
+    fn an_unregistered_worker_ends_its_events_first() {
+        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+        life.apply(Input::EventStarted(1));
+        assert_eq!(life.apply(Input::Unregister), []);
+        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce]);
+        assert_eq!(life.newest(), None);
+    }
+}

@@ -1,0 +1,399 @@
+//! One registration of one origin, from its first install on: the face of this crate.
+//!
+//! Carries out what the [lifecycle](crate::lifecycle) decides, keeps it in the store, and sends
+//! events to the worker whose turn it is. Decides nothing about states itself.
+
+mod events;
+mod jobs;
+mod link;
+mod status;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use waystore::Waystore;
+
+use self::{jobs::Queued, link::SiteLink, status::Counts};
+pub use self::{
+    jobs::Updated,
+    status::{Counters, SiteStatus, WorkerStatus},
+};
+use crate::{
+    SiteError, SiteHost, SiteOptions, UpdateViaCache,
+    isolate::{Answer, Event, Seen, Ticket, View},
+    lifecycle::{Action, Id, Input, Lifecycle, Slot},
+    registration::{Kept, Preload, Registrations},
+    worker::{Ground, NoIsolate, Worker},
+};
+
+/// A registration and its workers. Clones are the same site.
+///
+/// ```no_run
+/// # async fn example(fetch: std::sync::Arc<dyn waystore::Fetch>, request: waystore::Request) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use waystore_worker::{FetchEvent, Site, SiteHost, SiteOptions};
+///
+/// let waystore = waystore::Waystore::in_memory();
+/// let host = SiteHost { fetch, clock: Arc::new(waystore::Clock::system()), console: Arc::new(|line| println!("{}", line.text)) };
+/// let options = SiteOptions::new("https://shop.example/sw.js".parse()?);
+/// let site = Site::open(options, &waystore, host).await?;
+/// site.ready().await?;
+/// let outcome = site.fetch(FetchEvent::of(request)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Site {
+    inner: Arc<Inner>,
+}
+
+/// What a site's clones, its tasks and its workers share.
+struct Inner {
+    options: SiteOptions,
+    script: Url,
+    ground: Ground,
+    registrations: Registrations,
+    life: Mutex<Life>,
+    /// The slots, for the workers; also tells whoever waits that something changed.
+    view: watch::Sender<View>,
+    ready: watch::Sender<Option<Result<(), SiteError>>>,
+    /// What is in the store.
+    saved: tokio::sync::Mutex<Option<Kept>>,
+    /// Held by the job that runs; jobs queue for it in their order.
+    turn: tokio::sync::Mutex<()>,
+    last_job: Mutex<Option<Queued>>,
+    /// Events that wait for a turn, and events under way.
+    queue: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    counts: Counts,
+    /// Told when an event is over.
+    over: Notify,
+    closed: CancellationToken,
+}
+
+/// The state of the registration.
+struct Life {
+    cycle: Lifecycle,
+    workers: HashMap<Id, Arc<Worker>>,
+    next_id: Id,
+    versions: u64,
+    last_check_ms: Option<u64>,
+    preload: Preload,
+    update_via_cache: UpdateViaCache,
+    /// Whether a worker may still come of what is under way: until the first job ended.
+    hopeful: bool,
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("scope", &self.scope().as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// Opens the registration that the store keeps for the scope, or registers in the background.
+    ///
+    /// A kept worker answers at once, without the network and without `install`; one that waited is
+    /// activated. A check for updates runs in the background. Must be called within a tokio runtime,
+    /// which is where the host's [`Fetch`](waystore::Fetch) is called from.
+    ///
+    /// # Errors
+    ///
+    /// * [`SiteError::Url`], [`SiteError::Unsupported`]: the options break a rule.
+    /// * [`SiteError::Store`]: the registration could not be read.
+    pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
+        let (script, scope) = options.urls()?;
+        let store_error = |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
+        let caches = waystore.caches(script.as_str()).map_err(store_error)?;
+        let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
+        let registrations = Registrations::new(registrations, scope.clone());
+        let kept = registrations.load(options.limits.script_bytes).await.map_err(store_error)?;
+        let view = watch::Sender::new(View::default());
+        let ground = Ground {
+            scope: scope.clone(),
+            update_via_cache: options.update_via_cache,
+            caches,
+            host,
+            limits: options.limits.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            view: view.subscribe(),
+        };
+        let (mut life, actions) = (Life::new(options.update_via_cache), Vec::new());
+        let (queue, slots) = (options.limits.waiting_events, options.limits.concurrent_events);
+        let mut actions = actions;
+        let inner = Arc::new_cyclic(|inner| {
+            if let Some(kept) = &kept {
+                actions = life.restore(kept, &ground, inner);
+            }
+            Inner {
+                script,
+                registrations,
+                life: Mutex::new(life),
+                view,
+                ready: watch::Sender::new(None),
+                saved: tokio::sync::Mutex::new(kept),
+                turn: tokio::sync::Mutex::default(),
+                last_job: Mutex::default(),
+                queue: Arc::new(Semaphore::new(queue.min(Semaphore::MAX_PERMITS))),
+                slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
+                counts: Counts::default(),
+                over: Notify::new(),
+                closed: CancellationToken::new(),
+                options,
+                ground,
+            }
+        });
+        inner.announce();
+        let restored = Arc::clone(&inner);
+        inner.ground.runtime.spawn(async move { restored.carry_out(actions).await });
+        let site = Self { inner };
+        site.soft_update();
+        Ok(site)
+    }
+
+    /// The requests that the worker answers: those whose URL starts with this one.
+    pub fn scope(&self) -> &Url {
+        &self.inner.ground.scope
+    }
+
+    /// The script's URL.
+    pub fn script(&self) -> &Url {
+        &self.inner.script
+    }
+
+    /// Waits until a worker is active.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be none: the first version could not be fetched, evaluated or installed.
+    pub async fn ready(&self) -> Result<(), SiteError> {
+        let mut ready = self.inner.ready.subscribe();
+        let known = tokio::select! {
+            known = ready.wait_for(Option::is_some) => known.ok().and_then(|known| known.clone()),
+            () = self.inner.closed.cancelled() => None,
+        };
+        known.unwrap_or(Err(SiteError::Closed))
+    }
+
+    /// Takes no more events, lets those under way end within `grace`, and stops the workers.
+    pub async fn close(&self, grace: Duration) {
+        self.inner.closed.cancel();
+        let ended = async {
+            loop {
+                let over = self.inner.over.notified();
+                if !self.inner.life().cycle.is_busy() {
+                    return;
+                }
+                over.await;
+            }
+        };
+        if tokio::time::timeout(grace, ended).await.is_err() {
+            tracing::warn!(scope = %self.scope(), "events were still under way when the site was closed");
+        }
+        let workers: Vec<_> = self.inner.life().workers.values().cloned().collect();
+        for worker in workers {
+            let running = worker.running();
+            worker.stop("the site was closed");
+            if let Some(isolate) = running {
+                // Its watchdog ends the wait even if its thread does not.
+                isolate.shared.ended.cancelled().await;
+            }
+        }
+        // What was decided last is written before the store may be closed.
+        self.inner.save().await;
+    }
+}
+
+impl Life {
+    fn new(update_via_cache: UpdateViaCache) -> Self {
+        Self {
+            cycle: Lifecycle::default(),
+            workers: HashMap::new(),
+            next_id: 1,
+            versions: 0,
+            last_check_ms: None,
+            preload: Preload::default(),
+            update_via_cache,
+            hopeful: true,
+        }
+    }
+
+    /// Takes over what was kept; the actions finish what was under way.
+    fn restore(&mut self, kept: &Kept, ground: &Ground, inner: &Weak<Inner>) -> Vec<Action> {
+        self.versions = kept.versions;
+        self.last_check_ms = kept.last_check_ms;
+        self.preload = kept.preload.clone();
+        self.update_via_cache = kept.update_via_cache;
+        let mut worker = |kept: &crate::registration::KeptWorker| {
+            let id = self.take_id();
+            let link = Arc::new(SiteLink::new(inner.clone(), id));
+            self.workers.insert(id, Arc::new(Worker::restored(id, kept.clone(), ground.clone(), link)));
+            id
+        };
+        let active = kept.active.as_ref().map(|kept| (worker(kept), kept.state));
+        let waiting = kept.waiting.as_ref().map(&mut worker);
+        let (cycle, actions) = Lifecycle::restored(active, waiting);
+        self.cycle = cycle;
+        actions
+    }
+
+    fn take_id(&mut self) -> Id {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// What is to be kept.
+    fn kept(&self) -> Kept {
+        let keep = |slot: Option<Slot>| slot.and_then(|slot| Some(self.workers.get(&slot.id)?.kept(slot.state)));
+        Kept {
+            update_via_cache: self.update_via_cache,
+            last_check_ms: self.last_check_ms,
+            preload: self.preload.clone(),
+            versions: self.versions,
+            waiting: keep(self.cycle.waiting),
+            active: keep(self.cycle.active),
+        }
+    }
+
+    /// What the workers see.
+    fn view(&self) -> View {
+        let see = |slot: Option<Slot>| {
+            let slot = slot?;
+            let worker = self.workers.get(&slot.id)?;
+            Some(Seen { version: worker.version.clone(), script: worker.script.to_string(), state: slot.state })
+        };
+        View {
+            installing: see(self.cycle.installing),
+            waiting: see(self.cycle.waiting),
+            active: see(self.cycle.active),
+        }
+    }
+}
+
+impl Inner {
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of what happened, and has done what follows from it.
+    fn apply(self: &Arc<Self>, input: Input) {
+        let actions = self.decide(input);
+        if !actions.is_empty() {
+            let this = Arc::clone(self);
+            self.ground.runtime.spawn(async move { this.carry_out(actions).await });
+        }
+    }
+
+    /// Takes note of what happened, and returns what is to be done about it.
+    fn decide(&self, input: Input) -> Vec<Action> {
+        let actions = self.life().cycle.apply(input);
+        if actions.contains(&Action::Announce) {
+            self.announce();
+        }
+        if matches!(input, Input::EventEnded(_)) {
+            self.over.notify_waiters();
+        }
+        actions
+    }
+
+    /// Tells the workers, and whoever waits, what the slots are now.
+    fn announce(&self) {
+        let life = self.life();
+        let view = life.view();
+        let active = life.cycle.active.is_some_and(|slot| slot.state == crate::WorkerState::Activated);
+        // Under the lock, so that an older view never follows a newer one.
+        self.view.send_replace(view);
+        if active {
+            self.ready.send_replace(Some(Ok(())));
+        }
+    }
+
+    async fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Announce => {}
+                Action::Save => self.save().await,
+                Action::Retire(id) => {
+                    let worker = self.life().workers.remove(&id);
+                    if let Some(worker) = worker {
+                        tracing::info!(version = worker.version, "worker is redundant");
+                        worker.retire().await;
+                    }
+                }
+                Action::Activate(id) => {
+                    let activated: BoxFuture<'static, ()> = Arc::clone(self).activate(id).boxed();
+                    self.ground.runtime.spawn(activated);
+                }
+            }
+        }
+    }
+
+    /// Dispatches `activate`. Nothing can fail it. Spec: <https://w3c.github.io/ServiceWorker/#activate>
+    async fn activate(self: Arc<Self>, id: Id) {
+        let Some(worker) = self.life().workers.get(&id).cloned() else { return };
+        if worker.listens("activate") {
+            let result = self.dispatch(&worker, || Event::Activate).await;
+            if let Err(reason) = result {
+                tracing::warn!(
+                    version = worker.version,
+                    reason,
+                    "the activate event failed; the worker is active all the same"
+                );
+            }
+        }
+        tracing::info!(version = worker.version, scope = %self.ground.scope, "worker activated");
+        self.apply(Input::ActivateEnded);
+    }
+
+    /// Dispatches `install` or `activate`, and waits until the event is over.
+    async fn dispatch(&self, worker: &Arc<Worker>, event: impl Fn() -> Event) -> Result<(), String> {
+        let isolate = worker.isolate().await.map_err(|error| match error {
+            NoIsolate::Failed(reason) => reason,
+            NoIsolate::Off => "the worker is off".to_owned(),
+        })?;
+        let (ticket, answer) = Ticket::new(Box::new(()));
+        isolate.send(event(), ticket).await;
+        match answer.await {
+            Ok(Answer::Over(result)) => result,
+            _ => Err(isolate.shared.reason()),
+        }
+    }
+
+    /// Writes the registration down as it is now.
+    async fn save(&self) {
+        let mut saved = self.saved.lock().await;
+        let kept = {
+            let life = self.life();
+            let kept = life.kept();
+            (!life.cycle.unregistered && (kept.waiting.is_some() || kept.active.is_some())).then_some(kept)
+        };
+        let Some(kept) = kept else { return };
+        if saved.as_ref() == Some(&kept) {
+            return;
+        }
+        match self.registrations.save(saved.as_ref(), &kept).await {
+            Ok(()) => *saved = Some(kept),
+            Err(error) => {
+                tracing::error!(scope = %self.ground.scope, %error, "the registration could not be written; after a restart the worker installs again");
+            }
+        }
+    }
+
+    /// Removes the registration from the store.
+    async fn forget(&self) {
+        let mut saved = self.saved.lock().await;
+        match self.registrations.remove().await {
+            Ok(_) => *saved = None,
+            Err(error) => tracing::error!(scope = %self.ground.scope, %error, "the registration could not be removed"),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Events on their way to the worker whose turn it is, and what becomes of fetch events.
+//!
+//! Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+use waystore::Request;
+
+use super::{Inner, Site};
+use crate::{
+    FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
+    accept::refusal,
+    isolate::{Answer, Event, Isolate, Stage, Ticket},
+    lifecycle::{Id, Input},
+    loan::Loan,
+    worker::{NoIsolate, Worker},
+};
+
+/// How often an event is given to a new isolate where the last one stopped before it saw it.
+const ATTEMPTS: usize = 3;
+
+/// Keeps a worker from being replaced while an event of it is under way.
+pub(super) struct Pin {
+    site: Arc<Inner>,
+    id: Id,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.site.apply(Input::EventEnded(self.id));
+    }
+}
+
+impl Site {
+    /// Sends a request through the worker, and says what became of it.
+    ///
+    /// While the first worker installs, or the next one activates, this waits as long as an answer
+    /// may take. A body of the answer streams afterwards. Dropping the future does not stop the
+    /// event; aborting the request's signal tells the script.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+    pub async fn fetch(&self, event: FetchEvent) -> FetchOutcome {
+        self.inner.counts.fetch_events.add();
+        let outcome = self.inner.fetch(event).await;
+        self.inner.counts.count(&outcome);
+        outcome
+    }
+
+    /// Sends a message to the active worker; where there is none, to the one that waits or installs.
+    ///
+    /// Resolves when the `message` event was dispatched.
+    ///
+    /// # Errors
+    ///
+    /// * [`SiteError::NoWorker`]: there is none. [`SiteError::Busy`]: it has all the events it may have.
+    /// * [`SiteError::Start`], [`SiteError::Stopped`]: it did not start, or was stopped before.
+    pub async fn message(&self, message: MessageEvent) -> Result<(), SiteError> {
+        self.inner.counts.messages.add();
+        self.inner.message(message).await
+    }
+}
+
+impl Inner {
+    async fn fetch(self: &Arc<Self>, event: FetchEvent) -> FetchOutcome {
+        let FetchEvent { request, client_id, resulting_client_id } = event;
+        if self.closed.is_cancelled() {
+            return fallback(request, FallbackReason::Stopped, None);
+        }
+        let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
+            return fallback(request, FallbackReason::Busy, None);
+        };
+        let deadline = Instant::now() + self.options.limits.response;
+        let Ok(Some((worker, pin))) = timeout_at(deadline, self.admitted()).await else {
+            return fallback(request, FallbackReason::NoWorker, None);
+        };
+        let version = Some(worker.version.clone());
+        if !worker.listens("fetch") {
+            return fallback(request, FallbackReason::NoListener, version);
+        }
+        let Ok(Ok(slot)) = timeout_at(deadline, Arc::clone(&self.slots).acquire_owned()).await else {
+            return fallback(request, FallbackReason::Busy, version);
+        };
+        drop(queued);
+        let holds = Arc::new((pin, slot));
+        let loan = Loan::of(request);
+        for _ in 0..ATTEMPTS {
+            let isolate = match timeout_at(deadline, worker.isolate()).await {
+                Ok(Ok(isolate)) => isolate,
+                Ok(Err(NoIsolate::Off)) => return left(loan, FallbackReason::Off, &worker),
+                Ok(Err(NoIsolate::Failed(_))) | Err(_) => return left(loan, FallbackReason::Stopped, &worker),
+            };
+            let (ticket, answer) = Ticket::new(Box::new(Arc::clone(&holds)));
+            let event = Event::Fetch {
+                request: Box::new(loan.lend()),
+                client_id: client_id.clone(),
+                resulting_client_id: resulting_client_id.clone(),
+            };
+            match self.ask(&isolate, event, ticket, answer).await {
+                Answer::Stopped(Stage::Queued) => {}
+                answer => return outcome(loan, answer, &worker, &isolate),
+            }
+        }
+        left(loan, FallbackReason::Stopped, &worker)
+    }
+
+    /// The worker's answer, or that it took too long.
+    async fn ask(&self, isolate: &Isolate, event: Event, ticket: Ticket, answer: oneshot::Receiver<Answer>) -> Answer {
+        let deadline = Instant::now() + self.options.limits.response;
+        let late = "the answer took too long";
+        let Ok(sent) = timeout_at(deadline, isolate.send(event, ticket)).await else {
+            return Answer::Stopped(Stage::Dispatched);
+        };
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::Stopped(sent.stage()),
+            Err(_) if sent.stage() == Stage::Entered => Answer::Over(Err(late.to_owned())),
+            Err(_) => Answer::Stopped(Stage::Dispatched),
+        }
+    }
+
+    /// The active worker, once it is activated; `None` where there is none and none will come.
+    async fn admitted(self: &Arc<Self>) -> Option<(Arc<Worker>, Pin)> {
+        let mut changes = self.view.subscribe();
+        loop {
+            changes.mark_unchanged();
+            {
+                let mut life = self.life();
+                let active = life.cycle.active.filter(|_| !life.cycle.unregistered);
+                match active.map(|slot| (slot.id, slot.state)) {
+                    Some((id, WorkerState::Activated)) => {
+                        let worker = life.workers.get(&id).cloned()?;
+                        life.cycle.apply(Input::EventStarted(id));
+                        return Some((worker, Pin { site: Arc::clone(self), id }));
+                    }
+                    None if life.cycle.unregistered || !life.hopeful => return None,
+                    _ => {}
+                }
+            }
+            tokio::select! {
+                changed = changes.changed() => changed.ok()?,
+                () = self.closed.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn message(self: &Arc<Self>, message: MessageEvent) -> Result<(), SiteError> {
+        let (worker, pin) = self.addressee()?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SiteError::Busy)?;
+        if !worker.listens("message") {
+            return Ok(());
+        }
+        let holds = Arc::new((pin, slot));
+        let isolate = worker.isolate().await.map_err(|error| {
+            let version = worker.version.clone();
+            match error {
+                NoIsolate::Failed(reason) => SiteError::Start { version, reason },
+                NoIsolate::Off => SiteError::Start { version, reason: "the worker is off".to_owned() },
+            }
+        })?;
+        let (ticket, answer) = Ticket::new(Box::new(holds));
+        isolate.send(Event::Message { data: message.data }, ticket).await;
+        match answer.await {
+            Ok(Answer::Left { .. } | Answer::Over(_)) => Ok(()),
+            _ => Err(SiteError::Stopped { reason: isolate.shared.reason() }),
+        }
+    }
+
+    fn addressee(self: &Arc<Self>) -> Result<(Arc<Worker>, Pin), SiteError> {
+        if self.closed.is_cancelled() {
+            return Err(SiteError::Closed);
+        }
+        let mut life = self.life();
+        let cycle = &life.cycle;
+        let slot = [cycle.active, cycle.waiting, cycle.installing].into_iter().flatten().next();
+        let worker = slot.and_then(|slot| life.workers.get(&slot.id).cloned());
+        let worker = worker.ok_or_else(|| SiteError::NoWorker { scope: Box::new(self.ground.scope.clone()) })?;
+        let id = worker.id;
+        life.cycle.apply(Input::EventStarted(id));
+        Ok((worker, Pin { site: Arc::clone(self), id }))
+    }
+}
+
+/// The row of section 7's outcome table that `answer` is.
+fn outcome(loan: Loan, answer: Answer, worker: &Worker, isolate: &Isolate) -> FetchOutcome {
+    let version = worker.version.clone();
+    match answer {
+        Answer::Left { threw: true } => left(loan, FallbackReason::Threw, worker),
+        Answer::Left { threw: false } => left(loan, FallbackReason::NotAnswered, worker),
+        Answer::Response(response) => match refusal(loan.request(), &response) {
+            None => FetchOutcome::Response { response, version },
+            Some(reason) => FetchOutcome::NetworkError { reason: reason.to_owned(), version },
+        },
+        Answer::Failed(reason) => FetchOutcome::NetworkError { reason, version },
+        Answer::Over(_) => FetchOutcome::TimedOut { version },
+        Answer::Stopped(Stage::Entered) => {
+            let reason = format!("the worker was stopped before it answered: {}", isolate.shared.reason());
+            FetchOutcome::NetworkError { reason, version }
+        }
+        Answer::Stopped(_) => left(loan, FallbackReason::Stopped, worker),
+    }
+}
+
+/// The worker left the request to the network, which works only where its body can still be sent.
+fn left(loan: Loan, reason: FallbackReason, worker: &Worker) -> FetchOutcome {
+    match loan.give_back() {
+        Some(request) => fallback(request, reason, Some(worker.version.clone())),
+        None => FetchOutcome::NetworkError {
+            reason: "the worker read the request's body and did not answer; the body cannot be sent again".to_owned(),
+            version: worker.version.clone(),
+        },
+    }
+}
+
+fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {
+    FetchOutcome::Fallback { request: Box::new(request), reason, version }
+}

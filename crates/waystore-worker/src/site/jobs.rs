@@ -1,0 +1,215 @@
+//! Jobs: register, update, unregister. One at a time, in their order.
+//!
+//! Spec: <https://w3c.github.io/ServiceWorker/#dfn-job-queue>, Update, Install.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+
+use super::{Inner, Life, Site, link::SiteLink};
+use crate::{
+    SiteError,
+    isolate::Event,
+    lifecycle::{Input, Lifecycle},
+    script::{ScriptMap, version_name},
+    update::{Check, Found, Newest},
+    worker::{NoIsolate, Worker},
+};
+
+/// A registration is stale a day after its last check.
+const STALE_MS: u64 = 86_400_000;
+
+/// What an update came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Updated {
+    /// The scripts are the same, byte for byte.
+    Unchanged,
+    /// A new version was installed; it is active as soon as the old one's events are over.
+    Installed {
+        /// Its name.
+        version: String,
+    },
+}
+
+/// An update that waits or runs, for those who ask for the same meanwhile.
+pub(super) struct Queued {
+    forced: bool,
+    done: Shared<BoxFuture<'static, Result<Updated, SiteError>>>,
+}
+
+impl Site {
+    /// Checks for an update, in the background. Calls while a check waits or runs are that check.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#soft-update>
+    pub fn soft_update(&self) {
+        let done = self.inner.queue_update(false);
+        // The job runs in a task of its own; nobody has to wait for it.
+        drop(done);
+    }
+
+    /// Fetches the script and, where it or what it imports changed, installs the new version; where
+    /// the registration was removed, registers again. With `force`, past every HTTP cache.
+    ///
+    /// # Errors
+    ///
+    /// * [`SiteError::Script`]: it could not be fetched, or may not be used.
+    /// * [`SiteError::Start`], [`SiteError::Install`]: the new version failed. The old one stays.
+    pub async fn update(&self, force: bool) -> Result<Updated, SiteError> {
+        self.inner.queue_update(force).await
+    }
+}
+
+impl Inner {
+    /// An update job; the last one in the queue, where that is as good.
+    pub(super) fn queue_update(
+        self: &Arc<Self>,
+        forced: bool,
+    ) -> Shared<BoxFuture<'static, Result<Updated, SiteError>>> {
+        let mut last = self.last_job.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queued) = &*last
+            && queued.forced >= forced
+            && queued.done.peek().is_none()
+        {
+            return queued.done.clone();
+        }
+        let this = Arc::clone(self);
+        let task = self.ground.runtime.spawn(async move {
+            let _turn = this.turn.lock().await;
+            let result = this.update(forced).await;
+            this.end_job(&result);
+            result
+        });
+        let done = task.map(|joined| joined.unwrap_or(Err(SiteError::Closed))).boxed().shared();
+        // Somebody has to poll it for `peek` to see the end.
+        self.ground.runtime.spawn(done.clone().map(drop));
+        *last = Some(Queued { forced, done: done.clone() });
+        done
+    }
+
+    /// Removes the registration; its worker ends the events it has. Whether there was one.
+    pub(super) async fn unregister(self: &Arc<Self>) -> bool {
+        let _turn = self.turn.lock().await;
+        let known = !self.life().cycle.unregistered && self.life().cycle.newest().is_some();
+        if known {
+            tracing::info!(scope = %self.ground.scope, "registration removed");
+            let actions = self.decide(Input::Unregister);
+            self.forget().await;
+            self.announce();
+            self.carry_out(actions).await;
+        }
+        known
+    }
+
+    fn end_job(&self, result: &Result<Updated, SiteError>) {
+        let without_worker = {
+            let mut life = self.life();
+            life.hopeful = false;
+            life.cycle.newest().is_none()
+        };
+        if let Err(error) = result {
+            tracing::error!(scope = %self.ground.scope, %error, "the update check failed");
+            if without_worker {
+                self.ready.send_replace(Some(Err(error.clone())));
+            }
+        }
+        self.announce();
+    }
+
+    /// Spec: <https://w3c.github.io/ServiceWorker/#update-algorithm>
+    async fn update(self: &Arc<Self>, forced: bool) -> Result<Updated, SiteError> {
+        if self.closed.is_cancelled() {
+            return Err(SiteError::Closed);
+        }
+        let now = self.ground.host.clock.now_ms();
+        let (newest, stale) = {
+            let mut life = self.life();
+            life.register_again();
+            let newest = life.cycle.newest().and_then(|id| life.workers.get(&id).cloned());
+            (newest, life.last_check_ms.is_some_and(|last| now.saturating_sub(last) > STALE_MS))
+        };
+        let check = Check {
+            script: &self.script,
+            scope: &self.ground.scope,
+            update_via_cache: self.options.update_via_cache,
+            forced: forced || (stale && newest.is_some()),
+            script_bytes: self.options.limits.script_bytes,
+            newest: newest.map(|worker| Newest {
+                script: worker.script.clone(),
+                main: worker.scripts.main().clone(),
+                imports: worker.scripts.imports(),
+            }),
+        };
+        let found = check.run(&*self.ground.host.fetch).await?;
+        self.life().last_check_ms = Some(now);
+        self.life().update_via_cache = self.options.update_via_cache;
+        match found {
+            Found::Unchanged => {
+                self.save().await;
+                Ok(Updated::Unchanged)
+            }
+            Found::Changed { main, imports } => self.install(main, imports).await,
+        }
+    }
+
+    /// Evaluates and installs a new version. Spec: <https://w3c.github.io/ServiceWorker/#installation-algorithm>
+    async fn install(self: &Arc<Self>, main: Bytes, imports: BTreeMap<url::Url, Bytes>) -> Result<Updated, SiteError> {
+        let worker = self.parsed(main, imports);
+        let version = worker.version.clone();
+        self.counts.installs.add();
+        if let Err(error) = worker.isolate().await {
+            self.life().workers.remove(&worker.id);
+            let reason = match error {
+                NoIsolate::Failed(reason) => reason,
+                NoIsolate::Off => "too many threads of this process are stuck in script".to_owned(),
+            };
+            return Err(SiteError::Start { version, reason });
+        }
+        let actions = self.decide(Input::Install(worker.id));
+        self.carry_out(actions).await;
+        let installed = match worker.listens("install") {
+            true => self.dispatch(&worker, || Event::Install).await,
+            false => Ok(()),
+        };
+        worker.scripts.seal();
+        let actions = self.decide(Input::InstallEnded { ok: installed.is_ok() });
+        if installed.is_ok() {
+            tracing::info!(version, scope = %self.ground.scope, "worker installed");
+        }
+        self.carry_out(actions).await;
+        installed.map(|()| Updated::Installed { version: version.clone() }).map_err(|reason| {
+            worker.stop("its install failed");
+            SiteError::Install { version, reason }
+        })
+    }
+
+    /// A new worker in the state parsed.
+    fn parsed(self: &Arc<Self>, main: Bytes, imports: BTreeMap<url::Url, Bytes>) -> Arc<Worker> {
+        let mut life = self.life();
+        life.versions += 1;
+        let id = life.take_id();
+        let version = version_name(&main, life.versions);
+        let link = Arc::new(SiteLink::new(Arc::downgrade(self), id));
+        let scripts = ScriptMap::new(main, imports);
+        let worker = Worker::new(id, version, self.script.clone(), scripts, self.ground.clone(), link);
+        let worker = Arc::new(worker);
+        life.workers.insert(id, Arc::clone(&worker));
+        worker
+    }
+}
+
+impl Life {
+    /// A registration that was removed, and whose workers are gone, begins anew.
+    fn register_again(&mut self) {
+        if self.cycle.unregistered && self.cycle.newest().is_none() {
+            self.cycle = Lifecycle::default();
+            self.hopeful = true;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a running script can ask of its registration.
+
+use std::sync::{Arc, Weak};
+
+use futures::{FutureExt, future::BoxFuture};
+
+use super::Inner;
+use crate::{
+    SiteError, WorkerState,
+    js::scope::{Link, UpdateRefused},
+    lifecycle::{Id, Input},
+    registration::Preload,
+    update::ScriptError,
+};
+
+/// One worker's way to its site.
+pub(super) struct SiteLink {
+    site: Weak<Inner>,
+    id: Id,
+}
+
+impl SiteLink {
+    pub(super) fn new(site: Weak<Inner>, id: Id) -> Self {
+        Self { site, id }
+    }
+}
+
+impl Link for SiteLink {
+    fn skip_waiting(&self) {
+        if let Some(site) = self.site.upgrade() {
+            site.apply(Input::SkipWaiting(self.id));
+        }
+    }
+
+    /// Spec: <https://w3c.github.io/ServiceWorker/#service-worker-registration-update>
+    fn update(&self) -> BoxFuture<'static, Result<(), UpdateRefused>> {
+        let refused = |refused| futures::future::ready(Err(refused)).boxed();
+        let Some(site) = self.site.upgrade() else {
+            return refused(UpdateRefused::Failed("the site was closed".to_owned()));
+        };
+        let (newest, state, unregistered) = {
+            let life = site.life();
+            (life.cycle.newest(), life.cycle.state(self.id), life.cycle.unregistered)
+        };
+        if newest.is_none() {
+            return refused(UpdateRefused::State("update: there is no worker to update".to_owned()));
+        }
+        if state == WorkerState::Installing {
+            return refused(UpdateRefused::State("update: this worker is being installed".to_owned()));
+        }
+        if unregistered {
+            return refused(UpdateRefused::Failed("update: the registration was removed".to_owned()));
+        }
+        let updated = site.queue_update(false);
+        async move {
+            match updated.await {
+                // The promise tells whether a version came to be installed, not whether it was.
+                Ok(_) | Err(SiteError::Install { .. }) => Ok(()),
+                Err(SiteError::Script(error @ ScriptError::Security { .. })) => {
+                    Err(UpdateRefused::Security(error.to_string()))
+                }
+                Err(error) => Err(UpdateRefused::Failed(error.to_string())),
+            }
+        }
+        .boxed()
+    }
+
+    fn unregister(&self) -> BoxFuture<'static, bool> {
+        let Some(site) = self.site.upgrade() else { return futures::future::ready(false).boxed() };
+        async move { site.unregister().await }.boxed()
+    }
+
+    fn preload(&self) -> Preload {
+        self.site.upgrade().map(|site| site.life().preload.clone()).unwrap_or_default()
+    }
+
+    fn set_preload(&self, preload: Preload) {
+        let Some(site) = self.site.upgrade() else { return };
+        site.life().preload = preload;
+        let saving = Arc::clone(&site);
+        site.ground.runtime.spawn(async move { saving.save().await });
+    }
+}

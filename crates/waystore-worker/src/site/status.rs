@@ -1,0 +1,143 @@
+//! What a site says about itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+use url::Url;
+
+use super::{Life, Site};
+use crate::{FetchOutcome, WorkerState, lifecycle::Slot};
+
+/// A site at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteStatus {
+    /// The requests the worker answers: those whose URL starts with this one.
+    pub scope: Url,
+    /// The script's URL.
+    pub script: Url,
+    /// The version that is being installed.
+    pub installing: Option<WorkerStatus>,
+    /// The version that waits for its turn.
+    pub waiting: Option<WorkerStatus>,
+    /// The version that answers, or is about to.
+    pub active: Option<WorkerStatus>,
+    /// When the script was last checked, in milliseconds since 1970.
+    pub last_check_ms: Option<u64>,
+    /// What happened since the site was opened.
+    pub counters: Counters,
+}
+
+/// One version at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerStatus {
+    /// Its name: twelve digits of its main script's hash, and the number of the version.
+    pub version: String,
+    /// Its state.
+    pub state: WorkerState,
+    /// Whether it asked not to wait.
+    pub skips_waiting: bool,
+    /// The types of events it listens to.
+    pub event_types: Vec<String>,
+    /// The URLs of the scripts it imported.
+    pub imports: Vec<Url>,
+    /// Whether an isolate runs it at the moment.
+    pub running: bool,
+}
+
+/// What happened since a site was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counters {
+    /// Versions whose install was begun.
+    pub installs: u64,
+    /// Fetch events that were asked for.
+    pub fetch_events: u64,
+    /// Those that a worker answered.
+    pub responses: u64,
+    /// Those that were left to the network.
+    pub fallbacks: u64,
+    /// Those that a worker took and failed to answer.
+    pub network_errors: u64,
+    /// Those that a worker took and did not answer in time.
+    pub timeouts: u64,
+    /// Messages that were asked for.
+    pub messages: u64,
+}
+
+/// A counter that many threads count on.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) installs: Count,
+    pub(super) fetch_events: Count,
+    pub(super) messages: Count,
+    responses: Count,
+    fallbacks: Count,
+    network_errors: Count,
+    timeouts: Count,
+}
+
+impl Counts {
+    pub(super) fn count(&self, outcome: &FetchOutcome) {
+        match outcome {
+            FetchOutcome::Response { .. } => self.responses.add(),
+            FetchOutcome::Fallback { .. } => self.fallbacks.add(),
+            FetchOutcome::NetworkError { .. } => self.network_errors.add(),
+            FetchOutcome::TimedOut { .. } => self.timeouts.add(),
+        }
+    }
+
+    fn get(&self) -> Counters {
+        Counters {
+            installs: self.installs.get(),
+            fetch_events: self.fetch_events.get(),
+            responses: self.responses.get(),
+            fallbacks: self.fallbacks.get(),
+            network_errors: self.network_errors.get(),
+            timeouts: self.timeouts.get(),
+            messages: self.messages.get(),
+        }
+    }
+}
+
+impl Site {
+    /// What the site is doing.
+    pub fn status(&self) -> SiteStatus {
+        let life = self.inner.life();
+        SiteStatus {
+            scope: self.scope().clone(),
+            script: self.script().clone(),
+            installing: life.status(life.cycle.installing),
+            waiting: life.status(life.cycle.waiting),
+            active: life.status(life.cycle.active),
+            last_check_ms: life.last_check_ms,
+            counters: self.inner.counts.get(),
+        }
+    }
+}
+
+impl Life {
+    fn status(&self, slot: Option<Slot>) -> Option<WorkerStatus> {
+        let slot = slot?;
+        let worker = self.workers.get(&slot.id)?;
+        Some(WorkerStatus {
+            version: worker.version.clone(),
+            state: slot.state,
+            skips_waiting: slot.skips_waiting(),
+            event_types: worker.event_types().into_iter().flatten().cloned().collect(),
+            imports: worker.scripts.imports().into_keys().collect(),
+            running: worker.running().is_some(),
+        })
+    }
+}

@@ -1,0 +1,416 @@
+//! Fetch events and messages: every row of the outcome table, and how long an event lives.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use support::{World, answer, fallback, get, tell, words};
+use waystore::{AbortSignal, Body, Request, RequestMode, RequestRedirect};
+use waystore_worker::{FallbackReason, FetchEvent, FetchOutcome};
+
+/// What a `GET` through this script comes to.
+async fn outcome(script: &str) -> String {
+    let world = World::with(script);
+    let site = world.ready().await;
+    answer(&site, "/x").await
+}
+
+#[tokio::test]
+async fn no_respond_with_leaves_the_request_to_the_network() {
+    assert_eq!(outcome("onfetch = () => {}").await, fallback(FallbackReason::NotAnswered));
+}
+
+#[tokio::test]
+async fn a_throw_before_respond_with_leaves_the_request_to_the_network() {
+    assert_eq!(outcome("onfetch = () => { throw new Error('x') }").await, fallback(FallbackReason::Threw));
+}
+
+#[tokio::test]
+async fn a_throw_in_one_listener_does_not_keep_another_from_answering() {
+    let script = "addEventListener('fetch', () => { throw 1 });
+                  addEventListener('fetch', e => e.respondWith(new Response('second')))";
+    assert_eq!(outcome(script).await, "second");
+}
+
+#[tokio::test]
+async fn prevent_default_without_respond_with_is_a_network_error() {
+    let words = outcome("onfetch = e => e.preventDefault()").await;
+    assert!(words.starts_with("network error: preventDefault"), "{words}");
+}
+
+#[tokio::test]
+async fn prevent_default_and_respond_with_in_another_listener_is_the_response() {
+    let script = "addEventListener('fetch', e => e.preventDefault());
+                  addEventListener('fetch', e => e.respondWith(new Response('ok')))";
+    assert_eq!(outcome(script).await, "ok");
+}
+
+#[tokio::test]
+async fn a_rejected_respond_with_is_a_network_error_that_says_why() {
+    let words = outcome("onfetch = e => e.respondWith(Promise.reject(new Error('because')))").await;
+    assert!(words.starts_with("network error") && words.contains("because"), "{words}");
+}
+
+#[tokio::test]
+async fn anything_but_a_response_is_a_network_error() {
+    for given in ["undefined", "{}", "'x'", "Promise.resolve()", "null"] {
+        let words = outcome(&format!("onfetch = e => e.respondWith({given})")).await;
+        assert!(words.starts_with("network error: respondWith was given"), "{given}: {words}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_response_is_a_network_error() {
+    assert!(outcome("onfetch = e => e.respondWith(Response.error())").await.starts_with("network error"));
+}
+
+#[tokio::test]
+async fn a_used_body_is_a_network_error() {
+    let script =
+        "onfetch = e => e.respondWith((async () => { const r = new Response('x'); await r.text(); return r })())";
+    assert!(outcome(script).await.starts_with("network error"));
+    let script = "onfetch = e => { const r = new Response('x'); r.body.getReader(); e.respondWith(r) }";
+    assert!(outcome(script).await.starts_with("network error"));
+}
+
+#[tokio::test]
+async fn w76_an_answer_that_never_comes_times_out_and_disturbs_nobody() {
+    let mut world = World::with(
+        "onfetch = e => e.respondWith(e.request.url.endsWith('/never') ? new Promise(() => {}) : new Response('other'))",
+    );
+    world.limits.response = Duration::from_millis(300);
+    let site = world.ready().await;
+    let (never, other) = tokio::join!(answer(&site, "/never"), answer(&site, "/other"));
+    assert_eq!(never, "timed out");
+    assert_eq!(other, "other");
+}
+
+#[tokio::test]
+async fn w33_the_first_respond_with_stops_the_propagation() {
+    let world = World::with(
+        "addEventListener('fetch', e => e.respondWith(new Response('first')));
+         addEventListener('fetch', e => { console.log('second'); e.respondWith(new Response('second')) })",
+    );
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "first");
+    assert!(world.lines().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_respond_with_in_one_listener_throws() {
+    let script = "onfetch = e => {
+        let thrown;
+        let name = new Promise(r => { thrown = r });
+        e.respondWith(name.then(name => new Response(name)));
+        try { e.respondWith(new Response('2')) } catch (error) { thrown(error.name) }
+    }";
+    assert_eq!(outcome(script).await, "InvalidStateError");
+}
+
+#[tokio::test]
+async fn w34_respond_with_works_in_a_microtask_and_not_in_a_timer() {
+    assert_eq!(outcome("onfetch = async e => { await 0; e.respondWith(new Response('x')) }").await, "x");
+    let world = World::with(
+        "onfetch = async e => {
+           await new Promise(r => setTimeout(r));
+           try { e.respondWith(new Response('x')) } catch (error) { console.log(error.name) }
+         }",
+    );
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, fallback(FallbackReason::NotAnswered));
+    assert_eq!(world.line().await, "InvalidStateError");
+}
+
+#[tokio::test]
+async fn microtasks_run_between_the_listeners_of_an_event() {
+    let world = World::with(
+        "addEventListener('fetch', e => Promise.resolve().then(() => e.respondWith(new Response('microtask'))));
+         addEventListener('fetch', e => console.log('second'))",
+    );
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "microtask");
+    assert!(world.lines().await.is_empty());
+}
+
+#[tokio::test]
+async fn w35_a_miss_given_to_respond_with_is_a_network_error() {
+    let words = outcome("onfetch = e => e.respondWith(caches.match(e.request))").await;
+    assert!(words.starts_with("network error: respondWith was given"), "{words}");
+}
+
+#[tokio::test]
+async fn w36_a_failed_fetch_is_answered_from_the_cache() {
+    let script = "oninstall = e => e.waitUntil(caches.open('v1').then(c => c.put('/off', new Response('offline'))));
+                  onfetch = e => e.respondWith(fetch(e.request).catch(() => caches.match('/off')))";
+    assert_eq!(outcome(script).await, "offline");
+}
+
+#[tokio::test]
+async fn w37_a_clone_made_in_the_listener_is_in_time() {
+    let world = World::with(
+        "onfetch = e => {
+           const r = new Response('x');
+           e.respondWith(r);
+           e.waitUntil(caches.open('v1').then(c => { console.log(r.bodyUsed) }));
+           const copy = r.clone();
+           e.waitUntil(caches.open('v1').then(c => c.put(e.request, copy)).then(() => console.log('kept')));
+         }",
+    );
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "x");
+    assert_eq!(world.line().await, "true");
+    assert_eq!(world.line().await, "kept");
+}
+
+#[tokio::test]
+async fn w38_handled_tells_of_requests_that_were_left_and_of_failures() {
+    let world = World::with(
+        "onfetch = e => {
+           e.waitUntil(e.handled.then(() => console.log('handled'), error => console.log(error.name)));
+           if (e.request.url.endsWith('/bad')) e.respondWith(Promise.reject());
+           if (e.request.url.endsWith('/good')) e.respondWith(new Response('good'));
+           if (e.request.url.endsWith('/prevented')) e.preventDefault();
+         }",
+    );
+    let site = world.ready().await;
+    for (path, told) in
+        [("/left", "handled"), ("/bad", "NetworkError"), ("/good", "handled"), ("/prevented", "NetworkError")]
+    {
+        answer(&site, path).await;
+        assert_eq!(world.line().await, told, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn w39_a_body_that_was_read_goes_out_again_only_where_its_bytes_are_known() {
+    let world = World::with("onfetch = e => e.waitUntil(e.request.text().then(text => console.log(text)))");
+    let site = world.ready().await;
+    let mut request = get("/post");
+    request.method = http::Method::POST;
+    request.body = Some(Body::from("known"));
+    let FetchOutcome::Fallback { request, .. } = site.fetch(FetchEvent::of(request)).await else {
+        panic!("nobody answered")
+    };
+    assert_eq!(request.body.unwrap().collect(99).await.unwrap(), "known");
+    assert_eq!(world.line().await, "known");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_script_did_not_read_goes_out_whole() {
+    let world = World::with("onfetch = e => {}");
+    let site = world.ready().await;
+    let stream = futures::stream::iter([Ok(Bytes::from("one ")), Ok(Bytes::from("two"))]);
+    let mut request = get("/post");
+    request.method = http::Method::POST;
+    request.body = Some(Body::from_stream(stream, None));
+    let FetchOutcome::Fallback { request, .. } = site.fetch(FetchEvent::of(request)).await else {
+        panic!("nobody answered")
+    };
+    assert_eq!(request.body.unwrap().collect(99).await.unwrap(), "one two");
+}
+
+#[tokio::test]
+async fn w77_a_navigation_is_not_answered_with_a_redirected_response() {
+    let world = World::with(
+        "onfetch = e => e.respondWith(fetch('/redirected').then(
+           r => e.request.url.endsWith('/rewrapped') ? new Response(r.body, r) : r))",
+    );
+    world.net.text("/redirected", "page");
+    world.net.redirected("/redirected");
+    let site = world.ready().await;
+    let navigate = |path: &str| {
+        let mut request = get(path);
+        request.mode = RequestMode::Navigate;
+        request.redirect = RequestRedirect::Manual;
+        FetchEvent::of(request)
+    };
+    let strict = words(site.fetch(navigate("/x")).await).await;
+    assert!(strict.starts_with("network error: the answer was redirected"), "{strict}");
+    assert_eq!(words(site.fetch(navigate("/rewrapped")).await).await, "page");
+}
+
+#[tokio::test]
+async fn w71_a_client_that_goes_away_aborts_the_fetch_and_wait_until_goes_on() {
+    let world = World::with(
+        "onfetch = e => {
+           e.waitUntil(new Promise(r => e.request.signal.onabort = r).then(() => console.log('aborted')));
+           e.respondWith(fetch(e.request).catch(error => { console.log(error.name); throw error }));
+         }",
+    );
+    world.net.text("/slow", "");
+    world.net.gate("/slow");
+    let site = world.ready().await;
+    let signal = AbortSignal::new();
+    let request = Request { signal: Some(signal.clone()), ..get("/slow") };
+    let asking = tokio::spawn({
+        let site = site.clone();
+        async move { site.fetch(FetchEvent::of(request)).await }
+    });
+    while world.net.asked("/slow") == 0 {
+        world.net.reached.notified().await;
+    }
+    signal.abort();
+    let mut lines = [world.line().await, world.line().await];
+    lines.sort();
+    assert_eq!(lines, ["AbortError", "aborted"]);
+    assert!(words(asking.await.unwrap()).await.starts_with("network error"));
+}
+
+#[tokio::test]
+async fn wait_until_may_be_called_while_the_event_is_active_and_no_later() {
+    let cases = [
+        ("Promise.resolve().then(() => e.waitUntil(1))", "ok"),
+        ("setTimeout(() => e.waitUntil(1))", "InvalidStateError"),
+        ("e.waitUntil(new Promise(r => setTimeout(r, 50))); setTimeout(() => e.waitUntil(1))", "ok"),
+        ("const p = new Promise(r => setTimeout(r)); e.waitUntil(p); p.then(() => e.waitUntil(1))", "ok"),
+        (
+            "const p = new Promise(r => setTimeout(r)); e.waitUntil(p);
+             p.then(() => Promise.resolve().then(() => e.waitUntil(1)))",
+            "InvalidStateError",
+        ),
+        ("e.waitUntil(Promise.resolve()); setTimeout(() => e.waitUntil(1), 20)", "InvalidStateError"),
+        ("new ExtendableEvent('x').waitUntil(1)", "InvalidStateError"),
+    ];
+    for (call, expected) in cases {
+        // Whoever calls it, at whatever time, says what came of it.
+        let script = format!(
+            "const real = ExtendableEvent.prototype.waitUntil;
+             let watched;
+             ExtendableEvent.prototype.waitUntil = function (p) {{
+               const last = p === 1;
+               try {{ real.call(this, p); if (last) console.log('ok') }}
+               catch (error) {{ console.log(error.name) }}
+             }};
+             onmessage = e => {{ {call} }}"
+        );
+        let world = World::with(&script);
+        let site = world.ready().await;
+        tell(&site, serde_json::json!(null)).await;
+        assert_eq!(world.line().await, expected, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn w52_a_message_event_has_its_defaults_and_a_message_its_data() {
+    let world = World::with(
+        "const made = new ExtendableMessageEvent('message');
+         console.log(made.data === null, made.origin === '', made.ports.length, made.source);
+         onmessage = e => console.log(JSON.stringify(e.data), e.source, e.ports.length, e.origin)",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!({ "type": "PREFETCH", "urls": ["/a"] })).await;
+    assert_eq!(world.line().await, "true true 0 null");
+    assert_eq!(world.line().await, r#"{"type":"PREFETCH","urls":["/a"]} null 0 https://a.test"#);
+}
+
+#[tokio::test]
+async fn events_of_one_worker_interleave() {
+    let world = World::with("onfetch = e => e.respondWith(fetch(e.request))");
+    world.net.text("/slow", "slow");
+    world.net.text("/fast", "fast");
+    let gate = world.net.gate("/slow");
+    let site = world.ready().await;
+    let slow = tokio::spawn({
+        let site = site.clone();
+        async move { answer(&site, "/slow").await }
+    });
+    while world.net.asked("/slow") == 0 {
+        world.net.reached.notified().await;
+    }
+    assert_eq!(answer(&site, "/fast").await, "fast");
+    gate.notify_one();
+    assert_eq!(slow.await.unwrap(), "slow");
+}
+
+#[tokio::test]
+async fn w75_a_thousand_requests_on_a_cold_worker_are_one_start() {
+    let world = World::with("console.log('started'); onfetch = e => e.respondWith(new Response('x'))");
+    let site = world.ready().await;
+    site.close(Duration::from_secs(5)).await;
+    world.lines().await;
+    let site = Arc::new(world.open().await);
+    let answers = futures::future::join_all((0..1000).map(|_| answer(&site, "/x"))).await;
+    assert!(answers.iter().all(|answer| answer == "x"));
+    assert_eq!(world.lines().await, ["started"]);
+}
+
+#[tokio::test]
+async fn a_stream_of_the_script_keeps_its_worker_alive_until_it_ends() {
+    let mut world = World::with(
+        "onfetch = e => e.respondWith(new Response(new ReadableStream({
+           async pull(c) {
+             this.n = (this.n ?? 0) + 1;
+             await new Promise(r => setTimeout(r, 30));
+             this.n > 3 ? c.close() : c.enqueue(new TextEncoder().encode(String(this.n)));
+           }
+         })))",
+    );
+    world.limits.idle = Duration::from_millis(5);
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "123");
+}
+
+#[tokio::test]
+async fn an_uncaught_error_and_a_rejection_are_told() {
+    let world = World::with(
+        "onunhandledrejection = e => { console.log('event', e.reason); if (e.reason === 'mine') e.preventDefault() };
+         onmessage = e => Promise.reject(e.data)",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!("mine")).await;
+    assert_eq!(world.line().await, "event mine");
+    tell(&site, serde_json::json!("yours")).await;
+    assert_eq!(world.line().await, "event yours");
+    assert!(world.line().await.contains("yours"));
+}
+
+#[tokio::test]
+async fn the_global_is_that_of_a_service_worker() {
+    let world = World::with(
+        "onfetch = e => e.respondWith(new Response(JSON.stringify([
+           self === globalThis, self instanceof ServiceWorkerGlobalScope, location.href, location.origin, origin,
+           isSecureContext, navigator.onLine, navigator.userAgent.startsWith('Waystore/'), typeof importScripts,
+           'document' in self, typeof window, 'close' in self, 'indexedDB' in self, 'pushManager' in registration,
+           typeof XMLHttpRequest, e instanceof FetchEvent, e instanceof ExtendableEvent, e.isTrusted,
+           e.clientId, String(e.preloadResponse)])))",
+    );
+    let site = world.ready().await;
+    let expected = serde_json::json!([
+        true,
+        true,
+        "https://a.test/sw.js",
+        "https://a.test",
+        "https://a.test",
+        true,
+        true,
+        true,
+        "function",
+        false,
+        "undefined",
+        false,
+        false,
+        false,
+        "undefined",
+        true,
+        true,
+        true,
+        "",
+        "[object Promise]"
+    ]);
+    assert_eq!(answer(&site, "/x").await, expected.to_string());
+}
+
+#[tokio::test]
+async fn w56_there_are_no_clients_and_no_window_is_opened() {
+    let world = World::with(
+        "onmessage = e => e.waitUntil((async () => {
+           console.log(JSON.stringify(await clients.matchAll()), await clients.get('nope'));
+           await clients.openWindow('/x').catch(error => console.log(error.name));
+         })())",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!(null)).await;
+    assert_eq!(world.line().await, "[] undefined");
+    assert_eq!(world.line().await, "InvalidAccessError");
+}

@@ -1,0 +1,61 @@
+//! How the bytes of a body stand in its file: blocks of 64 KiB, each followed by its checksum
+//! (`docs/format.md`, "Body file").
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::io::DiskFile;
+
+/// The bytes of a block.
+pub(super) const BLOCK: usize = 64 * 1024;
+/// A block with its checksum.
+pub(super) const BLOCK_IN_FILE: usize = BLOCK + CHECKSUM;
+const CHECKSUM: usize = 8;
+
+/// The length of the file of a body of `length` bytes, or `None` where there is no such file.
+pub(super) fn file_length(length: u64) -> Option<u64> {
+    length.checked_add(length.div_ceil(BLOCK as u64).checked_mul(CHECKSUM as u64)?)
+}
+
+/// The checksum that follows block `number`.
+pub(super) fn checksum(number: u64, block: &[u8]) -> [u8; CHECKSUM] {
+    xxh3_64_with_seed(block, number).to_le_bytes()
+}
+
+/// Why blocks could not be read.
+#[derive(Debug)]
+pub(super) enum BlockError {
+    /// The bytes are not what was written.
+    Damaged(String),
+    /// The disk gave an error.
+    Io(std::io::Error),
+}
+
+/// Reads up to `count` blocks of a body of `length` bytes from block `first` on, each verified.
+pub(super) fn read_blocks(
+    file: &dyn DiskFile,
+    length: u64,
+    first: u64,
+    count: usize,
+) -> Result<Vec<Bytes>, BlockError> {
+    let left = first.checked_mul(BLOCK as u64).and_then(|start| length.checked_sub(start)).unwrap_or(0);
+    let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(count * BLOCK);
+    let mut buffer = vec![0; wanted + wanted.div_ceil(BLOCK) * CHECKSUM];
+    let offset = first.saturating_mul(BLOCK_IN_FILE as u64);
+    let read = file.read_at(&mut buffer, offset).map_err(BlockError::Io)?;
+    if read < buffer.len() {
+        return Err(BlockError::Damaged(format!("it ends {} bytes early", buffer.len() - read)));
+    }
+    let buffer = Bytes::from(buffer);
+    let mut blocks = Vec::with_capacity(count);
+    for start in (0..buffer.len()).step_by(BLOCK_IN_FILE) {
+        let number = first + blocks.len() as u64;
+        let block = buffer.slice(start..buffer.len().min(start + BLOCK_IN_FILE));
+        let (bytes, stored) = block.split_at(block.len() - CHECKSUM);
+        if checksum(number, bytes) != stored {
+            return Err(BlockError::Damaged(format!("block {number} fails its checksum")));
+        }
+        blocks.push(block.slice(..bytes.len()));
+    }
+    Ok(blocks)
+}

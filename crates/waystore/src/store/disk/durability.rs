@@ -1,0 +1,112 @@
+//! When the disk is made to keep what was written: group commit, the sync of every second, closing.
+
+use std::{
+    io,
+    sync::{Arc, PoisonError, Weak, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::{failure::blocking, format::Position, inner::Inner, log::AppendError};
+use crate::{Error, Result};
+
+impl Inner {
+    /// Waits until the log is synced up to `position`: one who waits syncs for all.
+    pub(super) async fn wait_until_synced(self: &Arc<Self>, position: Position) -> Result<()> {
+        while self.synced() < position {
+            let turn = Arc::clone(&self.leader).lock_owned().await;
+            if self.synced() >= position {
+                break;
+            }
+            let inner = Arc::clone(self);
+            // The turn goes along: it ends with the sync, even if nobody waits for it any more.
+            blocking(move || {
+                let _turn = turn;
+                inner.flush()
+            })
+            .await??;
+        }
+        Ok(())
+    }
+
+    /// Syncs everything committed: bodies first, then the log.
+    pub(super) fn flush(&self) -> Result<()> {
+        let _one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (segments, end, unsynced) = {
+            let mut log = self.log()?;
+            if let Some(reason) = &log.failed {
+                return Err(Error::unavailable(reason.clone()));
+            }
+            (std::mem::take(&mut log.unsynced), log.end, self.bodies.take_unsynced())
+        };
+        let synced = self.bodies.sync(&unsynced).and_then(|()| segments.iter().try_for_each(|segment| segment.sync()));
+        if let Err(error) = synced {
+            // Asking again would succeed and prove nothing: the disk may have dropped what it could not write.
+            self.log()?.fail(&error);
+            return Err(Error::unavailable(error));
+        }
+        self.set_synced(end);
+        Ok(())
+    }
+
+    /// What is done every second: makes damage known to the log, syncs, says so in the log, and
+    /// unlinks the bodies that are not needed.
+    pub(super) fn tick(&self) -> Result<()> {
+        let end = {
+            let mut log = self.log()?;
+            self.remove_damaged(&mut log)?;
+            (log.end != log.marked).then_some(log.end)
+        };
+        if let Some(end) = end {
+            if self.synced() < end {
+                self.flush()?;
+            }
+            let mut log = self.log()?;
+            // Only where nothing came since: what comes next says how far the log is synced, too.
+            if log.end == end {
+                log.append_mark(end).map_err(|error| match error {
+                    AppendError::NotDone(error) => error,
+                    AppendError::Unknown => Error::unavailable("the disk failed"),
+                })?;
+            }
+        }
+        self.bodies.sweep(self.synced());
+        Ok(())
+    }
+}
+
+/// A thread that syncs now and then. Ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Background {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(super) fn start(inner: &Arc<Inner>, every: Duration) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let inner = Arc::downgrade(inner);
+        let run = move || run(&inner, every, &stopped);
+        let thread = std::thread::Builder::new().name("waystore-sync".into()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It can only have panicked, and said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
+    while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let Some(inner) = inner.upgrade() else { return };
+        if let Err(error) = inner.tick() {
+            tracing::warn!(%error, "syncing in the background failed");
+        }
+    }
+}

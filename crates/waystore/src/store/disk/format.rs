@@ -1,0 +1,361 @@
+//! The bytes of the log: positions, segment headers, records (`docs/format.md`).
+//!
+//! Turns values into bytes and back. Whatever is read may be damaged: a length or number that does
+//! not fit is `None`, never a panic.
+
+use bytes::{BufMut, Bytes};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{Bottle, CacheName, Place, StorageKey, store::OpId};
+
+/// The content of the file `format`.
+pub(super) const FORMAT: &str = "waystore data directory, format 1\n";
+/// Where the first record of a segment begins.
+pub(super) const FIRST_RECORD: u32 = 1024;
+/// Where the second copy of a segment's header is.
+pub(super) const SECOND_HEADER: usize = 512;
+/// Bytes of a segment's header.
+pub(super) const SEGMENT_HEADER: usize = 64;
+/// Bytes of a record's header.
+pub(super) const HEADER: usize = 104;
+/// Records begin at multiples of this.
+pub(super) const ALIGNMENT: usize = 8;
+/// The first bytes of a record.
+pub(super) const RECORD_MAGIC: [u8; 4] = *b"WSR1";
+
+const SEGMENT_MAGIC: [u8; 8] = *b"waystore";
+const VERSION: u32 = 1;
+const END: u8 = 1;
+/// Bytes of an insertion's payload before the entry.
+const INSERT_FIXED: usize = 16;
+
+/// A place in the log: the segment's number, then the offset in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position(pub(super) u64);
+
+impl Position {
+    pub(super) fn new(segment: u32, offset: u32) -> Self {
+        Self(u64::from(segment) << 32 | u64::from(offset))
+    }
+
+    pub(super) fn segment(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(super) fn offset(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// What a segment says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) number: u32,
+    pub(super) length: u32,
+    pub(super) seed: u64,
+}
+
+impl SegmentHeader {
+    /// The bytes before the first record.
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(FIRST_RECORD as usize);
+        header.put_slice(&SEGMENT_MAGIC);
+        header.put_u32_le(VERSION);
+        header.put_u32_le(0);
+        header.put_u32_le(self.number);
+        header.put_u32_le(self.length);
+        header.put_u64_le(self.seed);
+        header.put_bytes(0, 24);
+        header.put_u64_le(xxh3_64_with_seed(&header, 0));
+        let mut both = header.clone();
+        both.resize(SECOND_HEADER, 0);
+        both.extend_from_slice(&header);
+        both.resize(FIRST_RECORD as usize, 0);
+        both
+    }
+
+    /// Reads one of the two copies.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.get(..SEGMENT_HEADER)?;
+        let right = header.starts_with(&SEGMENT_MAGIC)
+            && u32_at(header, 8)? == VERSION
+            && u64_at(header, 56)? == xxh3_64_with_seed(&header[..56], 0);
+        let parsed = Self { number: u32_at(header, 16)?, length: u32_at(header, 20)?, seed: u64_at(header, 24)? };
+        (right && parsed.length >= FIRST_RECORD).then_some(parsed)
+    }
+}
+
+/// What a record does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bind = 1,
+    Unbind = 2,
+    Insert = 3,
+    Remove = 4,
+    Mark = 5,
+    Seal = 6,
+}
+
+impl Kind {
+    fn from_stored(number: u8) -> Option<Self> {
+        [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+/// A record's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) end: bool,
+    pub(super) index: u32,
+    pub(super) payload_length: u32,
+    pub(super) batch: u64,
+    pub(super) position: Position,
+    pub(super) synced: Position,
+    pub(super) list: u64,
+    pub(super) entry: u64,
+    pub(super) key: [u8; 16],
+    pub(super) op: OpId,
+    pub(super) payload_checksum: u64,
+}
+
+impl Header {
+    fn encode(&self, seed: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER);
+        bytes.put_slice(&RECORD_MAGIC);
+        bytes.put_u8(self.kind as u8);
+        bytes.put_u8(if self.end { END } else { 0 });
+        bytes.put_u16_le(0);
+        bytes.put_u32_le(self.index);
+        bytes.put_u32_le(self.payload_length);
+        bytes.put_u64_le(self.batch);
+        bytes.put_u64_le(self.position.0);
+        bytes.put_u64_le(self.synced.0);
+        bytes.put_u64_le(self.list);
+        bytes.put_u64_le(self.entry);
+        bytes.put_slice(&self.key);
+        bytes.put_u128_le(self.op.0);
+        bytes.put_u64_le(self.payload_checksum);
+        bytes.put_u64_le(xxh3_64_with_seed(&bytes, seed));
+        bytes
+    }
+
+    /// Reads the header of a record, or `None` where there is none at `position`.
+    pub(super) fn parse(bytes: &[u8], position: Position, seed: u64) -> Option<Self> {
+        let header = bytes.get(..HEADER)?;
+        if !header.starts_with(&RECORD_MAGIC) || u64_at(header, 96)? != xxh3_64_with_seed(&header[..96], seed) {
+            return None;
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&header[56..72]);
+        let parsed = Self {
+            kind: Kind::from_stored(header[4])?,
+            end: header[5] & END != 0,
+            index: u32_at(header, 8)?,
+            payload_length: u32_at(header, 12)?,
+            batch: u64_at(header, 16)?,
+            position: Position(u64_at(header, 24)?),
+            synced: Position(u64_at(header, 32)?),
+            list: u64_at(header, 40)?,
+            entry: u64_at(header, 48)?,
+            key,
+            op: OpId(u128::from(u64_at(header, 72)?) | u128::from(u64_at(header, 80)?) << 64),
+            payload_checksum: u64_at(header, 88)?,
+        };
+        (parsed.position == position && header[5] & !END == 0).then_some(parsed)
+    }
+
+    /// Where the record after this one begins.
+    pub(super) fn next(&self) -> Option<u32> {
+        let length = record_length(self.payload_length as usize);
+        self.position.offset().checked_add(u32::try_from(length).ok()?)
+    }
+
+    /// Where the payload is in the segment.
+    pub(super) fn payload(&self) -> Option<std::ops::Range<usize>> {
+        let start = (self.position.offset() as usize).checked_add(HEADER)?;
+        Some(start..start.checked_add(self.payload_length as usize)?)
+    }
+
+    /// The record's place in the order of all records ever written.
+    pub(super) fn order(&self) -> (u64, u32) {
+        (self.batch, self.index)
+    }
+}
+
+/// The bytes of a record with a payload of `payload` bytes.
+pub(super) const fn record_length(payload: usize) -> usize {
+    HEADER + payload.next_multiple_of(ALIGNMENT)
+}
+
+/// A record to be written: what is not known before its place in the log is.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) kind: Kind,
+    pub(super) list: u64,
+    pub(super) entry: u64,
+    /// The payload, in parts so that bodies are copied once.
+    pub(super) payload: [Bytes; 3],
+}
+
+impl Draft {
+    pub(super) fn new(kind: Kind, list: u64, entry: u64, payload: Vec<u8>) -> Self {
+        Self { kind, list, entry, payload: [payload.into(), Bytes::new(), Bytes::new()] }
+    }
+
+    pub(super) fn payload_length(&self) -> usize {
+        self.payload.iter().map(Bytes::len).sum()
+    }
+}
+
+/// What every record of a batch has in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchHead {
+    pub(super) number: u64,
+    pub(super) synced: Position,
+    pub(super) key: [u8; 16],
+    pub(super) op: OpId,
+}
+
+/// Where a written record's payload is, and its checksum.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) payload_at: u32,
+    pub(super) payload_length: u32,
+    pub(super) checksum: u64,
+}
+
+/// Encodes a batch that will stand at `start`. The caller made sure that it fits there.
+pub(super) fn encode_batch(
+    drafts: &[&Draft],
+    head: BatchHead,
+    start: Position,
+    seed: u64,
+) -> Option<(Vec<u8>, Vec<Written>)> {
+    let length = drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
+    let mut bytes = Vec::with_capacity(length);
+    let mut written = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.iter().enumerate() {
+        let header_at = bytes.len();
+        let offset = start.offset().checked_add(u32::try_from(header_at).ok()?)?;
+        bytes.resize(header_at + HEADER, 0);
+        draft.payload.iter().for_each(|part| bytes.extend_from_slice(part));
+        let payload = &bytes[header_at + HEADER..];
+        let header = Header {
+            kind: draft.kind,
+            end: index + 1 == drafts.len(),
+            index: u32::try_from(index).ok()?,
+            payload_length: u32::try_from(payload.len()).ok()?,
+            batch: head.number,
+            position: Position::new(start.segment(), offset),
+            synced: head.synced,
+            list: draft.list,
+            entry: draft.entry,
+            key: head.key,
+            op: head.op,
+            payload_checksum: xxh3_64_with_seed(payload, seed),
+        };
+        bytes[header_at..header_at + HEADER].copy_from_slice(&header.encode(seed));
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        written.push(Written {
+            payload_at: offset.checked_add(HEADER as u32)?,
+            payload_length: header.payload_length,
+            checksum: header.payload_checksum,
+        });
+    }
+    Some((bytes, written))
+}
+
+/// The payload of a bind.
+pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let partition = place.key.partition();
+    for text in [place.key.origin(), &place.bucket, place.bottle.as_str(), partition.unwrap_or_default()] {
+        payload.put_u32_le(u32::try_from(text.len()).expect("origins and buckets are bounded by who parsed them"));
+        payload.put_slice(text.as_bytes());
+    }
+    payload.put_u8(u8::from(partition.is_some()));
+    payload.put_slice(name.as_wtf8());
+    payload
+}
+
+/// Reads the payload of a bind.
+pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
+    let mut rest = payload;
+    let mut text = || {
+        let length = usize::try_from(u32_at(rest, 0)?).ok()?;
+        let (text, after) = rest.get(4..)?.split_at_checked(length)?;
+        rest = after;
+        std::str::from_utf8(text).ok()
+    };
+    let (origin, bucket, bottle, partition) = (text()?, text()?, text()?, text()?);
+    let (partitioned, name) = rest.split_first()?;
+    let partition = match partitioned {
+        0 if partition.is_empty() => None,
+        1 => Some(partition),
+        _ => return None,
+    };
+    let bottle = [Bottle::Caches, Bottle::ServiceWorkerRegistrations].into_iter().find(|b| b.as_str() == bottle)?;
+    let place = Place { key: StorageKey::from_stored(origin, partition), bucket: bucket.into(), bottle };
+    Some((place, CacheName::from_wtf8(name)?))
+}
+
+/// The payload of a removal.
+pub(super) fn encode_remove(entries: &[u64]) -> Vec<u8> {
+    entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
+}
+
+/// Reads the payload of a removal.
+pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<u64>> {
+    let (numbers, []) = payload.as_chunks::<8>() else { return None };
+    Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
+}
+
+/// A body as an insertion's record has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RecordBody {
+    Null,
+    Inline(Bytes),
+    File { hash: [u8; 32], length: u64 },
+}
+
+/// The payload of an insertion, in parts.
+pub(super) fn encode_insert(stored_at_ms: u64, entry: &Bytes, body: RecordBody) -> [Bytes; 3] {
+    let mut fixed = Vec::with_capacity(INSERT_FIXED);
+    fixed.put_u64_le(stored_at_ms);
+    fixed.put_u32_le(u32::try_from(entry.len()).expect("heads are bounded by who parsed them"));
+    let (kind, body) = match body {
+        RecordBody::Null => (0, Bytes::new()),
+        RecordBody::Inline(bytes) => (1, bytes),
+        RecordBody::File { hash, length } => (2, [&hash[..], &length.to_le_bytes()].concat().into()),
+    };
+    fixed.put_slice(&[kind, 0, 0, 0]);
+    [fixed.into(), entry.clone(), body]
+}
+
+/// Splits the payload of an insertion: when it was stored, the entry, the body.
+pub(super) fn parse_insert(payload: &Bytes) -> Option<(u64, Bytes, RecordBody)> {
+    let stored_at_ms = u64_at(payload, 0)?;
+    let entry_length = usize::try_from(u32_at(payload, 8)?).ok()?;
+    let body_at = INSERT_FIXED.checked_add(entry_length).filter(|at| *at <= payload.len())?;
+    let body = match payload.get(12)? {
+        0 if body_at == payload.len() => RecordBody::Null,
+        1 => RecordBody::Inline(payload.slice(body_at..)),
+        2 => {
+            let (hash, length) = payload[body_at..].split_first_chunk()?;
+            RecordBody::File { hash: *hash, length: u64::from_le_bytes(length.try_into().ok()?) }
+        }
+        _ => return None,
+    };
+    Some((stored_at_ms, payload.slice(INSERT_FIXED..body_at), body))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}

@@ -1,0 +1,87 @@
+//! The data directory itself: whose it is, who writes to it.
+
+use std::{any::Any, io};
+
+use super::{
+    format::FORMAT,
+    io::{Access, DiskIo, Lock},
+};
+use crate::{Error, Result};
+
+/// Opens the directory to write, made where it is missing. What is returned keeps others out.
+pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
+    io.create_dir("").map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => not_ours(io, "it is not a directory"),
+        _ => Error::unavailable(error),
+    })?;
+    if !is_ours(io)? {
+        refuse_what_is_not_empty(io)?;
+    }
+    let held = match io.lock("lock", std::process::id()).map_err(Error::unavailable)? {
+        Lock::Held(held) => held,
+        Lock::Busy(pid) => return Err(Error::Locked { dir: io.root().into(), pid }),
+    };
+    // Looked at again: who held the lock until now may have made it.
+    if !is_ours(io)? {
+        mark(io).map_err(Error::unavailable)?;
+    }
+    for dir in ["log", "bodies", "tmp"] {
+        io.create_dir(dir).map_err(Error::unavailable)?;
+    }
+    io.sync_dir("").map_err(Error::unavailable)?;
+    Ok(held)
+}
+
+/// Looks whether the directory can be read as ours.
+pub(super) fn look(io: &dyn DiskIo) -> Result<()> {
+    if !is_ours(io)? {
+        return Err(not_ours(io, "there is no file `format` in it"));
+    }
+    Ok(())
+}
+
+/// Whether the directory is marked as ours, and of this format.
+fn is_ours(io: &dyn DiskIo) -> Result<bool> {
+    let file = match io.open("format", Access::Read) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(Error::unavailable(error)),
+    };
+    let mut text = [0; 64];
+    let read = file.read_at(&mut text, 0).map_err(Error::unavailable)?;
+    match std::str::from_utf8(&text[..read]) {
+        Ok(FORMAT) => Ok(true),
+        Ok(text) if text.starts_with("waystore data directory, format ") => {
+            Err(not_ours(io, &format!("its format is another: `{}`", text.trim())))
+        }
+        _ => Err(not_ours(io, "its file `format` is not ours, or damaged")),
+    }
+}
+
+/// An empty directory can become ours, and one whose making was interrupted.
+fn refuse_what_is_not_empty(io: &dyn DiskIo) -> Result<()> {
+    let names = io.list("").map_err(Error::unavailable)?;
+    match names.iter().find(|name| !matches!(name.as_str(), "lock" | "format.new")) {
+        Some(name) => Err(not_ours(io, &format!("there is no file `format` in it, but `{name}`"))),
+        None => Ok(()),
+    }
+}
+
+fn mark(io: &dyn DiskIo) -> io::Result<()> {
+    match io.unlink("format.new") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = io.create("format.new")?;
+    file.write_at(FORMAT.as_bytes(), 0)?;
+    // Synced before the rename: otherwise power loss can leave the name on an empty file.
+    file.sync()?;
+    io.rename("format.new", "format")?;
+    io.sync_dir("")
+}
+
+fn not_ours(io: &dyn DiskIo, reason: &str) -> Error {
+    Error::NotAStore { dir: io.root().into(), reason: reason.into() }
+}

@@ -1,0 +1,199 @@
+//! An open store: the index, the log, the bodies, and how one is opened.
+
+use std::{
+    any::Any,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    DiskOptions, Durability,
+    bodies::Bodies,
+    format::Position,
+    home,
+    index::{Holder, Index, Step},
+    io::{Access, DiskIo},
+    log::Log,
+    replay::{Replayed, replay},
+    report::OpenReport,
+    segment::Segment,
+};
+use crate::{
+    Clock, Error, Result,
+    store::{EntryId, List, ListId},
+};
+
+/// What the store, its background thread and its holds share.
+///
+/// Locks are taken in this order: `flushing`, `log`, `index`, those of `bodies`.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) options: DiskOptions,
+    pub(super) clock: Arc<Clock>,
+    pub(super) bodies: Arc<Bodies>,
+    pub(super) report: OpenReport,
+    /// `None`: opened to be read only.
+    log: Option<Mutex<Log>>,
+    index: RwLock<Index>,
+    /// How far the log is synced.
+    synced: AtomicU64,
+    /// Held during a sync, so that there is one at a time.
+    pub(super) flushing: Mutex<()>,
+    /// Whose turn it is to sync for all who wait.
+    pub(super) leader: Arc<tokio::sync::Mutex<()>>,
+    /// Entries whose bytes in the log were found changed.
+    damaged: Mutex<Vec<(ListId, EntryId)>>,
+    /// Keeps other writers out; dropped last.
+    _claim: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Inner {
+    /// Opens a directory to be changed.
+    pub(super) fn open(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Arc<Self>> {
+        let claim = home::claim(&*io)?;
+        let strict = options.durability == Durability::Strict;
+        let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
+        let mut replayed = replay(&bodies, Access::Write)?;
+        tidy(&*io, &bodies, &mut replayed).map_err(Error::unavailable)?;
+        let bodiless = replayed.bodiless.clone();
+        let log = Log {
+            io,
+            clock: Arc::clone(&clock),
+            segment_bytes: options.segment_bytes,
+            segment: replayed.segment.clone(),
+            end: replayed.end,
+            marked: replayed.end,
+            next: replayed.next,
+            unsynced: replayed.segment.iter().cloned().collect(),
+            failed: None,
+        };
+        bodies.set_log_end(log.end);
+        let inner = Self::new(options, clock, bodies, replayed, Some(log), Some(claim));
+        inner.remove_for_good(&bodiless)?;
+        Ok(inner)
+    }
+
+    /// Opens a directory to be looked at, also beside one who writes to it.
+    pub(super) fn open_read_only(io: Arc<dyn DiskIo>, clock: Arc<Clock>) -> Result<Arc<Self>> {
+        home::look(&*io)?;
+        let bodies = Bodies::new(io, Arc::clone(&clock), false, false);
+        let replayed = replay(&bodies, Access::Read)?;
+        Ok(Self::new(DiskOptions::default(), clock, bodies, replayed, None, None))
+    }
+
+    fn new(
+        options: DiskOptions,
+        clock: Arc<Clock>,
+        bodies: Arc<Bodies>,
+        replayed: Replayed,
+        log: Option<Log>,
+        claim: Option<Box<dyn Any + Send + Sync>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            clock,
+            bodies,
+            report: replayed.report,
+            log: log.map(Mutex::new),
+            index: RwLock::new(replayed.index),
+            synced: AtomicU64::new(replayed.proven.0),
+            flushing: Mutex::new(()),
+            leader: Arc::default(),
+            damaged: Mutex::default(),
+            _claim: claim,
+        })
+    }
+
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn log(&self) -> Result<MutexGuard<'_, Log>> {
+        let log = self.log.as_ref().ok_or_else(|| {
+            Error::unavailable(io::Error::new(
+                io::ErrorKind::ReadOnlyFilesystem,
+                "the store was opened to be read only",
+            ))
+        })?;
+        Ok(log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.log.is_some()
+    }
+
+    pub(super) fn synced(&self) -> Position {
+        Position(self.synced.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_synced(&self, position: Position) {
+        self.synced.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// A handle on a list that is in `index`.
+    pub(super) fn hold(self: &Arc<Self>, index: &Index, list: ListId) -> Option<List> {
+        let weak: Weak<Self> = Arc::downgrade(self);
+        let home: Weak<dyn Holder> = weak;
+        index.hold(list, &home)
+    }
+
+    /// From now on the entry counts as absent: its bytes are not what was written.
+    pub(super) fn note_damaged(&self, list: ListId, entry: EntryId) {
+        tracing::warn!(list = list.0, entry = entry.0, "a stored entry is damaged");
+        self.index_mut().apply(Step::Remove { list, entries: vec![entry] });
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, entry));
+    }
+
+    /// The entries found damaged since the last call, taken out of the index.
+    pub(super) fn take_damaged(&self) -> Vec<(ListId, EntryId)> {
+        let mut damaged = std::mem::take(&mut *self.damaged.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.bodies.take_damage_seen() {
+            let mut index = self.index_mut();
+            let found: Vec<_> =
+                index.all().filter(|(.., slot)| !slot.is_whole()).map(|(list, entry, _)| (list, entry)).collect();
+            for (list, entry) in found {
+                index.apply(Step::Remove { list, entries: vec![entry] });
+                damaged.push((list, entry));
+            }
+        }
+        damaged
+    }
+}
+
+impl Holder for Inner {
+    fn release(&self, list: ListId) {
+        self.index_mut().released(list);
+    }
+}
+
+/// Removes what a crash may have left: unfinished files, what stands after the end of the log, bodies
+/// that no entry names.
+fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result<()> {
+    // First, and synced: a batch given up for want of a body must not count when the same body is
+    // stored again.
+    if let Some(segment) = &replayed.segment
+        && segment.clear_from(replayed.end.offset())?
+    {
+        replayed.report.torn(replayed.end);
+    }
+    for name in io.list("tmp")? {
+        io.unlink(&format!("tmp/{name}"))?;
+    }
+    let mut stale: Vec<u32> = io.list("log")?.iter().filter_map(|name| Segment::number_of(name)).collect();
+    stale.retain(|number| *number > replayed.end.segment());
+    stale.sort_unstable();
+    for number in stale.iter().rev() {
+        io.unlink(&Segment::path(*number))?;
+    }
+    if !stale.is_empty() {
+        io.sync_dir("log")?;
+    }
+    bodies.remove_strays()
+}

@@ -1,0 +1,247 @@
+//! What the disk store asks of a disk, and the real one.
+//!
+//! Paths are relative to the data directory, with `/` between their parts. Knows files and
+//! directories, nothing of what is in them. The simulated disk of the tests is in `sim.rs`.
+
+use std::{
+    any::Any,
+    fmt, fs,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    ops::Range,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, SeekFrom, fallocate, flock, seek},
+    io::Errno,
+};
+
+use super::map::FileMap;
+
+/// A data directory on some disk.
+pub trait DiskIo: fmt::Debug + Send + Sync + 'static {
+    /// The directory, for messages.
+    fn root(&self) -> &Path;
+
+    /// Makes a directory for its owner only, and the ones it is in; `""` is the data directory.
+    /// One that exists is left as it is.
+    fn create_dir(&self, path: &str) -> io::Result<()>;
+
+    /// The names in a directory, in no particular order.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+
+    /// Makes a file for its owner only, to read and write. One that exists is an error.
+    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens a file.
+    fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// A file's length.
+    fn length(&self, path: &str) -> io::Result<u64>;
+
+    /// Renames a file, in place of one that has the new name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file's name; those who have it open keep its bytes.
+    fn unlink(&self, path: &str) -> io::Result<()>;
+
+    /// Makes the names in a directory survive power loss.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Locks a file, made where it is missing, until the process ends or the lock is dropped, and
+    /// leaves `pid` in it.
+    fn lock(&self, path: &str, pid: u32) -> io::Result<Lock>;
+}
+
+/// An open file.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Fills `buffer` from `offset` on, as far as the file goes; returns the bytes read.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`. After an error any of them may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// The length.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Makes the file at least `length` bytes long, with room on the disk where it can be reserved.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Makes what was written survive power loss.
+    fn sync(&self) -> io::Result<()>;
+
+    /// The first offset from `offset` on where there may be anything but zeros.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
+
+    /// Maps the file as long as it is now. Later writes show in the mapping.
+    fn map(&self) -> io::Result<Arc<dyn Mapping>>;
+}
+
+/// The bytes of a file, to be looked at without reading them first.
+pub trait Mapping: fmt::Debug + Send + Sync {
+    /// The number of bytes mapped.
+    fn length(&self) -> usize;
+
+    /// Some of the bytes, or `None` where the range goes beyond the end.
+    fn slice(&self, range: Range<usize>) -> Option<Bytes>;
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To look at.
+    Read,
+    /// To look at and change.
+    Write,
+}
+
+/// What became of an attempt to lock.
+pub enum Lock {
+    /// Locked, until this is dropped.
+    Held(Box<dyn Any + Send + Sync>),
+    /// Somebody else holds it, with the process id they left.
+    Busy(Option<u32>),
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(_) => f.write_str("Held"),
+            Self::Busy(pid) => f.debug_tuple("Busy").field(pid).finish(),
+        }
+    }
+}
+
+/// A directory of the operating system.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+impl RealDisk {
+    /// The directory `root`, which need not exist.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+impl DiskIo for RealDisk {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.path(path))
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        fs::read_dir(self.path(dir))?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(self.path(path))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.path(path))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path(path))?.len())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn unlink(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.path(path))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.path(dir))?.sync_all()
+    }
+
+    fn lock(&self, path: &str, pid: u32) -> io::Result<Lock> {
+        let path = self.path(path);
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                file.set_len(0)?;
+                writeln!(file, "{pid}")?;
+                Ok(Lock::Held(Box::new(file)))
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                Ok(Lock::Busy(holder.trim().parse().ok()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        if self.0.metadata()?.len() >= length {
+            return Ok(());
+        }
+        match fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(length),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        match seek(&self.0, SeekFrom::Data(offset)) {
+            Ok(data) => Ok(Some(data)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(Some(offset)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn map(&self) -> io::Result<Arc<dyn Mapping>> {
+        Ok(Arc::new(FileMap::new(&self.0)?))
+    }
+}

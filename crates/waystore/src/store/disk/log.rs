@@ -1,0 +1,160 @@
+//! The end of the log: where batches are appended, each by one write.
+//!
+//! Knows segments and records, not what they mean. One thread at a time has it.
+
+use std::{io, sync::Arc};
+
+use super::{
+    failure::disk_error,
+    format::{
+        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, record_length,
+    },
+    io::DiskIo,
+    segment::Segment,
+};
+use crate::{Clock, Error, store::OpId};
+
+/// The length of the first segment; each further one is four times as long, up to what is configured, so
+/// that a small store takes little room.
+const FIRST_SEGMENT_BYTES: u32 = 1024 * 1024;
+
+/// The writing end of the log.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) io: Arc<dyn DiskIo>,
+    pub(super) clock: Arc<Clock>,
+    /// The length of new segments.
+    pub(super) segment_bytes: u32,
+    /// The segment that is written to; `None` before the first.
+    pub(super) segment: Option<Arc<Segment>>,
+    /// Where the next batch goes.
+    pub(super) end: Position,
+    /// Where the log ended when the last mark was written: nothing came since.
+    pub(super) marked: Position,
+    pub(super) next: Numbers,
+    /// Segments written to since the last sync.
+    pub(super) unsynced: Vec<Arc<Segment>>,
+    /// Why nothing can be written any more.
+    pub(super) failed: Option<String>,
+}
+
+/// The next number of everything that is numbered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub(super) batch: u64,
+    pub(super) list: u64,
+    pub(super) entry: u64,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// The log is as it was.
+    NotDone(Error),
+    /// The batch may be there or not, and nothing can be written any more.
+    Unknown,
+}
+
+impl From<Error> for AppendError {
+    fn from(error: Error) -> Self {
+        Self::NotDone(error)
+    }
+}
+
+/// Whose batch it is and what was synced before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) drafts: &'a [&'a Draft],
+    pub(super) key: [u8; 16],
+    pub(super) op: OpId,
+    pub(super) synced: Position,
+}
+
+impl Log {
+    /// Appends a batch. Returns where its payloads are.
+    pub(super) fn append(&mut self, batch: Batch<'_>) -> Result<(Arc<Segment>, Vec<Written>), AppendError> {
+        if let Some(reason) = &self.failed {
+            return Err(AppendError::NotDone(Error::unavailable(reason.clone())));
+        }
+        let length: usize = batch.drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
+        let segment = self.segment_with_room(length, batch)?;
+        let written = self.write(&segment, batch)?;
+        Ok((segment, written))
+    }
+
+    /// A mark says how much of the log is synced; nothing else changes.
+    pub(super) fn append_mark(&mut self, synced: Position) -> Result<(), AppendError> {
+        let mark = Draft::new(Kind::Mark, self.next.list, self.next.entry, Vec::new());
+        self.append(Batch { drafts: &[&mark], key: [0; 16], op: OpId(0), synced })?;
+        self.marked = self.end;
+        Ok(())
+    }
+
+    /// Gives up: after a failed sync nobody knows what is on the disk.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        tracing::error!(%error, "the disk failed; nothing can be written until the store is opened again");
+        self.failed.get_or_insert_with(|| format!("the disk failed before: {error}"));
+    }
+
+    /// The segment to write `length` bytes to: the last, or a new one.
+    fn segment_with_room(&mut self, length: usize, batch: Batch<'_>) -> Result<Arc<Segment>, AppendError> {
+        // There is always room for a seal.
+        let needed = length.saturating_add(HEADER);
+        if let Some(segment) = &self.segment {
+            let free = segment.header.length.saturating_sub(self.end.offset());
+            if needed <= free as usize {
+                return Ok(Arc::clone(segment));
+            }
+        }
+        let too_long = || Error::QuotaExceeded { requested: Some(length as u64), quota: Some(u32::MAX.into()) };
+        let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
+        let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
+        let grown = self.segment.as_ref().map_or(FIRST_SEGMENT_BYTES, |full| full.header.length.saturating_mul(4));
+        let length = grown.min(self.segment_bytes).max(shortest);
+        let made = match self.create_segment(number, length) {
+            // There may be room for what is needed now, if not for what may come.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.create_segment(number, shortest),
+            made => made,
+        };
+        let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
+        if let Some(full) = self.segment.clone() {
+            let seal = Draft::new(Kind::Seal, 0, 0, Vec::new());
+            self.write(&full, Batch { drafts: &[&seal], ..batch })?;
+        }
+        self.segment = Some(Arc::clone(&made));
+        self.end = Position::new(number, FIRST_RECORD);
+        Ok(made)
+    }
+
+    fn create_segment(&self, number: u32, length: u32) -> io::Result<Segment> {
+        let header = SegmentHeader { number, length, seed: self.clock.random() as u64 };
+        Segment::create(&*self.io, header, &format!("tmp/{:032x}", self.clock.random()))
+    }
+
+    fn write(&mut self, segment: &Arc<Segment>, batch: Batch<'_>) -> Result<Vec<Written>, AppendError> {
+        let head = BatchHead { number: self.next.batch, synced: batch.synced, key: batch.key, op: batch.op };
+        // Never used again, whether the write succeeds or not: what a failed write leaves behind
+        // must not pass for a part of a later batch.
+        self.next.batch += 1;
+        let (bytes, written) = encode_batch(batch.drafts, head, self.end, segment.header.seed)
+            .expect("a segment with room for the batch was chosen");
+        let offset = self.end.offset();
+        if let Err(error) = segment.write(&bytes, offset) {
+            // However much of it was written: without its first header the batch is not there.
+            let undone = segment.write(&vec![0; bytes.len()], offset).and_then(|()| segment.sync());
+            return Err(match undone {
+                Ok(()) => AppendError::NotDone(disk_error(error, bytes.len() as u64)),
+                Err(_) => {
+                    self.fail(&error);
+                    AppendError::Unknown
+                }
+            });
+        }
+        let after = offset as usize + bytes.len();
+        self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
+        if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
+            self.unsynced.push(Arc::clone(segment));
+        }
+        Ok(written)
+    }
+}

@@ -1,0 +1,305 @@
+//! The store on disk: an append-only log with an index in memory, and files for large bodies.
+//!
+//! What stands where, byte by byte, is in `docs/format.md`. One process writes to a data directory;
+//! others may look. Decides nothing about matching.
+//!
+//! ```text
+//! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
+//! candidates  index.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
+//! open        home.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! ```
+
+mod blocks;
+mod bodies;
+mod body_read;
+mod body_write;
+mod commit;
+mod durability;
+mod failure;
+mod format;
+mod home;
+mod index;
+mod inner;
+pub mod io;
+mod log;
+mod map;
+mod replay;
+mod report;
+mod segment;
+#[cfg(any(test, feature = "testing"))]
+pub mod sim;
+mod slot;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hashbrown::HashSet;
+
+pub use self::report::OpenReport;
+use self::{
+    durability::Background,
+    failure::blocking,
+    inner::Inner,
+    io::{DiskIo, RealDisk},
+};
+use crate::{
+    CacheName, Clock, Error, Place, Result, StorageKey,
+    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store},
+};
+
+/// A store in a data directory. Dropping it syncs what was committed, and waits for that.
+///
+/// ```
+/// use waystore::{Bottle, Clock, Place, StorageKey, store::{Changes, NameChange, ReadSet, Store}};
+/// use waystore::store::disk::{DiskOptions, DiskStore};
+///
+/// # let parent = tempfile::tempdir()?;
+/// # let dir = parent.path().join("data");
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let key = StorageKey::new("https://shop.example")?;
+/// let place = Place::new(key.clone(), Bottle::Caches);
+/// let bind = NameChange::Bind(place.clone(), "v1".into());
+///
+/// let store = DiskStore::open(&dir, DiskOptions::default()).await?;
+/// let changes = Changes { names: vec![bind], lists: vec![] };
+/// store.commit(&key, Clock::system().op_id(), &ReadSet::default(), &changes).await?;
+/// drop(store);
+///
+/// let store = DiskStore::open_read_only(&dir).await?;
+/// assert!(store.list(&place, &"v1".into()).await?.is_some());
+/// # Ok::<(), waystore::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct DiskStore {
+    // Before `inner`: it must have ended when the directory is given up.
+    background: Option<Background>,
+    inner: Arc<Inner>,
+}
+
+/// How a data directory is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DiskOptions {
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// How often what was committed is synced in the background; `None`: never, until the store is
+    /// closed or asked to.
+    pub sync_every: Option<Duration>,
+    /// The length of a segment of the log in bytes, once the log is long. Room for it is reserved on
+    /// the disk.
+    pub segment_bytes: u32,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            sync_every: Some(Duration::from_secs(1)),
+            segment_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl DiskOptions {
+    /// With this durability.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// With a sync in the background as often as this.
+    #[must_use]
+    pub fn sync_every(self, sync_every: Option<Duration>) -> Self {
+        Self { sync_every, ..self }
+    }
+
+    /// With segments of this length.
+    #[must_use]
+    pub fn segment_bytes(self, segment_bytes: u32) -> Self {
+        Self { segment_bytes, ..self }
+    }
+}
+
+/// What a commit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The operating system: what was committed survives the end of the process. After power loss
+    /// there is what was committed up to some moment, at most a few seconds before.
+    #[default]
+    Relaxed,
+    /// The disk: what was committed survives power loss.
+    Strict,
+}
+
+impl DiskStore {
+    /// Opens the data directory `dir` to read and write, made where it is missing.
+    ///
+    /// What is wrong with it is in [`report`](Self::report).
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: the directory holds something else, or another format.
+    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused.
+    pub async fn open(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
+        let io = Arc::new(RealDisk::new(dir.as_ref()));
+        blocking(move || Self::open_on(io, Arc::new(Clock::system()), options)).await?
+    }
+
+    /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
+    /// it. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Unavailable`]: the disk refused.
+    pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        let io = Arc::new(RealDisk::new(dir.as_ref()));
+        blocking(move || Self::open_read_only_on(io, Arc::new(Clock::system()))).await?
+    }
+
+    /// Like [`open`](Self::open), on any disk and with any clock. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_on(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Self> {
+        let every = options.sync_every;
+        let inner = Inner::open(io, clock, options)?;
+        let background = every.map(|every| Background::start(&inner, every)).transpose().map_err(Error::unavailable)?;
+        Ok(Self { background, inner })
+    }
+
+    /// Like [`open_read_only`](Self::open_read_only), on any disk and with any clock. Waits for the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn open_read_only_on(io: Arc<dyn DiskIo>, clock: Arc<Clock>) -> Result<Self> {
+        Ok(Self { background: None, inner: Inner::open_read_only(io, clock)? })
+    }
+
+    /// What was found wrong with the directory when it was opened.
+    pub fn report(&self) -> &OpenReport {
+        &self.inner.report
+    }
+
+    /// Does what the background thread does every second, now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::QuotaExceeded`]: the disk refused.
+    pub fn tick(&self) -> Result<()> {
+        if self.inner.is_writable() { self.inner.tick() } else { Ok(()) }
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.background = None;
+        if let Err(error) = self.tick() {
+            tracing::warn!(%error, "closing the store failed");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for DiskStore {
+    async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
+        Ok(self.inner.index().storage_keys())
+    }
+
+    async fn names(&self, place: &Place) -> Result<Vec<(CacheName, List)>> {
+        let index = self.inner.index();
+        let held = |(name, list): (&CacheName, _)| Some((name.clone(), self.inner.hold(&index, list)?));
+        Ok(index.names(place).filter_map(held).collect())
+    }
+
+    async fn list(&self, place: &Place, name: &CacheName) -> Result<Option<List>> {
+        let index = self.inner.index();
+        Ok(index.list(place, name).and_then(|list| self.inner.hold(&index, list)))
+    }
+
+    async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
+        let mut found = Vec::with_capacity(reads.len());
+        {
+            // One look at all of them: a commit shows in every read or in none.
+            let index = self.inner.index();
+            for read in reads {
+                index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
+                let slots = index.find(read.list.id(), read.url).into_iter();
+                found.push(slots.map(|(id, slot)| (id, slot.clone())).collect::<Vec<_>>());
+            }
+        }
+        let mut seen = Vec::with_capacity(reads.len());
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut given = HashSet::new();
+        for (read, slots) in reads.iter().zip(found) {
+            let list = read.list.id();
+            let mut entries = Vec::with_capacity(slots.len());
+            for (id, slot) in slots {
+                if reads.len() > 1 && !given.insert(id) {
+                    entries.push(id);
+                    continue;
+                }
+                match slot.read(list, id) {
+                    Some(candidate) => {
+                        entries.push(id);
+                        candidates.push(candidate);
+                    }
+                    None => self.inner.note_damaged(list, id),
+                }
+            }
+            seen.push(Seen { list, url: read.url.into(), entries });
+        }
+        Ok((ReadSet(seen), candidates))
+    }
+
+    async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
+        let list = list.id();
+        loop {
+            let slots: Vec<_> = {
+                let index = self.inner.index();
+                index.place_of(list).ok_or_else(|| unknown_list(list))?;
+                index.page(list, after, limit).into_iter().map(|(id, slot)| (id, slot.clone())).collect()
+            };
+            let read = |(id, slot): &(EntryId, slot::Slot)| slot.read(list, *id).ok_or(*id);
+            match slots.iter().map(read).collect() {
+                Ok(page) => return Ok(page),
+                // Without it the page would be too short: that means the end.
+                Err(damaged) => self.inner.note_damaged(list, damaged),
+            }
+        }
+    }
+
+    async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+        let committed = self.inner.commit(key, op, read, changes)?;
+        if let Some(position) = committed.wait_for
+            && let Err(error) = self.inner.wait_until_synced(position).await
+        {
+            tracing::warn!(%op, %error, "it is unknown whether an operation is on the disk");
+            return Ok(Commit::OutcomeUnknown);
+        }
+        Ok(committed.outcome)
+    }
+
+    fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter> {
+        Box::new(body_write::Writer::new(&self.inner.bodies, key))
+    }
+
+    async fn sync(&self) -> Result<()> {
+        if !self.inner.is_writable() {
+            return Ok(());
+        }
+        let end = self.inner.log()?.end;
+        self.inner.wait_until_synced(end).await
+    }
+}
+
+fn unknown_list(list: ListId) -> Error {
+    Error::unavailable(format!("list {} is not of this store", list.0))
+}

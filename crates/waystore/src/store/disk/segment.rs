@@ -1,0 +1,166 @@
+//! One segment of the log: a file of fixed length, mapped to be read.
+//!
+//! Finds records in it; what they mean, and which of them count, is for `replay.rs`.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{
+    format::{
+        ALIGNMENT, FIRST_RECORD, HEADER, Header, Position, RECORD_MAGIC, SECOND_HEADER, SEGMENT_HEADER, SegmentHeader,
+        Written,
+    },
+    io::{Access, DiskFile, DiskIo, Mapping},
+};
+
+/// What is looked at in one go when records are searched for.
+const SEARCH_BYTES: usize = 64 * 1024;
+
+/// A segment, open.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) header: SegmentHeader,
+    file: Arc<dyn DiskFile>,
+    map: Arc<dyn Mapping>,
+}
+
+impl Segment {
+    /// The path of segment `number`.
+    pub(super) fn path(number: u32) -> String {
+        format!("log/{number:010}.seg")
+    }
+
+    /// The number of the segment with this file name.
+    pub(super) fn number_of(name: &str) -> Option<u32> {
+        let number = name.strip_suffix(".seg").filter(|digits| digits.len() == 10)?;
+        number.parse().ok().filter(|number| *number > 0)
+    }
+
+    /// Makes a segment, and makes it survive power loss.
+    pub(super) fn create(io: &dyn DiskIo, header: SegmentHeader, temporary: &str) -> io::Result<Self> {
+        let file = io.create(temporary)?;
+        let made = (|| {
+            file.allocate(header.length.into())?;
+            file.write_at(&header.encode(), 0)?;
+            // Synced before the rename: otherwise power loss can leave a name on an empty file.
+            file.sync()?;
+            io.rename(temporary, &Self::path(header.number))?;
+            io.sync_dir("log")
+        })();
+        if let Err(error) = made {
+            // Whatever is left of it is removed at the next open.
+            let _ = io.unlink(temporary);
+            return Err(error);
+        }
+        let map = file.map()?;
+        Ok(Self { header, file, map })
+    }
+
+    /// Opens a segment. `None`: neither copy of its header is right.
+    pub(super) fn open(io: &dyn DiskIo, number: u32, access: Access) -> io::Result<Option<Self>> {
+        let file = io.open(&Self::path(number), access)?;
+        let mut start = vec![0; FIRST_RECORD as usize];
+        let read = file.read_at(&mut start, 0)?;
+        start.truncate(read);
+        let copies = [0, SECOND_HEADER].map(|at| start.get(at..at + SEGMENT_HEADER).and_then(SegmentHeader::parse));
+        let Some(header) = copies.into_iter().flatten().find(|header| header.number == number) else {
+            return Ok(None);
+        };
+        if access == Access::Write {
+            // A file that somebody cut gets its length back, so that the log can go on in it.
+            file.allocate(header.length.into())?;
+        }
+        let map = file.map()?;
+        Ok(Some(Self { header, file, map }))
+    }
+
+    /// The number in its name.
+    pub(super) fn number(&self) -> u32 {
+        self.header.number
+    }
+
+    /// Writes at `offset`.
+    pub(super) fn write(&self, bytes: &[u8], offset: u32) -> io::Result<()> {
+        self.file.write_at(bytes, offset.into())
+    }
+
+    /// Makes what was written survive power loss.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    /// A payload, where its bytes are still what was written.
+    pub(super) fn payload(&self, written: Written) -> Option<Bytes> {
+        let start = written.payload_at as usize;
+        let payload = self.map.slice(start..start.checked_add(written.payload_length as usize)?)?;
+        (xxh3_64_with_seed(&payload, self.header.seed) == written.checksum).then_some(payload)
+    }
+
+    /// The record at `offset`.
+    pub(super) fn record_at(&self, offset: u32) -> Option<Header> {
+        let start = offset as usize;
+        let bytes = self.map.slice(start..start.checked_add(HEADER)?)?;
+        let header = Header::parse(&bytes, Position::new(self.number(), offset), self.header.seed)?;
+        header.next().filter(|next| *next <= self.header.length)?;
+        Some(header)
+    }
+
+    /// The first record from `offset` on that `counts`.
+    pub(super) fn find_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
+        let end = self.map.length().min(self.header.length as usize);
+        let mut at = (offset as usize).next_multiple_of(ALIGNMENT);
+        while at.saturating_add(HEADER) <= end {
+            match self.file.next_data(at as u64)?.and_then(|data| usize::try_from(data).ok()) {
+                // A record can begin in the zeros before what the disk calls data.
+                Some(data) => at = at.max(data.saturating_sub(HEADER) / ALIGNMENT * ALIGNMENT),
+                None => return Ok(None),
+            }
+            let window = at..end.min(at.saturating_add(SEARCH_BYTES));
+            let Some(bytes) = self.map.slice(window.clone()) else { return Ok(None) };
+            for (index, word) in bytes.chunks(ALIGNMENT).enumerate() {
+                if !word.starts_with(&RECORD_MAGIC) {
+                    continue;
+                }
+                let found = u32::try_from(at + index * ALIGNMENT).ok().and_then(|offset| self.record_at(offset));
+                if let Some(header) = found.filter(&counts) {
+                    return Ok(Some(header));
+                }
+            }
+            at = window.end.next_multiple_of(ALIGNMENT);
+        }
+        Ok(None)
+    }
+
+    /// Overwrites everything from `offset` on with zeros, and makes that survive power loss. Returns
+    /// whether there was anything else.
+    pub(super) fn clear_from(&self, offset: u32) -> io::Result<bool> {
+        let end = self.map.length();
+        let mut cleared = false;
+        let mut at = offset as usize;
+        while at < end {
+            match self.file.next_data(at as u64)?.and_then(|data| usize::try_from(data).ok()) {
+                Some(data) => at = at.max(data),
+                None => break,
+            }
+            let window = at..end.min(at.saturating_add(SEARCH_BYTES));
+            if self.map.slice(window.clone()).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)) {
+                self.file.write_at(&vec![0; window.len()], window.start as u64)?;
+                cleared = true;
+            }
+            at = window.end;
+        }
+        if cleared {
+            self.file.sync()?;
+        }
+        Ok(cleared)
+    }
+
+    /// Whether anything but zeros stands where a record would begin.
+    pub(super) fn has_bytes_at(&self, offset: u32) -> bool {
+        let start = offset as usize;
+        let end = start.saturating_add(HEADER).min(self.map.length());
+        self.map.slice(start..end).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
+    }
+}

@@ -1,0 +1,475 @@
+//! A disk in memory that fails when told to, for tests.
+//!
+//! It knows what was synced. The process can be made to end at any operation that changes something;
+//! power can be lost, which keeps a random part of what was not synced; reads and writes can be made
+//! to fail. Everything random comes from a seed.
+
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    ops::Range,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::io::{Access, DiskFile, DiskIo, Lock, Mapping};
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+/// A simulated disk. Clones are the same disk.
+#[derive(Clone, Default)]
+pub struct SimDisk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Counts up with every end of a process: open files of earlier ones are dead.
+    process: u64,
+    files: Vec<SimFile>,
+    /// Names as the process sees them: the files, by path.
+    names: BTreeMap<String, usize>,
+    /// Names as they would be after power loss.
+    synced_names: BTreeMap<String, usize>,
+    dirs: BTreeSet<String>,
+    locked: Option<u32>,
+    /// Operations that changed something.
+    changes: u64,
+    faults: Faults,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// The process ends at the operation after this many changes, which is done in part.
+    stop_after: Option<u64>,
+    stopped: bool,
+    seed: u64,
+    /// How many more bytes may be written.
+    room: Option<u64>,
+    /// Every read from a path with this beginning fails.
+    unreadable: Option<String>,
+    /// Every sync fails.
+    syncs_fail: bool,
+    /// The write after this many changes fails with an error of the disk, written in part.
+    write_fails_after: Option<u64>,
+}
+
+#[derive(Default, Clone)]
+struct SimFile {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+    unsynced_sectors: BTreeSet<usize>,
+}
+
+impl SimDisk {
+    /// The process ends at the operation after `changes` more that change something; of a write,
+    /// a part chosen by `seed` is done.
+    pub fn stop_after(&self, changes: u64, seed: u64) {
+        let mut state = self.state();
+        let at = state.changes + changes;
+        state.faults.stop_after = Some(at);
+        state.faults.seed = seed;
+    }
+
+    /// Whether the process has ended.
+    pub fn has_stopped(&self) -> bool {
+        self.state().faults.stopped
+    }
+
+    /// How many operations changed something so far.
+    pub fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    /// A new process: what was written is there, what was open is not, nothing fails any more.
+    pub fn restart(&self) {
+        let mut state = self.state();
+        state.process += 1;
+        state.locked = None;
+        state.faults = Faults::default();
+    }
+
+    /// Power is lost and comes back: of what was not synced, each sector and each name is kept or not.
+    pub fn lose_power(&self, seed: u64) {
+        self.restart();
+        let mut random = StdRng::seed_from_u64(seed);
+        // Now and then everything is kept, or nothing.
+        let keep = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
+        let mut state = self.state();
+        for file in &mut state.files {
+            file.lose_power(&mut random, keep);
+        }
+        let paths: BTreeSet<_> = state.names.keys().chain(state.synced_names.keys()).cloned().collect();
+        for path in paths {
+            if state.names.get(&path) != state.synced_names.get(&path) && !random.random_bool(keep) {
+                match state.synced_names.get(&path).copied() {
+                    Some(file) => drop(state.names.insert(path, file)),
+                    None => drop(state.names.remove(&path)),
+                }
+            }
+        }
+        state.synced_names = state.names.clone();
+    }
+
+    /// From now on only so many bytes more can be written.
+    pub fn set_room(&self, bytes: Option<u64>) {
+        self.state().faults.room = bytes;
+    }
+
+    /// From now on no file whose path begins so can be read.
+    pub fn set_unreadable(&self, beginning: Option<&str>) {
+        self.state().faults.unreadable = beginning.map(str::to_owned);
+    }
+
+    /// Whether syncs fail from now on.
+    pub fn set_syncs_fail(&self, fail: bool) {
+        self.state().faults.syncs_fail = fail;
+    }
+
+    /// The first write after `changes` more changes fails, done in part.
+    pub fn fail_write_after(&self, changes: u64, seed: u64) {
+        let mut state = self.state();
+        state.faults.write_fails_after = Some(state.changes + changes);
+        state.faults.seed = seed;
+    }
+
+    /// The paths of all files, with their lengths.
+    pub fn files(&self) -> Vec<(String, usize)> {
+        let state = self.state();
+        state.names.iter().map(|(path, file)| (path.clone(), state.files[*file].bytes.len())).collect()
+    }
+
+    /// Changes a file behind the store's back, as if it had been so when last synced.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such file.
+    pub fn edit(&self, path: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        let file = state.names[path];
+        let file = &mut state.files[file];
+        edit(&mut file.bytes);
+        file.synced = file.bytes.clone();
+        file.unsynced_sectors.clear();
+    }
+
+    /// Another disk with the same content, and nothing open.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = State {
+            files: state.files.clone(),
+            names: state.names.clone(),
+            synced_names: state.synced_names.clone(),
+            dirs: state.dirs.clone(),
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(copy)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, process: u64, file: usize, path: &str) -> Arc<dyn DiskFile> {
+        Arc::new(Handle { disk: self.clone(), process, file, path: path.to_owned() })
+    }
+}
+
+impl State {
+    fn alive(&self, process: Option<u64>) -> io::Result<()> {
+        if self.faults.stopped || process.is_some_and(|process| process != self.process) {
+            return Err(io::Error::other("the process has ended"));
+        }
+        Ok(())
+    }
+
+    /// Before every operation that changes something. `false`: the process ends within it.
+    fn change(&mut self, process: Option<u64>) -> io::Result<bool> {
+        self.alive(process)?;
+        if self.faults.stop_after.is_some_and(|at| self.changes >= at) {
+            self.faults.stopped = true;
+            return Ok(false);
+        }
+        self.changes += 1;
+        Ok(true)
+    }
+
+    fn change_whole(&mut self, process: Option<u64>) -> io::Result<()> {
+        if self.change(process)? { Ok(()) } else { Err(io::Error::other("the process ends here")) }
+    }
+
+    fn file(&self, path: &str) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl SimFile {
+    fn write(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[offset..end].copy_from_slice(bytes);
+        self.unsynced_sectors.extend(offset / SECTOR..end.div_ceil(SECTOR));
+    }
+
+    fn sync(&mut self) {
+        self.synced.clone_from(&self.bytes);
+        self.unsynced_sectors.clear();
+    }
+
+    fn lose_power(&mut self, random: &mut StdRng, keep: f64) {
+        let mut kept = self.synced.clone();
+        if self.bytes.len() != self.synced.len() && random.random_bool(keep) {
+            kept.resize(self.bytes.len(), 0);
+        }
+        for sector in &self.unsynced_sectors {
+            let start = sector * SECTOR;
+            let end = (start + SECTOR).min(self.bytes.len()).min(kept.len());
+            if start < end && random.random_bool(keep) {
+                kept[start..end].copy_from_slice(&self.bytes[start..end]);
+            }
+        }
+        self.bytes = kept;
+        self.sync();
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimDisk")
+    }
+}
+
+impl DiskIo for SimDisk {
+    fn root(&self) -> &Path {
+        Path::new("simulated")
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if path.is_empty() || state.dirs.contains(path) {
+            return state.alive(None);
+        }
+        state.change_whole(None)?;
+        // Directories survive power loss at once: a missing one is made again, so it tells nothing.
+        state.dirs.insert(path.to_owned());
+        Ok(())
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let state = self.state();
+        state.alive(None)?;
+        if !dir.is_empty() && !state.dirs.contains(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let within = |path: &String| {
+            let rest = if dir.is_empty() { path } else { path.strip_prefix(dir)?.strip_prefix('/')? };
+            rest.split('/').next().map(str::to_owned)
+        };
+        let found: BTreeSet<_> = state.names.keys().chain(&state.dirs).filter_map(within).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.change_whole(None)?;
+        if state.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = state.files.len();
+        state.files.push(SimFile::default());
+        state.names.insert(path.to_owned(), file);
+        let process = state.process;
+        drop(state);
+        Ok(self.handle(process, file, path))
+    }
+
+    fn open(&self, path: &str, _: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.state();
+        state.alive(None)?;
+        let (file, process) = (state.file(path)?, state.process);
+        drop(state);
+        Ok(self.handle(process, file, path))
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        let state = self.state();
+        state.alive(None)?;
+        Ok(state.files[state.file(path)?].bytes.len() as u64)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.change_whole(None)?;
+        let file = state.file(from)?;
+        state.names.remove(from);
+        state.names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn unlink(&self, path: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.change_whole(None)?;
+        state.file(path)?;
+        state.names.remove(path);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.change_whole(None)?;
+        if state.faults.syncs_fail {
+            return Err(io::Error::other("the disk cannot sync"));
+        }
+        let within = |path: &str| path.rsplit_once('/').map_or("", |(parent, _)| parent) == dir;
+        let names: BTreeMap<_, _> =
+            state.names.iter().filter(|(path, _)| within(path)).map(|(path, file)| (path.clone(), *file)).collect();
+        state.synced_names.retain(|path, _| !within(path));
+        state.synced_names.extend(names);
+        Ok(())
+    }
+
+    fn lock(&self, path: &str, pid: u32) -> io::Result<Lock> {
+        let mut state = self.state();
+        if let Some(holder) = state.locked {
+            return Ok(Lock::Busy(Some(holder)));
+        }
+        state.change_whole(None)?;
+        state.locked = Some(pid);
+        if !state.names.contains_key(path) {
+            let file = state.files.len();
+            state.files.push(SimFile::default());
+            state.names.insert(path.to_owned(), file);
+        }
+        let held: Box<dyn Any + Send + Sync> = Box::new(Held { disk: self.clone(), process: state.process });
+        Ok(Lock::Held(held))
+    }
+}
+
+struct Held {
+    disk: SimDisk,
+    process: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if state.process == self.process {
+            state.locked = None;
+        }
+    }
+}
+
+struct Handle {
+    disk: SimDisk,
+    process: u64,
+    file: usize,
+    path: String,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+impl DiskFile for Handle {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        state.alive(Some(self.process))?;
+        if state.faults.unreadable.as_ref().is_some_and(|beginning| self.path.starts_with(beginning)) {
+            return Err(io::Error::other("the disk cannot read"));
+        }
+        let bytes = &state.files[self.file].bytes;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let read = buffer.len().min(bytes.len() - start);
+        buffer[..read].copy_from_slice(&bytes[start..start + read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
+        let goes_on = state.change(Some(self.process))?;
+        let seed = state.faults.seed ^ state.changes;
+        let part = StdRng::seed_from_u64(seed).random_range(0..=bytes.len());
+        let failing = state.faults.write_fails_after.is_some_and(|at| state.changes > at);
+        let (written, error) = match state.faults.room {
+            _ if !goes_on => (part, Some(io::Error::other("the process ends here"))),
+            _ if failing => {
+                state.faults.write_fails_after = None;
+                (part, Some(io::Error::other("the disk cannot write")))
+            }
+            Some(room) if (room as usize) < bytes.len() => {
+                (room as usize, Some(io::Error::from(io::ErrorKind::StorageFull)))
+            }
+            _ => (bytes.len(), None),
+        };
+        if let Some(room) = &mut state.faults.room {
+            *room -= written as u64;
+        }
+        state.files[self.file].write(&bytes[..written], offset);
+        error.map_or(Ok(()), Err)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        let state = self.disk.state();
+        state.alive(Some(self.process))?;
+        Ok(state.files[self.file].bytes.len() as u64)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        if state.files[self.file].bytes.len() >= length {
+            return state.alive(Some(self.process));
+        }
+        state.change_whole(Some(self.process))?;
+        state.files[self.file].bytes.resize(length, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.change_whole(Some(self.process))?;
+        if state.faults.syncs_fail {
+            return Err(io::Error::other("the disk cannot sync"));
+        }
+        state.files[self.file].sync();
+        Ok(())
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
+
+    fn map(&self) -> io::Result<Arc<dyn Mapping>> {
+        let length = usize::try_from(self.length()?).map_err(io::Error::other)?;
+        Ok(Arc::new(Mapped { disk: self.disk.clone(), file: self.file, length }))
+    }
+}
+
+/// Shows the file as it is; copies what is looked at.
+#[derive(Debug)]
+struct Mapped {
+    disk: SimDisk,
+    file: usize,
+    length: usize,
+}
+
+impl Mapping for Mapped {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn slice(&self, range: Range<usize>) -> Option<Bytes> {
+        let state = self.disk.state();
+        let bytes = state.files[self.file].bytes.get(range)?;
+        Some(Bytes::copy_from_slice(bytes))
+    }
+}

@@ -1,0 +1,119 @@
+//! What a store that survives the process keeps over it.
+
+use std::sync::Arc;
+
+use super::{
+    Reopen,
+    support::{PLAIN, caches, get, keys, put, put_varying, text},
+};
+use crate::{CacheName, CredentialHash, Response};
+
+super::case_list!(DurableCase:
+    e160_s57_entries_come_back_in_order,
+    s33_what_was_acknowledged_is_there,
+    s60_a_deleted_cache_is_gone_though_it_was_held,
+    s63_names_come_back_to_the_code_unit,
+    deleted_and_replaced_entries_stay_away,
+    large_bodies_come_back,
+    personal_marks_come_back,
+    numbers_are_never_used_again,
+);
+
+async fn e160_s57_entries_come_back_in_order(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    for number in 0..1000 {
+        put(&cache, &format!("/{number}"), &number.to_string()).await;
+    }
+    put(&cache, "/500", "again").await;
+    let before = keys(&cache).await;
+    drop((cache, store));
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    assert_eq!(keys(&cache).await, before);
+    assert_eq!(get(&cache, "/500").await, "again");
+    assert_eq!(get(&cache, "/7").await, "7");
+}
+
+async fn s33_what_was_acknowledged_is_there(place: Arc<dyn Reopen>) {
+    for round in 0..5 {
+        let store = place.open().await;
+        let cache = caches(&store).open("c").await.unwrap();
+        assert_eq!(keys(&cache).await.len(), round);
+        put_varying(&cache, &format!("/{round}"), &[("x", "1")], "x", "1").await;
+    }
+}
+
+async fn s60_a_deleted_cache_is_gone_though_it_was_held(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    let held = caches(&store).open("d").await.unwrap();
+    put(&held, "/x", &"x".repeat(100_000)).await;
+    caches(&store).delete("d").await.unwrap();
+    put(&held, "/y", "1").await;
+    drop((held, store));
+    let store = place.open().await;
+    assert!(caches(&store).keys().await.unwrap().is_empty());
+    assert!(keys(&caches(&store).open("d").await.unwrap()).await.is_empty());
+}
+
+async fn s63_names_come_back_to_the_code_unit(place: Arc<dyn Reopen>) {
+    let long = vec![0x1F; 10_000];
+    let names = [&[][..], &[0x78, 0, 0x79], &[0x61, 0xD800], &[0xD83D, 0xDE00], &long].map(CacheName::from_utf16);
+    let store = place.open().await;
+    for name in &names {
+        caches(&store).open(name).await.unwrap();
+    }
+    drop(store);
+    assert_eq!(caches(&place.open().await).keys().await.unwrap(), names);
+}
+
+async fn deleted_and_replaced_entries_stay_away(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    for url in ["/a", "/b", "/c"] {
+        put(&cache, url, "old").await;
+    }
+    put(&cache, "/a", "new").await;
+    cache.delete("/b", PLAIN).await.unwrap();
+    drop((cache, store));
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    assert_eq!(keys(&cache).await, ["/c", "/a"]);
+    assert_eq!(get(&cache, "/a").await, "new");
+}
+
+async fn large_bodies_come_back(place: Arc<dyn Reopen>) {
+    let long: String = (0..300_000).map(|number| format!("{number} ")).collect();
+    let store = place.open().await;
+    put(&caches(&store).open("c").await.unwrap(), "/x", &long).await;
+    drop(store);
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    assert!(text(cache.match_("/x", PLAIN).await.unwrap().unwrap()).await == long);
+}
+
+async fn personal_marks_come_back(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    let mut response = Response::new("anna's");
+    response.personal = Some(CredentialHash([1; 16]));
+    caches(&store).open("c").await.unwrap().put("/x", response).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    let cache = caches(&store).open("c").await.unwrap();
+    assert!(cache.match_("/x", PLAIN).await.unwrap().is_none());
+    assert_eq!(keys(&cache).await, ["/x"]);
+}
+
+async fn numbers_are_never_used_again(place: Arc<dyn Reopen>) {
+    let mut last = None;
+    for _ in 0..3 {
+        let store = place.open().await;
+        let cache = caches(&store).open("c").await.unwrap();
+        put(&cache, "/x", "1").await;
+        let page = cache.store.page(&cache.list, None, 10).await.unwrap();
+        let id = page[0].id;
+        cache.delete("/x", PLAIN).await.unwrap();
+        assert!(Some(id) > last, "{id:?} after {last:?}");
+        last = Some(id);
+    }
+}

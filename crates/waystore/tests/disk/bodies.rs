@@ -1,0 +1,187 @@
+//! Files of large bodies: shared, kept for who reads them, gone when nobody needs them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use waystore::{
+    Bottle, Error, Place, StorageKey,
+    store::{
+        Changes, Commit, ListChange, NameChange, NewEntry, ReadSet, Store,
+        disk::{DiskStore, sim::SimDisk},
+    },
+};
+
+use super::support::{Op, apply, assert_no_strays, clock, content, entry, list, new_body, open, read, relaxed, state};
+
+fn body_files(disk: &SimDisk) -> usize {
+    disk.files().iter().filter(|(path, _)| path.starts_with("bodies/")).count()
+}
+
+fn temporary_files(disk: &SimDisk) -> usize {
+    disk.files().iter().filter(|(path, _)| path.starts_with("tmp/")).count()
+}
+
+#[tokio::test]
+async fn one_body_of_two_entries_is_one_file_until_both_are_gone() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/a", 100_000), ("/b", 100_000)])).await);
+    assert_eq!((body_files(&disk), temporary_files(&disk)), (1, 0));
+    assert!(apply(&store, Op::Delete("c", "/a")).await);
+    store.tick().unwrap();
+    assert_eq!(state(&store).await[0].1, [("/b".to_owned(), 100_000)]);
+    drop(store);
+    let store = open(&disk, relaxed()).unwrap();
+    assert_eq!(state(&store).await[0].1, [("/b".to_owned(), 100_000)]);
+    assert!(apply(&store, Op::Delete("c", "/b")).await);
+    store.tick().unwrap();
+    assert_eq!(body_files(&disk), 0);
+}
+
+/// Puts a body of 100 000 bytes for `key`.
+async fn put_for(store: &DiskStore, key: &StorageKey) {
+    let place = Place::new(key.clone(), Bottle::Caches);
+    let bind = Changes { names: vec![NameChange::Bind(place.clone(), "c".into())], lists: vec![] };
+    store.commit(key, clock().op_id(), &ReadSet::default(), &bind).await.unwrap();
+    let mut writer = store.write_body(key);
+    writer.write(content(100_000)).await.unwrap();
+    let body = waystore::store::NewBody::Written(writer.finish().await.unwrap());
+    let list = store.list(&place, &"c".into()).await.unwrap().unwrap();
+    let insert = vec![NewEntry { entry: entry("/x"), body }];
+    let changes = Changes { names: vec![], lists: vec![ListChange { list, remove: vec![], insert }] };
+    assert_eq!(store.commit(key, clock().op_id(), &ReadSet::default(), &changes).await.unwrap(), Commit::Applied);
+}
+
+#[tokio::test]
+async fn s55_s56_two_owners_share_nothing() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    let one = StorageKey::new("https://one.test").unwrap();
+    let keys = [one.clone(), StorageKey::new("https://two.test").unwrap(), one.partitioned("p")];
+    for key in &keys {
+        put_for(&store, key).await;
+    }
+    assert_eq!(body_files(&disk), 3);
+    let place = |key: &StorageKey| Place::new(key.clone(), Bottle::Caches);
+    let unbind = Changes { names: vec![NameChange::Unbind(place(&keys[0]), "c".into())], lists: vec![] };
+    store.commit(&keys[0], clock().op_id(), &ReadSet::default(), &unbind).await.unwrap();
+    store.tick().unwrap();
+    assert_eq!(body_files(&disk), 2);
+    for key in &keys[1..] {
+        let list = store.list(&place(key), &"c".into()).await.unwrap().unwrap();
+        let page = store.page(&list, None, 1).await.unwrap();
+        assert_eq!(read(&page[0]).await.unwrap(), content(100_000));
+    }
+}
+
+#[tokio::test]
+async fn a_body_stays_readable_while_somebody_has_it() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/a", 100_000)])).await);
+    let held = list(&store, "c").await;
+    let page = store.page(&held, None, 1).await.unwrap();
+    assert!(apply(&store, Op::Delete("c", "/a")).await);
+    store.tick().unwrap();
+    assert_eq!(read(&page[0]).await.unwrap(), content(100_000));
+    drop(page);
+    store.tick().unwrap();
+    assert_eq!(body_files(&disk), 0);
+}
+
+#[tokio::test]
+async fn s59_what_a_reader_had_at_the_end_is_reclaimed_at_the_start() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/a", 100_000)])).await);
+    let held = list(&store, "c").await;
+    let page = store.page(&held, None, 1).await.unwrap();
+    let unfinished = store.write_body(&super::support::key());
+    assert!(apply(&store, Op::Delete("c", "/a")).await);
+    drop(store);
+    assert_eq!(body_files(&disk), 1);
+    let store = open(&disk, relaxed()).unwrap();
+    assert_no_strays(&disk, &state(&store).await);
+    drop((page, held, unfinished));
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_commits_is_removed() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    let mut writer = store.write_body(&super::support::key());
+    writer.write(content(400_000)).await.unwrap();
+    assert_eq!(temporary_files(&disk), 1);
+    drop(writer);
+    assert_eq!(temporary_files(&disk), 0);
+    let written = new_body(&store, 400_000).await.unwrap();
+    assert_eq!(temporary_files(&disk), 1);
+    drop(written);
+    assert_eq!(temporary_files(&disk), 0);
+}
+
+#[tokio::test]
+async fn a_deleted_body_can_be_stored_again_before_its_file_is_gone() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    for _ in 0..3 {
+        assert!(apply(&store, Op::Put("c", &[("/a", 100_000)])).await);
+        assert!(apply(&store, Op::Delete("c", "/a")).await);
+        assert!(apply(&store, Op::Put("c", &[("/b", 100_000)])).await);
+        store.tick().unwrap();
+        assert_eq!(state(&store).await[0].1, [("/b".to_owned(), 100_000)]);
+    }
+    drop(store);
+    assert_eq!(state(&open(&disk, relaxed()).unwrap()).await[0].1, [("/b".to_owned(), 100_000)]);
+}
+
+#[tokio::test]
+async fn a_body_written_to_another_store_is_refused() {
+    let (one, two) = (SimDisk::default(), SimDisk::default());
+    let (one, two) = (open(&one, relaxed()).unwrap(), open(&two, relaxed()).unwrap());
+    assert!(apply(&two, Op::Open("c")).await);
+    let body = new_body(&one, 100_000).await.unwrap();
+    let insert = vec![NewEntry { entry: entry("/x"), body }];
+    let change = ListChange { list: list(&two, "c").await, remove: vec![], insert };
+    let changes = Changes { names: vec![], lists: vec![change] };
+    let refused = super::support::commit(&two, &ReadSet::default(), changes).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn bodies_of_every_awkward_length_come_back() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    let block = 64 * 1024;
+    for length in [0, 1, block - 1, block, block + 1, 4 * block - 1, 4 * block, 4 * block + 1, 9 * block + 5] {
+        let mut writer = store.write_body(&super::support::key());
+        for chunk in content(length).chunks(7777) {
+            writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        for offset in [0, 1, block / 2, block, length.saturating_sub(1), length, length + 1] {
+            let back = writer.read_back(offset as u64).await.unwrap();
+            assert_eq!(back, content(length).slice(offset.min(length)..(offset + back.len()).min(length)));
+            assert_eq!(back.is_empty(), offset >= length, "{length} bytes from {offset}");
+        }
+        let written = writer.finish().await.unwrap();
+        assert_eq!(written.length(), length as u64);
+        put_written(&store, written, length).await;
+    }
+}
+
+async fn put_written(store: &DiskStore, written: waystore::store::WrittenBody, length: usize) {
+    let name = format!("c{length}");
+    super::support::names(store, NameChange::Bind(super::support::place(), name.as_str().into())).await.unwrap();
+    let list = list(store, &name).await;
+    let insert = vec![NewEntry { entry: entry("/x"), body: waystore::store::NewBody::Written(written) }];
+    let change = ListChange { list: list.clone(), remove: vec![], insert };
+    let changes = Changes { names: vec![], lists: vec![change] };
+    super::support::commit(store, &ReadSet::default(), changes).await.unwrap();
+    let page = store.page(&list, None, 1).await.unwrap();
+    assert!(read(&page[0]).await.unwrap() == content(length), "{length} bytes");
+    drop(Arc::new(page));
+}

@@ -1,0 +1,221 @@
+//! Bytes on the disk change: reported or harmless, never served, never a panic.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use waystore::{
+    BodyError,
+    store::{
+        Read, Store, UrlMatch,
+        disk::{DiskOptions, sim::SimDisk},
+    },
+};
+
+use super::support::{Op, State, after, apply, full, list, open, read, relaxed, state};
+
+/// Something deleted, something replaced, something in a second cache, a cache that is gone.
+const SMALL: &[Op] = &[
+    Op::Open("v1"),
+    Op::Open("v2"),
+    Op::Open("v3"),
+    Op::Put("v1", &[("/kept", 20), ("/replaced", 30), ("/deleted", 40)]),
+    Op::Put("v2", &[("/other", 50)]),
+    Op::Put("v3", &[("/gone", 60)]),
+    Op::Put("v1", &[("/replaced", 70)]),
+    Op::Delete("v1", "/deleted"),
+    Op::Drop("v3"),
+    Op::Put("v1", &[("/last", 80)]),
+];
+
+/// A disk with what `script` leaves, closed, and what that is.
+async fn closed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
+    let disk = SimDisk::default();
+    let store = open(&disk, options).unwrap();
+    let mut expected = State::new();
+    for op in script {
+        assert!(apply(&store, *op).await, "{op:?}");
+        expected = after(&expected, *op);
+    }
+    drop(store);
+    (disk, expected)
+}
+
+/// One segment, as short as it can be.
+fn short() -> DiskOptions {
+    relaxed().segment_bytes(8 * 1024)
+}
+
+/// Whether nothing is in `found` that is not in `expected`.
+fn is_part_of(found: &State, expected: &State) -> bool {
+    found.iter().all(|(name, entries)| {
+        let of_name = expected.iter().find(|(other, _)| other == name);
+        of_name.is_some_and(|(_, all)| entries.iter().all(|entry| all.contains(entry)))
+    })
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_in_a_closed_store_is_reported_or_harmless() {
+    let (disk, expected) = closed(SMALL, short()).await;
+    for (path, length) in disk.files() {
+        for at in 0..length {
+            let bit = 1 << (at % 8);
+            let disk = disk.copy();
+            disk.edit(&path, |bytes| bytes[at] ^= bit);
+            let Ok(store) = open(&disk, short()) else {
+                assert_eq!(path, "format", "byte {at} of {path} shuts out everything else");
+                continue;
+            };
+            let found = state(&store).await;
+            assert!(is_part_of(&found, &expected), "byte {at} of {path} brings back {found:?}");
+            let lost = count(&expected) - count(&found);
+            assert!(lost <= 1, "byte {at} of {path} loses {lost} entries");
+            assert!(lost == 0 || store.report().damage_count > 0, "byte {at} of {path}: a loss that is not reported");
+            assert_eq!(found.len(), expected.len(), "byte {at} of {path} loses a cache");
+        }
+    }
+}
+
+fn count(state: &State) -> usize {
+    state.iter().map(|(_, entries)| entries.len()).sum()
+}
+
+#[tokio::test]
+async fn whatever_a_damaged_sector_holds_nothing_wrong_is_served_and_the_store_works_on() {
+    let script =
+        [SMALL, &[Op::Put("v2", &[("/x", 10_000), ("/y", 70_000), ("/z", 60_000)]), Op::Put("v2", &[("/x", 11_000)])]]
+            .concat();
+    let (disk, expected) = closed(&script, relaxed()).await;
+    let mut random = StdRng::seed_from_u64(1);
+    for (path, length) in disk.files().into_iter().filter(|(path, _)| path.contains('/')) {
+        for sector in 0..length / 512 {
+            let disk = disk.copy();
+            let garbage: [u8; 512] = if sector % 2 == 0 { [0; 512] } else { std::array::from_fn(|_| random.random()) };
+            let mut changed = false;
+            disk.edit(&path, |bytes| {
+                let bytes = &mut bytes[sector * 512..][..512];
+                changed = bytes != garbage;
+                bytes.copy_from_slice(&garbage);
+            });
+            let store = open(&disk, relaxed()).unwrap();
+            let found = state(&store).await;
+            let reported = !store.report().is_clean();
+            assert!(
+                !changed || found == expected || reported || path.starts_with("bodies/"),
+                "{path}, sector {sector}"
+            );
+            assert!(apply(&store, Op::Open("new")).await);
+            assert!(apply(&store, Op::Put("new", &[("/n", 5)])).await);
+            let now = state(&store).await;
+            drop(store);
+            assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, now, "{path}, sector {sector}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_of_noise_is_opened_without_a_panic() {
+    let (disk, _) = closed(SMALL, short()).await;
+    for seed in 0..300 {
+        let disk = disk.copy();
+        let mut random = StdRng::seed_from_u64(seed);
+        disk.edit("log/0000000001.seg", |bytes| {
+            for _ in 0..random.random_range(1..200) {
+                let at = random.random_range(0..bytes.len());
+                bytes[at] = random.random();
+            }
+            let cut = random.random_range(0..bytes.len() * 2);
+            bytes.truncate(cut);
+        });
+        let store = open(&disk, short()).unwrap();
+        state(&store).await;
+        assert!(apply(&store, Op::Open("new")).await, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn s36_a_damaged_entry_takes_nothing_with_it_and_brings_nothing_back() {
+    let script = [
+        Op::Open("c"),
+        Op::Put("c", &[("/a", 30)]),
+        Op::Put("c", &[("/b", 31), ("/a", 40), ("/c", 32)]),
+        Op::Put("c", &[("/d", 33)]),
+    ];
+    let (disk, _) = closed(&script, short()).await;
+    let needle = super::support::content(40);
+    disk.edit("log/0000000001.seg", |bytes| {
+        let at = bytes.windows(40).position(|window| window == needle).unwrap();
+        bytes[at] ^= 1;
+    });
+    let store = open(&disk, short()).unwrap();
+    assert_eq!(state(&store).await, [("c".into(), vec![("/b".into(), 31), ("/c".into(), 32), ("/d".into(), 33)])]);
+    assert_eq!(store.report().damage_count, 1);
+    assert!(store.report().damage[0].contains("entry 3"), "{:?}", store.report());
+}
+
+#[tokio::test]
+async fn an_entry_damaged_while_the_store_is_open_is_not_served_and_stays_away() {
+    let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/a", 30), ("/b", 40)])], short()).await;
+    let store = open(&disk, short()).unwrap();
+    let needle = super::support::content(30);
+    disk.edit("log/0000000001.seg", |bytes| {
+        let at = bytes.windows(30).position(|window| window == needle).unwrap();
+        bytes[at] ^= 1;
+    });
+    let held = list(&store, "c").await;
+    let url = full("/a");
+    let reads = [Read { list: &held, url: UrlMatch::Exact(&url) }];
+    assert!(store.candidates(&reads).await.unwrap().1.is_empty());
+    assert_eq!(store.page(&held, None, 1).await.unwrap()[0].entry.url(), full("/b"));
+    assert!(apply(&store, Op::Put("c", &[("/a", 50)])).await);
+    let now = state(&store).await;
+    assert_eq!(now, [("c".into(), vec![("/b".into(), 40), ("/a".into(), 50)])]);
+    drop((held, store));
+    // The disk may give the old bytes again: what was replaced stays away all the same.
+    disk.edit("log/0000000001.seg", |bytes| {
+        let broken: Vec<u8> = needle.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 0)).collect();
+        let at = bytes.windows(30).position(|window| window == broken).unwrap();
+        bytes[at] ^= 1;
+    });
+    assert_eq!(state(&open(&disk, short()).unwrap()).await, now);
+}
+
+fn body_path(disk: &SimDisk) -> String {
+    disk.files().into_iter().map(|(path, _)| path).find(|path| path.starts_with("bodies/")).unwrap()
+}
+
+#[tokio::test]
+async fn s35_an_entry_whose_body_was_cut_is_missing_reported_and_reclaimed() {
+    for remove in [false, true] {
+        let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/big", 200_000), ("/a", 1)])], relaxed()).await;
+        let path = body_path(&disk);
+        disk.edit(&path, |bytes| bytes.truncate(if remove { 0 } else { 199_999 }));
+        let store = open(&disk, relaxed()).unwrap();
+        assert_eq!(state(&store).await, [("c".into(), vec![("/a".into(), 1)])]);
+        assert_eq!(store.report().damage_count, 1);
+        store.tick().unwrap();
+        store.tick().unwrap();
+        assert!(!disk.files().iter().any(|(other, _)| *other == path), "its file is still there");
+        drop(store);
+        let store = open(&disk, relaxed()).unwrap();
+        assert!(store.report().is_clean(), "it is reported once");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_block_ends_the_body_and_the_entry_is_gone_from_then_on() {
+    let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/big", 900_000), ("/a", 1)])], relaxed()).await;
+    let path = body_path(&disk);
+    disk.edit(&path, |bytes| bytes[700_000] ^= 4);
+    let store = open(&disk, relaxed()).unwrap();
+    let held = list(&store, "c").await;
+    let page = store.page(&held, None, 10).await.unwrap();
+    assert_eq!(page.len(), 2);
+    assert!(matches!(read(&page[0]).await, Err(BodyError::Damaged(_))));
+    let left = [("c".to_owned(), vec![("/a".to_owned(), 1)])];
+    assert_eq!(store.page(&held, None, 10).await.unwrap().len(), 1);
+    drop(page);
+    // The same body again is a new file, not the damaged one.
+    assert!(apply(&store, Op::Put("c", &[("/new", 900_000)])).await);
+    assert!(state(&store).await[0].1.contains(&("/new".into(), 900_000)));
+    assert!(apply(&store, Op::Delete("c", "/new")).await);
+    drop((held, store));
+    assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, left);
+}

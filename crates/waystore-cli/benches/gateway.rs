@@ -114,7 +114,7 @@ impl Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waystore"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(data).args(more);
         // A line a request would be measured too.
-        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.env("WAYSTORE_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = command.spawn()?;
         let address = printed_address(&mut process).inspect_err(|_| {
             // Whoever reads the error learns more from it than from a second one.

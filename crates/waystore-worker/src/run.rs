@@ -111,6 +111,7 @@ async fn run(
         let mut idle = pin!(work.idle());
         poll_fn(|cx| {
             shared.pulse.begin();
+            scope::checkpoint(&ctx, &shared.pulse);
             turns.notify_rejections();
             if uncaught.borrow().is_some() || shared.pulse.tripped() || shared.revoked.is_cancelled() {
                 return Poll::Ready(());

@@ -1,11 +1,173 @@
-//! `waystore run`: evaluates classic scripts as a page would.
+//! `waystore run`: evaluates classic scripts as a page would, without a DOM.
+//!
+//! Puts a network, a store and the files together; what a script is given is the worker crate's
+//! business.
 
-use crate::failure::Failure;
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use url::Url;
+use waystore::{Clock, Waystore};
+use waystore_worker::{ConsoleLevel, ConsoleLine, Limits, RunError, RunOptions, SiteHost, run_scripts};
+
+use crate::{
+    failure::{Failure, chain},
+    fetch::{
+        Network, Origin, Parts,
+        client::{Client, Roots},
+        hidden::Events,
+    },
+    serve::{
+        causes::Causes,
+        config::Timeouts,
+        patterns::{Globs, Names},
+        personal::Personal,
+        public::Public,
+    },
+    store,
+};
+
+/// As the gateway has them by default.
+const TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(10), head: Duration::from_secs(60), body: Duration::from_secs(60) };
+/// The longest script that is read.
+const SCRIPT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What `waystore run` takes.
 #[derive(Debug, clap::Args)]
-pub(crate) struct RunArgs {}
+pub(crate) struct RunArgs {
+    /// The page: its origin owns the caches, and relative URLs resolve against it.
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A PEM file of certificate authorities to trust, beside the well-known ones.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// The data directory. Without it, what is stored is gone with the process.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The scripts, evaluated in order in one global; `-` reads one from stdin.
+    #[arg(value_name = "SCRIPT", required = true)]
+    scripts: Vec<PathBuf>,
+}
 
-pub(crate) fn run(_: RunArgs) -> Result<(), Failure> {
-    Err(Failure::failed("`waystore run` is not part of this build"))
+pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
+    let page = page(&args.url)?;
+    let scripts = args.scripts.iter().map(|file| read(file, &page)).collect::<Result<Vec<_>, _>>()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;
+    let done = runtime.block_on(async {
+        let store = match &args.data {
+            Some(data) => store::open(data).await?,
+            None => Waystore::in_memory(),
+        };
+        let clock = Arc::new(Clock::system());
+        let fetch = Arc::new(network(&page, args.cacert.as_deref(), &clock)?);
+        let host = SiteHost { fetch, clock, console: Arc::new(print) };
+        let options = RunOptions { url: page, limits: Limits::default() };
+        let done = run_scripts(options, scripts, &store, host).await.map_err(failure);
+        store.sync().await?;
+        done
+    });
+    // What still runs now is of no use to anybody.
+    runtime.shutdown_background();
+    done
+}
+
+fn page(text: &str) -> Result<Url, Failure> {
+    let wrong = || {
+        Failure::usage(format!("`--url` is `{text}`, which is not the URL of a page"))
+            .hint("such as `https://shop.example/`")
+    };
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    if matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() {
+        Ok(url)
+    } else {
+        Err(wrong())
+    }
+}
+
+/// A script and the URL that its errors name.
+fn read(file: &Path, page: &Url) -> Result<(Url, Vec<u8>), Failure> {
+    let refused = |error: io::Error| Failure::failed(format!("`{}` cannot be read: {error}", file.display()));
+    let (url, mut from): (_, Box<dyn Read>) = if file == Path::new("-") {
+        (page.clone(), Box::new(io::stdin().lock()))
+    } else {
+        let absolute = std::path::absolute(file).map_err(refused)?;
+        let url = Url::from_file_path(absolute).unwrap_or_else(|()| page.clone());
+        (url, Box::new(std::fs::File::open(file).map_err(refused)?))
+    };
+    let mut source = Vec::new();
+    from.by_ref().take(SCRIPT_BYTES + 1).read_to_end(&mut source).map_err(refused)?;
+    if source.len() as u64 > SCRIPT_BYTES {
+        return Err(Failure::failed(format!("`{}` is longer than {SCRIPT_BYTES} bytes", file.display())));
+    }
+    Ok((url, source))
+}
+
+/// The page's own origin wherever it is, and the public internet.
+fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> Result<Network, Failure> {
+    let mut origin = page.clone();
+    origin.set_path("/");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    let roots = Roots::new(authorities)
+        .map_err(|reason| Failure::failed(format!("`--cacert`: {reason}")).hint("it is a file of PEM certificates"))?;
+    let client = Client::upstream(&origin, &roots, TIMEOUTS).map_err(Failure::usage)?;
+    let public = Public::new(origin, &[]).map_err(Failure::usage)?;
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&clock.random().to_le_bytes());
+    Ok(Network::new(Parts {
+        origin: Origin::Server { client, scheme: page.scheme().to_owned(), host: public.host() },
+        public: Arc::new(public),
+        world: Client::world(&roots, TIMEOUTS),
+        events: Events::new(Duration::ZERO),
+        // One user, as in a browser: nothing is kept from anybody.
+        personal: Personal::new(key, Names::new(["*"]), Globs::new(["/**"])),
+        causes: Causes::default(),
+        script: None,
+    }))
+}
+
+/// The script's output is this program's, warnings and errors beside it. Nobody may be reading.
+fn print(line: ConsoleLine) {
+    let text = line.text;
+    drop(match line.level {
+        ConsoleLevel::Debug | ConsoleLevel::Info => writeln!(io::stdout().lock(), "{text}"),
+        ConsoleLevel::Warn | ConsoleLevel::Error => writeln!(io::stderr().lock(), "{text}"),
+    });
+}
+
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::Stopped { .. } => Failure::failed(chain(&error)).hint("let it wait for something now and then"),
+        RunError::Store(error) => error.into(),
+        error => Failure::failed(chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_at_an_http_url_without_credentials() {
+        assert!(page("https://a.test/x?y").is_ok());
+        for wrong in ["a.test", "file:///x", "https://me:secret@a.test/"] {
+            assert!(page(wrong).unwrap_err().to_string().contains("\nhint: such as"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_named_by_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a b.js");
+        std::fs::write(&file, "1").unwrap();
+        let (url, source) = read(&file, &Url::parse("https://a.test/").unwrap()).unwrap();
+        assert!(url.as_str().starts_with("file:///") && url.path().ends_with("/a%20b.js"), "{url}");
+        assert_eq!(source, b"1");
+    }
 }

@@ -36,7 +36,7 @@ enum WorkerCommand {
     Message {
         /// The message's data, as JSON; `-` reads it from stdin.
         #[arg(value_name = "JSON")]
-        data: String,
+        message: String,
     },
 }
 
@@ -57,7 +57,9 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
                     None => print("unchanged\n"),
                 }
             }
-            WorkerCommand::Message { data } => call(Method::POST, "/workers/message", message(data)?).await.map(drop),
+            WorkerCommand::Message { message: json } => {
+                call(Method::POST, "/workers/message", message(json)?).await.map(drop)
+            }
         }
     })
 }

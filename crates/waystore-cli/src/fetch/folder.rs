@@ -1,7 +1,8 @@
 //! A folder of files as the origin.
 //!
 //! Serves what lies inside the folder, symbolic links included as long as they stay inside. Names that
-//! begin with a dot are not served, except `.well-known`. There are no listings.
+//! begin with a dot are not served, except `.well-known`. There are no listings. A folder that is gone is
+//! an origin that cannot be reached, which is not the same as a file that is not there.
 
 use std::{
     fs::{self, Metadata},
@@ -14,7 +15,7 @@ use std::{
 use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt;
 use url::Url;
-use waystore::{Body, HeaderList};
+use waystore::{Body, FetchError, HeaderList};
 
 use super::{
     range::{self, Asked},
@@ -27,8 +28,8 @@ const SMALL_BYTES: u64 = CHUNK_BYTES as u64;
 /// A folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
-    /// In their canonical form, as the next.
     root: PathBuf,
+    /// In their canonical form.
     hidden: Vec<PathBuf>,
 }
 
@@ -64,25 +65,32 @@ enum Place {
     /// A folder, asked for without the slash at the end.
     Folder,
     Nothing,
+    /// The whole folder is gone.
+    Gone,
 }
 
 impl Folder {
     /// # Errors
     ///
-    /// The folder cannot be read.
+    /// The current folder, which relative paths start at, is unknown.
     pub(crate) fn open(root: &Path, hidden: &[PathBuf]) -> io::Result<Self> {
-        let hidden = hidden.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        Ok(Self { root: root.canonicalize()?, hidden })
+        let canonical = |path: &PathBuf| path.canonicalize().or_else(|_| std::path::absolute(path));
+        let hidden = hidden.iter().map(canonical).collect::<io::Result<_>>()?;
+        Ok(Self { root: std::path::absolute(root)?, hidden })
     }
 
     /// Answers a request for `url` with what is there.
-    pub(crate) async fn answer(&self, method: &Method, url: &Url, headers: &HeaderList) -> Answer {
+    ///
+    /// # Errors
+    ///
+    /// The folder is gone.
+    pub(crate) async fn answer(&self, method: &Method, url: &Url, headers: &HeaderList) -> Result<Answer, FetchError> {
         if method != Method::GET && method != Method::HEAD {
             let mut answer = Answer::plain(StatusCode::METHOD_NOT_ALLOWED);
             answer.headers.append("allow", "GET, HEAD");
-            return answer;
+            return Ok(answer);
         }
-        let Some(path) = self.path_of(url) else { return Answer::plain(StatusCode::NOT_FOUND) };
+        let Some(path) = path_of(url) else { return Ok(Answer::plain(StatusCode::NOT_FOUND)) };
         let folder = self.clone();
         let (whole, slash) = (method == Method::GET, url.path().ends_with('/'));
         let place = tokio::task::spawn_blocking(move || folder.look(&path, slash, whole)).await;
@@ -90,6 +98,9 @@ impl Folder {
             Ok(Ok(Place::File(found))) => file(*found, headers).await,
             Ok(Ok(Place::Folder)) => to_slash(url),
             Ok(Ok(Place::Nothing)) => Answer::plain(StatusCode::NOT_FOUND),
+            Ok(Ok(Place::Gone)) => {
+                return Err(FetchError::Network(format!("the folder `{}` is not there", self.root.display())));
+            }
             Ok(Err(error)) => {
                 tracing::warn!(path = url.path(), %error, "a file cannot be read");
                 Answer::plain(StatusCode::INTERNAL_SERVER_ERROR)
@@ -99,34 +110,22 @@ impl Folder {
         if method == Method::HEAD {
             answer.body = None;
         }
-        answer
-    }
-
-    /// The path that a URL names, unless it can name none here.
-    fn path_of(&self, url: &Url) -> Option<PathBuf> {
-        let mut path = self.root.clone();
-        for segment in url.path_segments()?.filter(|segment| !segment.is_empty()) {
-            let name = percent_decoded(segment)?;
-            if name.starts_with('.') && name != ".well-known" || name.contains(['/', '\\', '\0']) {
-                return None;
-            }
-            path.push(name);
-        }
-        Some(path)
+        Ok(answer)
     }
 
     fn look(&self, path: &Path, slash: bool, whole: bool) -> io::Result<Place> {
-        let looked = self.look_at(path, slash, whole);
-        match looked {
+        // Each time: the folder may go and come back, as any origin may.
+        let Ok(root) = self.root.canonicalize() else { return Ok(Place::Gone) };
+        match self.look_at(&root, &root.join(path), slash, whole) {
             Err(error) if is_absence(&error) => Ok(Place::Nothing),
             looked => looked,
         }
     }
 
-    fn look_at(&self, path: &Path, slash: bool, whole: bool) -> io::Result<Place> {
+    fn look_at(&self, root: &Path, path: &Path, slash: bool, whole: bool) -> io::Result<Place> {
         let mut path = path.canonicalize()?;
         if path.is_dir() {
-            if !self.shows(&path) {
+            if !self.shows(root, &path) {
                 return Ok(Place::Nothing);
             }
             let index = path.join("index.html");
@@ -138,7 +137,7 @@ impl Folder {
             return Ok(Place::Nothing);
         }
         // After every link was followed: what a link leads out to is not served.
-        if !self.shows(&path) {
+        if !self.shows(root, &path) {
             return Ok(Place::Nothing);
         }
         let mut file = fs::File::open(&path)?;
@@ -153,9 +152,22 @@ impl Folder {
         Ok(Place::File(Box::new(Found { bytes: bytes.transpose()?, file, path, metadata })))
     }
 
-    fn shows(&self, path: &Path) -> bool {
-        path.starts_with(&self.root) && !self.hidden.iter().any(|hidden| path.starts_with(hidden))
+    fn shows(&self, root: &Path, path: &Path) -> bool {
+        path.starts_with(root) && !self.hidden.iter().any(|hidden| path.starts_with(hidden))
     }
+}
+
+/// The path inside a folder that a URL names, unless it can name none.
+fn path_of(url: &Url) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for segment in url.path_segments()?.filter(|segment| !segment.is_empty()) {
+        let name = percent_decoded(segment)?;
+        if name.starts_with('.') && name != ".well-known" || name.contains(['/', '\\', '\0']) {
+            return None;
+        }
+        path.push(name);
+    }
+    Some(path)
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -292,7 +304,7 @@ mod tests {
             let root = self.home.path().join("public");
             let folder = Folder::open(&root, &[root.join("shop/data")]).unwrap();
             let url = Url::parse(&format!("http://localhost{path}")).unwrap();
-            folder.answer(&method, &url, &headers.iter().copied().collect()).await
+            folder.answer(&method, &url, &headers.iter().copied().collect()).await.unwrap()
         }
     }
 
@@ -343,6 +355,20 @@ mod tests {
             assert_eq!(site.get(path, &[]).await.status, 404, "{path}");
         }
         assert_eq!(text(site.get("/in", &[]).await).await, "home");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_cannot_be_reached_and_one_that_is_back_can() {
+        let site = Site::new();
+        let (root, gone) = (site.home.path().join("public"), site.home.path().join("gone"));
+        fs::rename(&root, &gone).unwrap();
+        let folder = Folder::open(&root, &[]).unwrap();
+        let url = Url::parse("http://localhost/").unwrap();
+        let answer = folder.answer(&Method::GET, &url, &HeaderList::new()).await;
+        assert!(matches!(answer, Err(FetchError::Network(words)) if words.contains("public")));
+        fs::rename(&gone, &root).unwrap();
+        let answer = folder.answer(&Method::GET, &url, &HeaderList::new()).await.unwrap();
+        assert_eq!(text(answer).await, "home");
     }
 
     #[tokio::test]

@@ -203,7 +203,7 @@ impl Parts {
                 client.send(head.method.clone(), uri(scheme, host, &head.url)?, headers, body).await
             }
             Origin::Folder(folder) => {
-                let answer = folder.answer(&head.method, &head.url, headers).await;
+                let answer = folder.answer(&head.method, &head.url, headers).await?;
                 let body = answer.body.unwrap_or_default();
                 Ok(Received {
                     status: answer.status.as_u16(),

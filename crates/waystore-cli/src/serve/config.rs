@@ -201,7 +201,8 @@ fn upstream(settings: &Settings, data: &Path, file: Option<&Path>) -> Result<Ups
         return Ok(Upstream::Server { url, host: settings.upstream_host.clone(), ca });
     }
     let root = PathBuf::from(value);
-    if !root.is_dir() {
+    // Where something was served before, it is an origin that cannot be reached for now; else a mistake.
+    if !root.is_dir() && (root.exists() || !data.exists()) {
         return Err(Failure::failed(format!("`upstream` is `{value}`, which is not a folder"))
             .hint("give a folder of files, or a URL that starts with `http://` or `https://`"));
     }

@@ -10,7 +10,7 @@ pub(crate) mod inbound;
 mod listener;
 mod log;
 mod outbound;
-mod patterns;
+pub(crate) mod patterns;
 pub(crate) mod personal;
 pub(crate) mod public;
 mod refusal;

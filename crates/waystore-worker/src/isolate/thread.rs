@@ -118,7 +118,7 @@ async fn live(
     started: Started,
     shared: &Arc<Shared>,
 ) {
-    let idle = launch.limits.idle;
+    let rests = (launch.limits.idle, launch.limits.event);
     let (scope, bridge) = match evaluate(&ctx, launch, view.borrow().clone(), shared) {
         Ok(scope) => scope,
         Err(words) => return drop(started.send(Err(words))),
@@ -126,18 +126,17 @@ async fn live(
     if started.send(scope.event_types()).is_err() {
         return;
     }
-    let mut serving = pin!(serve(&scope, &bridge, commands, view, idle, shared));
-    // Each poll is one turn of the event loop, after the microtasks of the turn before.
+    let mut serving = pin!(serve(&scope, &bridge, commands, view, rests, shared));
+    // Each poll is one turn of the event loop, with its microtasks.
     poll_fn(|cx| {
         shared.pulse.begin();
+        let turn = serving.as_mut().poll(cx);
+        scope::checkpoint(&ctx, &shared.pulse);
         scope.notify_rejections();
         if shared.pulse.tripped() {
             shared.revoke("its script ran for too long without a pause");
         }
-        if shared.revoked.is_cancelled() {
-            return Poll::Ready(());
-        }
-        serving.as_mut().poll(cx)
+        if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
     })
     .await;
 }
@@ -188,10 +187,11 @@ async fn serve<'js>(
     bridge: &Bridge,
     mut commands: mpsc::Receiver<Command>,
     mut view: watch::Receiver<View>,
-    idle: Duration,
+    (idle, longest): (Duration, Duration),
     shared: &Shared,
 ) {
     let mut open = true;
+    let mut closed_at = None;
     let mut busy_at = Instant::now();
     loop {
         let now = Instant::now();
@@ -201,6 +201,10 @@ async fn serve<'js>(
         if bridge.is_busy() {
             busy_at = now;
         } else if !open {
+            return;
+        }
+        // A client that never reads its answer to the end does not keep the thread for ever.
+        if closed_at.is_some_and(|time: Instant| now >= time + longest) {
             return;
         }
         let rest_at = busy_at + idle;
@@ -214,7 +218,10 @@ async fn serve<'js>(
                     busy_at = Instant::now();
                     scope.dispatch(command);
                 }
-                None => open = false,
+                None => {
+                    open = false;
+                    closed_at = Some(Instant::now());
+                }
             },
             () = bridge.changed() => {}
             () = sleep_until(wake_at) => {

@@ -2,7 +2,7 @@
 //!
 //! A case is an async function that is given a fresh [`Waystore`] and panics where a rule does not
 //! hold; its name is the sentence that is true, with the numbers of the examples it shows. Who
-//! writes a store runs all [`CASES`] over it, and [`DURABLE_CASES`] if it survives the process.
+//! writes a store runs all [`cases`] over it, and [`durable_cases`] if it survives the process.
 
 mod add;
 mod batch;

@@ -185,3 +185,43 @@ async fn put_written(store: &DiskStore, written: waystore::store::WrittenBody, l
     assert!(read(&page[0]).await.unwrap() == content(length), "{length} bytes");
     drop(Arc::new(page));
 }
+
+/// The memory this process has for itself, in bytes.
+fn own_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+#[ignore = "writes 4 GiB; run it alone"]
+async fn s64_a_body_over_4_gib_comes_back_and_takes_no_memory() {
+    const MIB: usize = 1024 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(dir.path(), waystore::store::disk::DiskOptions::default()).await.unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let chunk = content(MIB);
+    let before = own_memory();
+    let mut writer = store.write_body(&super::support::key());
+    for _ in 0..4096 {
+        writer.write(chunk.clone()).await.unwrap();
+    }
+    writer.write(Bytes::from_static(b"!")).await.unwrap();
+    let body = waystore::store::NewBody::Written(writer.finish().await.unwrap());
+    let held = list(&store, "c").await;
+    let insert = vec![NewEntry { entry: entry("/x"), body }];
+    let changes = Changes { names: vec![], lists: vec![ListChange { list: held.clone(), remove: vec![], insert }] };
+    super::support::commit(&store, &ReadSet::default(), changes).await.unwrap();
+    let page = store.page(&held, None, 1).await.unwrap();
+    let waystore::store::CandidateBody::Stored(body) = &page[0].body else { panic!("a large body is stored") };
+    let (mut length, mut last) = (0, 0);
+    let mut stream = Arc::clone(body).open();
+    while let Some(block) = futures::StreamExt::next(&mut stream).await {
+        let block = block.unwrap();
+        length += block.len() as u64;
+        last = *block.last().unwrap();
+    }
+    assert_eq!((length, last), (4096 * MIB as u64 + 1, b'!'));
+    let grown = own_memory().saturating_sub(before);
+    assert!(grown < 16 * MIB as u64, "{grown} bytes more than before");
+}

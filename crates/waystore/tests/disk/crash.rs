@@ -1,6 +1,9 @@
 //! The process ends, or power is lost, at every place where it can.
 
-use waystore::store::disk::{Durability, sim::SimDisk};
+use waystore::store::{
+    Store,
+    disk::{Durability, sim::SimDisk},
+};
 
 use super::support::{Op, apply, assert_no_strays, open, options, state, states};
 
@@ -118,6 +121,31 @@ async fn s34_s70_relaxed_keeps_some_committed_prefix_wherever_power_fails() {
             disk.lose_power(seed);
             let what = format!("no power after {changes} changes, seed {seed}");
             check(&disk, done, Left::Prefix, Durability::Relaxed, &what).await;
+        }
+        if finished {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sync_after_a_kill_covers_what_the_killed_process_did_not_sync() {
+    for changes in 0.. {
+        let (done, disk) = run(changes, Durability::Relaxed).await;
+        let finished = !disk.has_stopped();
+        disk.restart();
+        let store = open(&disk, options(Durability::Relaxed)).unwrap();
+        // The sync of every second, or one that is asked for.
+        if changes % 2 == 0 {
+            store.tick().unwrap();
+        } else {
+            store.sync().await.unwrap();
+        }
+        for seed in 0..3 {
+            let disk = disk.copy();
+            disk.lose_power(seed);
+            let what = format!("ended after {changes} changes, then synced, then no power, seed {seed}");
+            check(&disk, done, Left::All, Durability::Relaxed, &what).await;
         }
         if finished {
             break;

@@ -4,12 +4,12 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use waystore::{
     BodyError,
     store::{
-        Read, Store, UrlMatch,
+        Changes, ListChange, NewBody, NewEntry, Read, ReadSet, Store, UrlMatch,
         disk::{DiskOptions, sim::SimDisk},
     },
 };
 
-use super::support::{Op, State, after, apply, full, list, open, read, relaxed, state};
+use super::support::{Op, State, after, apply, commit, entry, full, list, open, read, relaxed, state};
 
 /// Something deleted, something replaced, something in a second cache, a cache that is gone.
 const SMALL: &[Op] = &[
@@ -211,11 +211,79 @@ async fn a_damaged_block_ends_the_body_and_the_entry_is_gone_from_then_on() {
     assert!(matches!(read(&page[0]).await, Err(BodyError::Damaged(_))));
     let left = [("c".to_owned(), vec![("/a".to_owned(), 1)])];
     assert_eq!(store.page(&held, None, 10).await.unwrap().len(), 1);
-    drop(page);
-    // The same body again is a new file, not the damaged one.
+    // The same body again is a new file, not the damaged one, though somebody still has that.
     assert!(apply(&store, Op::Put("c", &[("/new", 900_000)])).await);
+    drop(page);
+    store.tick().unwrap();
     assert!(state(&store).await[0].1.contains(&("/new".into(), 900_000)));
     assert!(apply(&store, Op::Delete("c", "/new")).await);
     drop((held, store));
     assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, left);
+}
+
+const LOG: &str = "log/0000000001.seg";
+
+/// The bytes of the first segment, and where its last record ends.
+fn log_of(disk: &SimDisk) -> (Vec<u8>, usize) {
+    let mut log = Vec::new();
+    disk.copy().edit(LOG, |bytes| log.clone_from(bytes));
+    let used = log.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    (log, used.next_multiple_of(8))
+}
+
+#[tokio::test]
+async fn bytes_of_a_lost_batch_that_come_back_do_not_count() {
+    let (base, _) = closed(&[Op::Open("c")], short()).await;
+    let lost = base.copy();
+    let store = open(&lost, short()).unwrap();
+    for put in [&[("/a", 10)], &[("/b", 10)]] {
+        assert!(apply(&store, Op::Put("c", put)).await);
+    }
+    let (lost, _) = log_of(&lost);
+    // Another run writes over the first of the two.
+    let disk = base.copy();
+    let store = open(&disk, short()).unwrap();
+    for _ in 0..2 {
+        disk.fail_write_after(0, 1);
+        assert!(!apply(&store, Op::Put("c", &[("/a", 10)])).await);
+    }
+    assert!(apply(&store, Op::Put("c", &[("/x", 10)])).await);
+    let (_, end) = log_of(&disk);
+    let disk = disk.copy();
+    disk.edit(LOG, |bytes| bytes[end..].copy_from_slice(&lost[end..]));
+    let store = open(&disk, short()).unwrap();
+    assert_eq!(state(&store).await, [("c".into(), vec![("/x".into(), 10)])]);
+}
+
+#[tokio::test]
+async fn a_record_in_another_place_does_not_count() {
+    let puts = [Op::Open("c"), Op::Put("c", &[("/a", 10)]), Op::Put("c", &[("/b", 20)]), Op::Put("c", &[("/c", 10)])];
+    let (disk, _) = closed(&puts, short()).await;
+    let find = |log: &[u8], needle: &str| log.windows(needle.len()).position(|at| at == needle.as_bytes()).unwrap();
+    disk.edit(LOG, |log| {
+        let (a, c) = (find(log, "https://a.test/a"), find(log, "https://a.test/c"));
+        let before = 104 + 16 + 64;
+        log.copy_within(c - before..c + 16, a - before);
+    });
+    let store = open(&disk, short()).unwrap();
+    assert_eq!(state(&store).await, [("c".into(), vec![("/b".into(), 20), ("/c".into(), 10)])]);
+    assert!(store.report().damage_count > 0);
+}
+
+#[tokio::test]
+async fn s60_what_was_put_into_a_deleted_cache_is_no_damage() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let held = list(&store, "c").await;
+    assert!(apply(&store, Op::Drop("c")).await);
+    let insert = vec![NewEntry { entry: entry("/x"), body: NewBody::Null }];
+    let change = ListChange { list: held.clone(), remove: vec![], insert };
+    let changes = Changes { names: vec![], lists: vec![change] };
+    commit(&store, &ReadSet::default(), changes).await.unwrap();
+    assert_eq!(store.page(&held, None, 10).await.unwrap().len(), 1);
+    drop((held, store));
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(store.report().is_clean(), "{:?}", store.report());
+    assert!(state(&store).await.is_empty());
 }

@@ -149,6 +149,13 @@ impl Bodies {
         Ok(file)
     }
 
+    /// A file whose entry is in the log, and that may not be synced: the process before did not say.
+    pub(super) fn note_unsynced(&self, name: BodyName) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.files.insert(name);
+        unsynced.dirs.extend([name.dir(), "bodies".into()]);
+    }
+
     /// Takes what has to be synced before the log.
     pub(super) fn take_unsynced(&self) -> Unsynced {
         let mut unsynced = lock(&self.unsynced);
@@ -255,4 +262,24 @@ impl fmt::Debug for BodyFile {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::sim::SimDisk;
+
+    #[test]
+    fn a_file_given_up_stays_until_the_log_that_says_so_is_synced() {
+        let disk = SimDisk::default();
+        let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, true);
+        let name = BodyName { owner: [1; 16], hash: [2; 32] };
+        disk.create(&name.path()).unwrap();
+        bodies.set_log_end(Position::new(1, 5000));
+        drop(bodies.get(name, 0));
+        bodies.sweep(Position::new(1, 4999));
+        assert_eq!(disk.files().len(), 1);
+        bodies.sweep(Position::new(1, 5000));
+        assert_eq!(disk.files().len(), 0);
+    }
 }

@@ -68,8 +68,11 @@ impl Index {
         match step {
             Step::Bind { list, place, name } => {
                 if !self.gone.contains(&list) && !self.lists.contains_key(&list) {
-                    let bound = self.places.entry(place.clone()).or_default().insert(name.clone(), list);
-                    debug_assert_eq!(bound, None, "a name is bound once");
+                    // Bound already: the record that took the name away was lost to damage.
+                    if let Some(before) = self.list(&place, &name) {
+                        self.unbind(before);
+                    }
+                    self.places.entry(place.clone()).or_default().insert(name.clone(), list);
                     self.lists.insert(list, Entries::new(place, name));
                 }
                 true

@@ -65,9 +65,9 @@ impl Inner {
             segment_bytes: options.segment_bytes,
             segment: replayed.segment.clone(),
             end: replayed.end,
-            marked: replayed.end,
+            marked: if replayed.marked { replayed.end } else { Position::default() },
             next: replayed.next,
-            unsynced: replayed.segment.iter().cloned().collect(),
+            unsynced: replayed.unsynced.clone(),
             failed: None,
         };
         bodies.set_log_end(log.end);

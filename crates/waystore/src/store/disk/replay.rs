@@ -30,6 +30,10 @@ pub(super) struct Replayed {
     /// The segment the log ends in, and where.
     pub(super) segment: Option<Arc<Segment>>,
     pub(super) end: Position,
+    /// Whether a mark at the end says that everything is synced.
+    pub(super) marked: bool,
+    /// Segments of which that is not known.
+    pub(super) unsynced: Vec<Arc<Segment>>,
     pub(super) next: Numbers,
     pub(super) proven: Position,
     pub(super) report: OpenReport,
@@ -50,7 +54,7 @@ pub(super) fn replay(bodies: &Arc<Bodies>, access: Access) -> Result<Replayed> {
         match replay.first_unproven_without_body(&mut whole)? {
             // The entry reached the disk and its body did not: the log ends before that batch.
             Some(position) => limit = Some(position),
-            None => return Ok(replay.finish(&survey)),
+            None => return Ok(replay.finish(&survey, &segments)),
         }
     }
 }
@@ -122,6 +126,8 @@ struct Replay<'a> {
     batch_start: Position,
     in_batch: bool,
     end: Position,
+    /// Whether the last record was a mark of all before it.
+    marked: bool,
     segment: Option<Arc<Segment>>,
 }
 
@@ -146,6 +152,7 @@ impl<'a> Replay<'a> {
             batch_start: Position::default(),
             in_batch: false,
             end: Position::default(),
+            marked: true,
             segment: None,
         }
     }
@@ -224,6 +231,7 @@ impl<'a> Replay<'a> {
             self.batch_start = header.position;
         }
         self.last = header.order();
+        self.marked = header.kind == Kind::Mark && header.synced == header.position;
         match self.step(segment, header) {
             Ok(step) => self.steps.extend(step),
             Err(detail) if proven => self.report.damage(describe(header, &detail)),
@@ -284,9 +292,12 @@ impl<'a> Replay<'a> {
         Ok(first)
     }
 
-    fn finish(mut self, survey: &Survey) -> Replayed {
+    fn finish(mut self, survey: &Survey, segments: &[SegmentFile]) -> Replayed {
         let mut bodiless = Vec::new();
         for (list, entry, slot) in self.index.all() {
+            if let Some(file) = slot.file.as_ref().filter(|_| slot.position() >= self.proven) {
+                self.bodies.note_unsynced(file.name);
+            }
             if let Some(file) = slot.file.as_ref().filter(|file| !file.is_complete()) {
                 let path = file.name.path();
                 self.report.damage(format!("{path}: missing or cut; entry {} of list {} is lost", entry.0, list.0));
@@ -299,10 +310,14 @@ impl<'a> Replay<'a> {
         for (list, entry) in &bodiless {
             self.index.apply(Step::Remove { list: *list, entries: vec![*entry] });
         }
+        let unsynced = segments.iter().filter_map(|(_, segment)| segment.as_ref());
+        let unsynced = unsynced.filter(|segment| segment.number() >= self.proven.segment()).cloned().collect();
         Replayed {
             index: self.index,
             segment: self.segment,
             end: self.end,
+            marked: self.marked,
+            unsynced,
             next: survey.next,
             proven: self.proven,
             report: self.report,

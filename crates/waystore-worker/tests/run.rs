@@ -1,0 +1,79 @@
+//! Classic scripts in one global, without a registration.
+
+mod support;
+
+use std::time::Duration;
+
+use support::World;
+use url::Url;
+use waystore_worker::{Limits, RunError, RunOptions, run_scripts};
+
+async fn run(world: &World, scripts: &[&str]) -> Result<(), RunError> {
+    let url = Url::parse("https://a.test/page.html").unwrap();
+    let named = |(index, script): (usize, &&str)| {
+        (Url::parse(&format!("file:///scripts/{index}.js")).unwrap(), script.as_bytes().to_vec())
+    };
+    let scripts = scripts.iter().enumerate().map(named).collect();
+    run_scripts(RunOptions { url, limits: world.limits.clone() }, scripts, &world.store, world.host()).await
+}
+
+#[tokio::test]
+async fn scripts_run_in_order_in_one_global_until_nothing_is_pending() {
+    let world = World::with("");
+    world.net.text("/data", "fetched");
+    let scripts = [
+        "var first = 'one'; undeclared = 2; setTimeout(() => console.log('timer'), 20)",
+        "console.log(first, undeclared, location.href, self === globalThis);
+         fetch('/data').then(r => caches.open('v1').then(c => c.put('/data', r)))
+           .then(() => caches.match('/data')).then(r => r.text()).then(text => console.log(text))",
+    ];
+    run(&world, &scripts).await.unwrap();
+    let mut lines = world.lines().await;
+    assert_eq!(lines.remove(0), "one 2 https://a.test/page.html true");
+    lines.sort();
+    assert_eq!(lines, ["fetched", "timer"]);
+    assert!(world.store.caches(support::ORIGIN).unwrap().has("v1").await.unwrap());
+}
+
+#[tokio::test]
+async fn an_uncaught_error_ends_the_run_with_its_position() {
+    let world = World::with("");
+    let error = run(&world, &["\nnull.x", "console.log('not reached')"]).await.unwrap_err().to_string();
+    assert!(error.contains("TypeError") && error.contains("0.js:2"), "{error}");
+    assert!(!world.lines().await.iter().any(|line| line == "not reached"));
+}
+
+#[tokio::test]
+async fn an_unhandled_rejection_ends_the_run_and_a_handled_one_does_not() {
+    let world = World::with("");
+    let error = run(&world, &["Promise.reject(new Error('nobody cares'))"]).await.unwrap_err().to_string();
+    assert!(error.contains("nobody cares"), "{error}");
+    let error = run(&world, &["setTimeout(() => Promise.reject(new Error('later')), 1)"]).await.unwrap_err();
+    assert!(matches!(error, RunError::Uncaught { .. }), "{error}");
+    run(&world, &["Promise.reject(1).catch(() => {})"]).await.unwrap();
+    run(&world, &["onunhandledrejection = e => e.preventDefault(); Promise.reject(1)"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_in_a_timer_ends_the_run() {
+    let world = World::with("");
+    let error = run(&world, &["setTimeout(() => { throw new Error('in a timer') })"]).await.unwrap_err().to_string();
+    assert!(error.contains("in a timer"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped() {
+    let mut world = World::with("");
+    world.limits = Limits { cpu_slice: Duration::from_millis(100), ..Limits::default() };
+    let error = run(&world, &["for (;;);"]).await.unwrap_err();
+    assert!(matches!(error, RunError::Stopped { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn there_is_no_service_worker_global() {
+    let world = World::with("");
+    run(&world, &["console.log(typeof registration, typeof clients, typeof skipWaiting, typeof caches)"])
+        .await
+        .unwrap();
+    assert_eq!(world.line().await, "undefined undefined undefined object");
+}

@@ -1,0 +1,67 @@
+//! Many at once.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use waystore::store::{
+    Changes, Commit, ListChange, NewEntry, ReadSet, Store,
+    disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
+};
+
+use super::support::{Op, apply, commit, entry, list, new_body, open, put, relaxed, state};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e149_a_reader_sees_a_batch_whole_or_not_at_all() {
+    let disk = SimDisk::default();
+    let store = Arc::new(open(&disk, relaxed()).unwrap());
+    assert!(apply(&store, Op::Open("c")).await);
+    let list = list(&store, "c").await;
+    let done = Arc::new(AtomicBool::new(false));
+    let (reader, held, stop) = (Arc::clone(&store), list.clone(), Arc::clone(&done));
+    let reading = tokio::spawn(async move {
+        while !stop.load(Ordering::Acquire) {
+            let found = reader.page(&held, None, usize::MAX).await.unwrap().len();
+            assert_eq!(found % 100, 0);
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..30 {
+        let mut insert = Vec::new();
+        for number in 0..100 {
+            insert
+                .push(NewEntry { entry: entry(&format!("/{number}")), body: new_body(&store, number).await.unwrap() });
+        }
+        let change = ListChange { list: list.clone(), remove: vec![], insert };
+        let changes = Changes { names: vec![], lists: vec![change] };
+        assert_eq!(commit(&store, &ReadSet::default(), changes).await.unwrap(), Commit::Applied);
+        tokio::task::yield_now().await;
+    }
+    done.store(true, Ordering::Release);
+    reading.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_puts_at_once_are_all_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DiskOptions::default().durability(Durability::Strict);
+    let store = Arc::new(DiskStore::open(dir.path(), options.clone()).await.unwrap());
+    assert!(apply(&store, Op::Open("c")).await);
+    let puts: Vec<_> = (0..50)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let url = format!("/{number}");
+                put(&store, "c", &[(&url, number * 3000)]).await.unwrap()
+            })
+        })
+        .collect();
+    for put in puts {
+        assert_eq!(put.await.unwrap(), Commit::Applied);
+    }
+    drop(store);
+    let store = DiskStore::open(dir.path(), options).await.unwrap();
+    assert!(store.report().is_clean());
+    assert_eq!(state(&store).await[0].1.len(), 50);
+}

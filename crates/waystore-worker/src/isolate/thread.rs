@@ -119,7 +119,8 @@ async fn live(
     shared: &Arc<Shared>,
 ) {
     let rests = (launch.limits.idle, launch.limits.event);
-    let (scope, bridge) = match evaluate(&ctx, launch, view.borrow().clone(), shared) {
+    let first = view.borrow().clone();
+    let (scope, bridge) = match evaluate(&ctx, launch, &first, shared) {
         Ok(scope) => scope,
         Err(words) => return drop(started.send(Err(words))),
     };
@@ -145,7 +146,7 @@ async fn live(
 fn evaluate<'js>(
     ctx: &Ctx<'js>,
     launch: Launch,
-    view: View,
+    view: &View,
     shared: &Arc<Shared>,
 ) -> Result<(Scope<'js>, Rc<Bridge>), String> {
     let main = launch.scripts.main().clone();
@@ -154,7 +155,7 @@ fn evaluate<'js>(
     let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
     let install = || {
         js::install(ctx, realm)?;
-        scope::install(ctx, Rc::clone(&bridge), &view)
+        scope::install(ctx, Rc::clone(&bridge), view)
     };
     let scope = install().map_err(|error| scope::words_of(ctx, &error))?;
     let evaluated = scope::evaluate(ctx, &main, script.as_str());

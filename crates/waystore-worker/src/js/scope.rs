@@ -214,6 +214,7 @@ fn notify(ctx: &Ctx<'_>, kit: &Kit<'_>, rejected: &Rejected) {
 }
 
 /// The engine's tracker of promises that are rejected, and of those that are handled after all.
+#[allow(clippy::needless_pass_by_value, reason = "the engine calls it so")]
 pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
     let Some(rejected) = ctx.userdata::<Rejected>() else { return };
     rejected.0.set(true);

@@ -42,7 +42,7 @@ self.addEventListener("fetch", event => {
 
 const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_outcomes_holds() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -78,7 +78,7 @@ async fn the_table_of_outcomes_holds() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g16_w76_a_handler_that_never_settles_is_a_504_and_others_go_on() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => { if (e.request.url.endsWith("/never")) e.respondWith(new Promise(() => {})); });"#;
@@ -89,7 +89,7 @@ async fn g16_w76_a_handler_that_never_settles_is_a_504_and_others_go_on() {
     assert_eq!(other.text(), "/other for nobody");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_loops_for_ever_costs_its_own_requests_only() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => { if (e.request.url.endsWith("/loop")) for (;;) {} });"#;
@@ -99,7 +99,7 @@ async fn a_worker_that_loops_for_ever_costs_its_own_requests_only() {
     assert_eq!(gateway.get("/other").await.text(), "/other for nobody");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_answers_from_its_cache_when_the_origin_is_gone() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -113,7 +113,7 @@ async fn a_worker_answers_from_its_cache_when_the_origin_is_gone() {
     assert_eq!(seen.count("/a"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cached_survives_a_kill_and_install_does_not_run_again() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -131,7 +131,7 @@ async fn what_is_cached_survives_a_kill_and_install_does_not_run_again() {
     assert_eq!(seen.count("/installed"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_visitors_never_see_each_others_page() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -147,7 +147,7 @@ async fn two_visitors_never_see_each_others_page() {
     assert_eq!(seen.count("/me"), 3, "each had their own from the cache the second time");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_that_keeps_a_response_does_not_give_it_to_another() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -165,7 +165,7 @@ async fn a_script_that_keeps_a_response_does_not_give_it_to_another() {
     assert_eq!(gateway.get_with("/me", &[("cookie", "sid=anna")]).await.text(), "/me for sid=anna");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_fetched_by_string_is_anonymous_and_for_everybody() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -184,7 +184,7 @@ async fn what_is_fetched_by_string_is_anonymous_and_for_everybody() {
     assert_eq!(seen.count("/a"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g8_w73_cookies_are_set_by_fresh_responses_and_never_by_cached_ones() {
     let upstream = upstream(|_| async {
         with(text(200, "page"), &[("set-cookie", "sid=1"), ("set-cookie", "b=2"), ("cache-control", "public")])
@@ -200,7 +200,7 @@ async fn g8_w73_cookies_are_set_by_fresh_responses_and_never_by_cached_ones() {
     assert!(gateway.get("/").await.header("set-cookie").is_some(), "what came with cookies is for one visitor");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g7_w70_a_response_that_varies_by_cookie_is_for_one_visitor() {
     let upstream = upstream(|request| async move {
         let cookie = request.headers().get("cookie").map_or("nobody", |value| value.to_str().unwrap()).to_owned();
@@ -214,7 +214,7 @@ async fn g7_w70_a_response_that_varies_by_cookie_is_for_one_visitor() {
     assert_eq!(gateway.get("/").await.text(), "nobody");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g19_w72_a_coded_response_is_cached_and_served_decoded() {
     use async_compression::tokio::bufread::GzipEncoder;
     use tokio::io::AsyncReadExt;
@@ -235,7 +235,7 @@ async fn g19_w72_a_coded_response_is_cached_and_served_decoded() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g6_the_worker_sees_what_browsers_show() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"
@@ -264,7 +264,7 @@ async fn g6_the_worker_sees_what_browsers_show() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g21_g22_redirects_go_to_the_client_and_redirected_answers_to_no_navigation() {
     let upstream = upstream(|request| async move {
         match request.uri().path() {
@@ -293,7 +293,7 @@ async fn g21_g22_redirects_go_to_the_client_and_redirected_answers_to_no_navigat
     assert_eq!(gateway.get("/laundered").await.text(), "/new");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g20_head_runs_the_event_and_drops_the_body() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => e.respondWith(new Response("four", { headers: { "x-method": e.request.method } })));"#;
@@ -306,7 +306,7 @@ async fn g20_head_runs_the_event_and_drops_the_body() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g24_a_body_reaches_the_worker_or_else_the_upstream() {
     use http_body_util::BodyExt;
     let upstream =
@@ -324,7 +324,7 @@ async fn g24_a_body_reaches_the_worker_or_else_the_upstream() {
     assert_eq!(gateway.ask(Request::post("/fallback"), "body").await.text(), "body");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_w71_a_client_that_goes_away_aborts_the_event_and_wait_until_goes_on() {
     let (asked, mut told) = mpsc::channel::<String>(8);
     let upstream = upstream(move |request| {
@@ -359,7 +359,7 @@ async fn g23_w71_a_client_that_goes_away_aborts_the_event_and_wait_until_goes_on
     assert_eq!(notes, ["/AbortError", "/aborted"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_for_scripts_embeds_and_what_is_out_of_scope_go_past_the_worker() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => e.respondWith(new Response("worker")));"#;
@@ -376,7 +376,7 @@ async fn requests_for_scripts_embeds_and_what_is_out_of_scope_go_past_the_worker
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_requests_wait_for_the_first_worker() {
     let (installing, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&installing), Arc::clone(&go_on));
@@ -403,7 +403,7 @@ async fn g1_requests_wait_for_the_first_worker() {
     assert_eq!(waiting.await.text(), "worker");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_that_does_not_parse_is_said_with_its_place_and_the_upstream_answers() {
     let upstream = mirror(&Seen::default()).await;
     let gateway = Gateway::with_worker(upstream, "let fine = 1;\nthis is not script", &[]);
@@ -413,7 +413,7 @@ async fn a_script_that_does_not_parse_is_said_with_its_place_and_the_upstream_an
     assert!(error.contains("sw.js:2"), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g29_the_console_of_the_script_is_in_the_log() {
     let upstream = mirror(&Seen::default()).await;
     let gateway = Gateway::with_worker(upstream, r#"console.warn("careful", { a: 1 });"#, &[]);
@@ -422,7 +422,7 @@ async fn g29_the_console_of_the_script_is_in_the_log() {
     assert!(line["message"].as_str().unwrap().starts_with("careful"), "{line}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_of_the_origin_is_fetched_from_the_upstream() {
     let upstream = upstream(|request| async move {
         match request.uri().path() {
@@ -440,7 +440,7 @@ async fn a_worker_of_the_origin_is_fetched_from_the_upstream() {
     assert_eq!(gateway.get("/").await.text(), "worker");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g14_a_navigation_leads_to_a_look_for_a_new_script() {
     let upstream = mirror(&Seen::default()).await;
     let script =
@@ -455,7 +455,7 @@ async fn g14_a_navigation_leads_to_a_look_for_a_new_script() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_control_socket_lists_updates_and_talks_to_the_worker() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"
@@ -479,7 +479,7 @@ async fn the_control_socket_lists_updates_and_talks_to_the_worker() {
     assert!(updated.stdout.starts_with(b"installed "), "{}", stderr(&updated));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w75_many_requests_at_once_find_one_worker() {
     let starts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&starts);

@@ -1,5 +1,7 @@
 //! Classic scripts in one global, without a registration.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::time::Duration;

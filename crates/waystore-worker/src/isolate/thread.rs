@@ -119,7 +119,8 @@ async fn live(
     shared: &Arc<Shared>,
 ) {
     let rests = (launch.limits.idle, launch.limits.event);
-    let (scope, bridge) = match evaluate(&ctx, launch, view.borrow().clone(), shared) {
+    let first = view.borrow().clone();
+    let (scope, bridge) = match evaluate(&ctx, launch, &first, shared) {
         Ok(scope) => scope,
         Err(words) => return drop(started.send(Err(words))),
     };
@@ -133,7 +134,8 @@ async fn live(
         let turn = serving.as_mut().poll(cx);
         scope::checkpoint(&ctx, &shared.pulse);
         scope.notify_rejections();
-        if shared.pulse.tripped() {
+        if shared.pulse.tripped() && !shared.revoked.is_cancelled() {
+            tracing::warn!(version = shared.version, "worker stopped: its script ran for too long without a pause");
             shared.revoke("its script ran for too long without a pause");
         }
         if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
@@ -145,7 +147,7 @@ async fn live(
 fn evaluate<'js>(
     ctx: &Ctx<'js>,
     launch: Launch,
-    view: View,
+    view: &View,
     shared: &Arc<Shared>,
 ) -> Result<(Scope<'js>, Rc<Bridge>), String> {
     let main = launch.scripts.main().clone();
@@ -154,7 +156,7 @@ fn evaluate<'js>(
     let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
     let install = || {
         js::install(ctx, realm)?;
-        scope::install(ctx, Rc::clone(&bridge), &view)
+        scope::install(ctx, Rc::clone(&bridge), view)
     };
     let scope = install().map_err(|error| scope::words_of(ctx, &error))?;
     let evaluated = scope::evaluate(ctx, &main, script.as_str());
@@ -212,7 +214,11 @@ async fn serve<'js>(
         tokio::select! {
             biased;
             () = shared.revoked.cancelled() => return,
-            Ok(()) = view.changed() => scope.set_view(&view.borrow_and_update().clone()),
+            Ok(()) = view.changed() => {
+                // A copy, because listeners may change the slots, which takes the value's lock.
+                let changed = view.borrow_and_update().clone();
+                scope.set_view(&changed);
+            }
             command = commands.recv(), if open => match command {
                 Some(command) => {
                     busy_at = Instant::now();

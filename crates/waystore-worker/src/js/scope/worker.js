@@ -103,15 +103,6 @@
     setPrototypeOf(globalThis, Interface.prototype);
     kit.adoptEventTarget(globalThis);
     defineErrorHandler();
-    defineProperty(globalThis, "reportError", {
-      value: function reportError(error) {
-        if (arguments.length === 0) throw new TypeError("reportError needs 1 argument, but was given 0");
-        kit.report(error);
-      },
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
     kit.handler(globalThis, "unhandledrejection");
     kit.handler(globalThis, "rejectionhandled");
 

@@ -6,6 +6,7 @@
 mod events;
 mod jobs;
 mod link;
+mod rollover;
 mod status;
 
 use std::{
@@ -90,6 +91,8 @@ struct Life {
     update_via_cache: UpdateViaCache,
     /// Whether a worker may still come of what is under way: until the first job ended.
     hopeful: bool,
+    /// Whether new fetch events wait, so that those under way come to an end.
+    holding: bool,
 }
 
 impl fmt::Debug for Site {
@@ -224,6 +227,7 @@ impl Life {
             preload: Preload::default(),
             update_via_cache,
             hopeful: true,
+            holding: false,
         }
     }
 

@@ -134,7 +134,8 @@ async fn live(
         let turn = serving.as_mut().poll(cx);
         scope::checkpoint(&ctx, &shared.pulse);
         scope.notify_rejections();
-        if shared.pulse.tripped() {
+        if shared.pulse.tripped() && !shared.revoked.is_cancelled() {
+            tracing::warn!(version = shared.version, "worker stopped: its script ran for too long without a pause");
             shared.revoke("its script ran for too long without a pause");
         }
         if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
@@ -213,7 +214,11 @@ async fn serve<'js>(
         tokio::select! {
             biased;
             () = shared.revoked.cancelled() => return,
-            Ok(()) = view.changed() => scope.set_view(&view.borrow_and_update().clone()),
+            Ok(()) = view.changed() => {
+                // A copy, because listeners may change the slots, which takes the value's lock.
+                let changed = view.borrow_and_update().clone();
+                scope.set_view(&changed);
+            }
             command = commands.recv(), if open => match command {
                 Some(command) => {
                     busy_at = Instant::now();

@@ -111,6 +111,8 @@ impl<'js> Scope<'js> {
     pub(crate) fn dispatch(&self, command: Command) {
         let Command { id, event } = command;
         let Some(ticket) = self.bridge.begin(id) else { return };
+        // One turn of the loop may take many events; each has a slice of its own.
+        self.bridge.shared.pulse.begin();
         ticket.reach(Stage::Dispatched);
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);

@@ -2,8 +2,6 @@
 //!
 //! `createObjectURL` is absent, as it is in every service worker. Spec: <https://url.spec.whatwg.org/#url-class>
 
-#![expect(elided_lifetimes_in_paths, reason = "what the engine's crate derives elides them")]
-
 use std::{cell::RefCell, rc::Rc};
 
 use rquickjs::{

@@ -161,7 +161,7 @@ impl Inner {
                 let mut life = self.life();
                 let active = life.cycle.active.filter(|_| !life.cycle.unregistered);
                 match active.map(|slot| (slot.id, slot.state)) {
-                    Some((id, WorkerState::Activated)) => {
+                    Some((id, WorkerState::Activated)) if !life.holding => {
                         let worker = life.workers.get(&id).cloned()?;
                         life.cycle.apply(Input::EventStarted(id));
                         return Some((worker, Pin { site: Arc::clone(self), id }));

@@ -50,7 +50,7 @@ fn every_key_has_a_flag_of_the_same_name_with_a_line_about_it() {
     assert!(flags > 25, "{flags} flags");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named_with_what_to_do() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
     let gateway = Gateway::proxy(upstream, &[]);
@@ -64,7 +64,7 @@ async fn a_taken_port_is_named_with_what_to_do() {
     assert!(!data.exists(), "nothing was made");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_directory_in_use_is_named_with_who_uses_it() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
     let mut gateway = Gateway::proxy(upstream, &[]);
@@ -117,7 +117,7 @@ fn commands_to_a_gateway_that_does_not_run_say_so() {
     assert!(text.contains("not JSON"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_was_killed_leaves_nothing_in_the_way() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ async fn a_gateway_that_was_killed_leaves_nothing_in_the_way() {
     assert_eq!(second.command(&["worker", "ls", "--json"]).stdout, b"[]\n");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_data_directory_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let upstream = upstream(|_| async { text(200, "yes") }).await;

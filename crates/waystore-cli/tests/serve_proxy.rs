@@ -15,7 +15,7 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_goes_through_and_its_answer_comes_back() {
     let seen = Seen::default();
     let notes = seen.clone();
@@ -54,7 +54,7 @@ async fn a_request_goes_through_and_its_answer_comes_back() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_another_host_is_misdirected_and_loopback_names_are_one() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
     let gateway = Gateway::proxy(upstream, &[]);
@@ -68,7 +68,7 @@ async fn g3_another_host_is_misdirected_and_loopback_names_are_one() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_none_is_refused() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
     let gateway = Gateway::proxy(upstream, &[]);
@@ -95,7 +95,7 @@ async fn a_request_that_is_none_is_refused() {
     assert_eq!(gateway.get("/").await.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_refuses_is_a_502() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ async fn an_upstream_that_refuses_is_a_502() {
     assert!(gateway.request("/")["error"].as_str().unwrap().contains("refused"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_resets_is_a_502() {
     let address = raw_upstream(|mut stream| async move {
         let _ = stream.read(&mut [0; 1024]).await;
@@ -116,7 +116,7 @@ async fn an_upstream_that_resets_is_a_502() {
     assert_eq!(gateway.get("/").await.error(), (502, "upstream"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_speaks_another_language_is_a_502() {
     let address = raw_upstream(|mut stream| async move {
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
@@ -127,7 +127,7 @@ async fn an_upstream_that_speaks_another_language_is_a_502() {
     assert_eq!(gateway.get("/").await.error(), (502, "upstream"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_stalls_is_a_504() {
     let address =
         raw_upstream(|mut stream| async move { while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} })
@@ -136,7 +136,7 @@ async fn an_upstream_that_stalls_is_a_504() {
     assert_eq!(gateway.get("/").await.error(), (504, "upstream-timeout"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stalls_or_ends_early_breaks_off() {
     let address = raw_upstream(|mut stream| async move {
         let read = stream.read(&mut [0; 1024]).await;
@@ -168,7 +168,7 @@ fn channel_body() -> (mpsc::Sender<Bytes>, support::Answer) {
     (sender, http::Response::new(BodyExt::boxed(StreamBody::new(frames))))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_the_first_byte_goes_out_before_the_last_is_there() {
     let go_on = Arc::new(Notify::new());
     let wait = Arc::clone(&go_on);
@@ -192,7 +192,7 @@ async fn g23_the_first_byte_goes_out_before_the_last_is_there() {
     assert_eq!(body.collect().await.unwrap().to_bytes(), "last");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_a_client_that_goes_away_ends_the_upstreams_response() {
     let (gone, mut told) = mpsc::channel(1);
     let upstream = upstream(move |_| {
@@ -215,7 +215,7 @@ async fn g23_a_client_that_goes_away_ends_the_upstreams_response() {
     assert_eq!(gateway.request("/")["error"], "the client went away");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_a_client_that_stops_reading_holds_the_upstream_back() {
     let (counted, mut count) = tokio::sync::watch::channel(0_usize);
     let upstream = upstream(move |_| {
@@ -240,7 +240,7 @@ async fn g23_a_client_that_stops_reading_holds_the_upstream_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_upload_streams_through() {
     let upstream = upstream(|request| async move {
         let mut body = request.into_body();
@@ -256,7 +256,7 @@ async fn a_large_upload_streams_through() {
     assert_eq!(reply.text(), "5000000");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_is_a_tunnel() {
     let address = raw_upstream(|mut stream| async move {
         let mut head = vec![0; 4096];
@@ -289,7 +289,7 @@ async fn an_upgrade_is_a_tunnel() {
     assert_eq!(&pong, b"ping");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g19_coded_bytes_go_through_to_whoever_asked_for_them() {
     let upstream = upstream(|request| async move {
         let asked = request.headers().get("accept-encoding").is_some_and(|value| value == "gzip");
@@ -302,7 +302,7 @@ async fn g19_coded_bytes_go_through_to_whoever_asked_for_them() {
     assert_eq!(gateway.get("/").await.text(), "plain");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_is_an_origin_but_for_the_data_inside_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("index.html"), "<h1>hello</h1>").unwrap();
@@ -321,7 +321,7 @@ async fn a_folder_is_an_origin_but_for_the_data_inside_it() {
     assert_eq!(gateway.get_with("/", &[("if-none-match", tag)]).await.status, 304);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_under_way_ends_before_the_gateway_does() {
     let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&asked), Arc::clone(&go_on));
@@ -347,7 +347,7 @@ async fn a_request_under_way_ends_before_the_gateway_does() {
     assert!(TcpStream::connect(gateway.address).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_at_once() {
     let asked = Arc::new(Notify::new());
     let tell = Arc::clone(&asked);

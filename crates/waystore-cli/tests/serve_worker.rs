@@ -1,4 +1,4 @@
-//! The gateway in front of a worker: who answers, what visitors share, and what goes wrong.
+//! The gateway in front of a worker: who answers, from where, and what goes wrong.
 
 mod support;
 
@@ -11,38 +11,12 @@ use std::{
 };
 
 use http::Request;
-use support::{Gateway, PATIENCE, Seen, stderr, text, upstream, with};
+use support::{CACHE_EVERYTHING, Gateway, PATIENCE, Seen, mirror, stderr, text, upstream, with};
 use tokio::sync::{Notify, mpsc};
-
-/// An upstream that says which path and which cookie it was asked with.
-async fn mirror(seen: &Seen) -> std::net::SocketAddr {
-    let seen = seen.clone();
-    upstream(move |request| {
-        seen.note(&request);
-        let cookie = request.headers().get("cookie").map_or("nobody", |value| value.to_str().unwrap()).to_owned();
-        let path = request.uri().path().to_owned();
-        async move { text(200, format!("{path} for {cookie}")) }
-    })
-    .await
-}
-
-const CACHE_EVERYTHING: &str = r#"
-self.addEventListener("fetch", event => {
-  if (event.request.method !== "GET") return;
-  event.respondWith((async () => {
-    const cache = await caches.open("pages");
-    const hit = await cache.match(event.request);
-    if (hit) return hit;
-    const response = await fetch(event.request);
-    await cache.put(event.request, response.clone());
-    return response;
-  })());
-});
-"#;
 
 const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_outcomes_holds() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -78,7 +52,7 @@ async fn the_table_of_outcomes_holds() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g16_w76_a_handler_that_never_settles_is_a_504_and_others_go_on() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => { if (e.request.url.endsWith("/never")) e.respondWith(new Promise(() => {})); });"#;
@@ -89,7 +63,7 @@ async fn g16_w76_a_handler_that_never_settles_is_a_504_and_others_go_on() {
     assert_eq!(other.text(), "/other for nobody");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_loops_for_ever_costs_its_own_requests_only() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => { if (e.request.url.endsWith("/loop")) for (;;) {} });"#;
@@ -99,7 +73,7 @@ async fn a_worker_that_loops_for_ever_costs_its_own_requests_only() {
     assert_eq!(gateway.get("/other").await.text(), "/other for nobody");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_answers_from_its_cache_when_the_origin_is_gone() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -113,7 +87,7 @@ async fn a_worker_answers_from_its_cache_when_the_origin_is_gone() {
     assert_eq!(seen.count("/a"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cached_survives_a_kill_and_install_does_not_run_again() {
     let seen = Seen::default();
     let upstream = mirror(&seen).await;
@@ -131,90 +105,7 @@ async fn what_is_cached_survives_a_kill_and_install_does_not_run_again() {
     assert_eq!(seen.count("/installed"), 1);
 }
 
-#[tokio::test]
-async fn two_visitors_never_see_each_others_page() {
-    let seen = Seen::default();
-    let upstream = mirror(&seen).await;
-    let gateway = Gateway::with_worker(upstream, CACHE_EVERYTHING, &[]);
-    gateway.ready();
-    let ask = async |cookie: &str| gateway.get_with("/me", &[("cookie", cookie)]).await.text();
-    for _ in 0..2 {
-        assert_eq!(ask("sid=anna").await, "/me for sid=anna");
-        assert_eq!(ask("sid=ben").await, "/me for sid=ben");
-        assert_eq!(ask("sid=ben; _ga=1").await, "/me for sid=ben", "analytics cookies make nobody else");
-        assert_eq!(gateway.get("/me").await.text(), "/me for nobody");
-    }
-    assert_eq!(seen.count("/me"), 3, "each had their own from the cache the second time");
-}
-
-#[tokio::test]
-async fn a_script_that_keeps_a_response_does_not_give_it_to_another() {
-    let seen = Seen::default();
-    let upstream = mirror(&seen).await;
-    let script = r#"
-        let kept;
-        addEventListener("fetch", e => e.respondWith((async () => {
-          kept ??= await fetch(e.request);
-          return kept.clone();
-        })()));
-    "#;
-    let gateway = Gateway::with_worker(upstream, script, &[]);
-    gateway.ready();
-    assert_eq!(gateway.get_with("/me", &[("cookie", "sid=anna")]).await.text(), "/me for sid=anna");
-    assert_eq!(gateway.get_with("/me", &[("cookie", "sid=ben")]).await.text(), "/me for sid=ben");
-    assert_eq!(gateway.get_with("/me", &[("cookie", "sid=anna")]).await.text(), "/me for sid=anna");
-}
-
-#[tokio::test]
-async fn what_is_fetched_by_string_is_anonymous_and_for_everybody() {
-    let seen = Seen::default();
-    let upstream = mirror(&seen).await;
-    let script = r#"
-        addEventListener("fetch", e => e.respondWith((async () => {
-          const cache = await caches.open("strings");
-          const path = new URL(e.request.url).pathname;
-          return await cache.match(path) ?? (await cache.add(path), await cache.match(path));
-        })()));
-    "#;
-    let gateway = Gateway::with_worker(upstream, script, &[]);
-    gateway.ready();
-    assert_eq!(gateway.get_with("/a", &[("cookie", "sid=anna")]).await.text(), "/a for nobody");
-    assert_eq!(gateway.get_with("/a", &[("cookie", "sid=ben")]).await.text(), "/a for nobody");
-    assert!(!seen.last("/a").contains_key("cookie"));
-    assert_eq!(seen.count("/a"), 1);
-}
-
-#[tokio::test]
-async fn g8_w73_cookies_are_set_by_fresh_responses_and_never_by_cached_ones() {
-    let upstream = upstream(|_| async {
-        with(text(200, "page"), &[("set-cookie", "sid=1"), ("set-cookie", "b=2"), ("cache-control", "public")])
-    })
-    .await;
-    let gateway = Gateway::with_worker(upstream, CACHE_EVERYTHING, &[]);
-    gateway.ready();
-    let anna = [("cookie", "sid=anna")];
-    let fresh = gateway.get_with("/", &anna).await;
-    assert_eq!(fresh.headers.get_all("set-cookie").iter().count(), 2);
-    let cached = gateway.get_with("/", &anna).await;
-    assert_eq!((cached.text().as_str(), cached.header("set-cookie")), ("page", None));
-    assert!(gateway.get("/").await.header("set-cookie").is_some(), "what came with cookies is for one visitor");
-}
-
-#[tokio::test]
-async fn g7_w70_a_response_that_varies_by_cookie_is_for_one_visitor() {
-    let upstream = upstream(|request| async move {
-        let cookie = request.headers().get("cookie").map_or("nobody", |value| value.to_str().unwrap()).to_owned();
-        with(text(200, cookie), &[("vary", "Cookie"), ("cache-control", "public")])
-    })
-    .await;
-    let gateway = Gateway::with_worker(upstream, CACHE_EVERYTHING, &["--shared", "/**"]);
-    gateway.ready();
-    assert_eq!(gateway.get_with("/", &[("cookie", "sid=anna")]).await.text(), "sid=anna");
-    assert_eq!(gateway.get_with("/", &[("cookie", "sid=ben")]).await.text(), "sid=ben");
-    assert_eq!(gateway.get("/").await.text(), "nobody");
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g19_w72_a_coded_response_is_cached_and_served_decoded() {
     use async_compression::tokio::bufread::GzipEncoder;
     use tokio::io::AsyncReadExt;
@@ -235,7 +126,7 @@ async fn g19_w72_a_coded_response_is_cached_and_served_decoded() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g6_the_worker_sees_what_browsers_show() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"
@@ -264,7 +155,7 @@ async fn g6_the_worker_sees_what_browsers_show() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g21_g22_redirects_go_to_the_client_and_redirected_answers_to_no_navigation() {
     let upstream = upstream(|request| async move {
         match request.uri().path() {
@@ -293,7 +184,7 @@ async fn g21_g22_redirects_go_to_the_client_and_redirected_answers_to_no_navigat
     assert_eq!(gateway.get("/laundered").await.text(), "/new");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g20_head_runs_the_event_and_drops_the_body() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => e.respondWith(new Response("four", { headers: { "x-method": e.request.method } })));"#;
@@ -306,7 +197,7 @@ async fn g20_head_runs_the_event_and_drops_the_body() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g24_a_body_reaches_the_worker_or_else_the_upstream() {
     use http_body_util::BodyExt;
     let upstream =
@@ -324,7 +215,7 @@ async fn g24_a_body_reaches_the_worker_or_else_the_upstream() {
     assert_eq!(gateway.ask(Request::post("/fallback"), "body").await.text(), "body");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_w71_a_client_that_goes_away_aborts_the_event_and_wait_until_goes_on() {
     let (asked, mut told) = mpsc::channel::<String>(8);
     let upstream = upstream(move |request| {
@@ -359,7 +250,7 @@ async fn g23_w71_a_client_that_goes_away_aborts_the_event_and_wait_until_goes_on
     assert_eq!(notes, ["/AbortError", "/aborted"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_for_scripts_embeds_and_what_is_out_of_scope_go_past_the_worker() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"addEventListener("fetch", e => e.respondWith(new Response("worker")));"#;
@@ -376,7 +267,7 @@ async fn requests_for_scripts_embeds_and_what_is_out_of_scope_go_past_the_worker
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_requests_wait_for_the_first_worker() {
     let (installing, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&installing), Arc::clone(&go_on));
@@ -403,7 +294,7 @@ async fn g1_requests_wait_for_the_first_worker() {
     assert_eq!(waiting.await.text(), "worker");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_that_does_not_parse_is_said_with_its_place_and_the_upstream_answers() {
     let upstream = mirror(&Seen::default()).await;
     let gateway = Gateway::with_worker(upstream, "let fine = 1;\nthis is not script", &[]);
@@ -413,7 +304,7 @@ async fn a_script_that_does_not_parse_is_said_with_its_place_and_the_upstream_an
     assert!(error.contains("sw.js:2"), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g29_the_console_of_the_script_is_in_the_log() {
     let upstream = mirror(&Seen::default()).await;
     let gateway = Gateway::with_worker(upstream, r#"console.warn("careful", { a: 1 });"#, &[]);
@@ -422,7 +313,7 @@ async fn g29_the_console_of_the_script_is_in_the_log() {
     assert!(line["message"].as_str().unwrap().starts_with("careful"), "{line}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_of_the_origin_is_fetched_from_the_upstream() {
     let upstream = upstream(|request| async move {
         match request.uri().path() {
@@ -440,7 +331,7 @@ async fn a_worker_of_the_origin_is_fetched_from_the_upstream() {
     assert_eq!(gateway.get("/").await.text(), "worker");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g14_a_navigation_leads_to_a_look_for_a_new_script() {
     let upstream = mirror(&Seen::default()).await;
     let script =
@@ -455,7 +346,7 @@ async fn g14_a_navigation_leads_to_a_look_for_a_new_script() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_control_socket_lists_updates_and_talks_to_the_worker() {
     let upstream = mirror(&Seen::default()).await;
     let script = r#"
@@ -479,7 +370,7 @@ async fn the_control_socket_lists_updates_and_talks_to_the_worker() {
     assert!(updated.stdout.starts_with(b"installed "), "{}", stderr(&updated));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w75_many_requests_at_once_find_one_worker() {
     let starts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&starts);

@@ -116,21 +116,24 @@ impl Isolate {
         Ok((Self { commands: sender, shared }, receiver))
     }
 
-    /// Gives the isolate an event. The receiver always answers, whatever becomes of the isolate.
-    pub(crate) async fn send(&self, event: Event, ticket: Ticket) -> Arc<Ticket> {
-        let ticket = Arc::new(ticket);
+    /// Gives the isolate an event. The ticket's receiver always answers, whatever becomes of the
+    /// isolate; where this future is dropped first, the event never was.
+    pub(crate) async fn send(&self, event: Event, ticket: Ticket) -> Sent {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        self.shared.register(id, &ticket);
-        let sent = tokio::select! {
+        let sent = Sent { id, ticket: Arc::new(ticket), shared: Arc::clone(&self.shared) };
+        self.shared.register(id, &sent.ticket);
+        let unless_dropped = Unsent(Some(&sent));
+        let accepted = tokio::select! {
             biased;
             () = self.shared.ended.cancelled() => false,
-            sent = self.commands.send(Command { id, event }) => sent.is_ok(),
+            accepted = self.commands.send(Command { id, event }) => accepted.is_ok(),
         };
-        if !sent {
-            self.shared.take(id);
-            ticket.stop();
+        if accepted {
+            unless_dropped.disarm();
+        } else {
+            drop(unless_dropped);
         }
-        ticket
+        sent
     }
 
     /// Stops the isolate at once.
@@ -141,6 +144,45 @@ impl Isolate {
     /// Whether it has stopped, or is about to.
     pub(crate) fn is_over(&self) -> bool {
         self.shared.revoked.is_cancelled() || self.shared.ended.is_cancelled() || self.commands.is_closed()
+    }
+}
+
+/// An event that an isolate was given.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    id: u64,
+    ticket: Arc<Ticket>,
+    shared: Arc<Shared>,
+}
+
+impl Sent {
+    /// How far the event came.
+    pub(crate) fn stage(&self) -> Stage {
+        self.ticket.stage()
+    }
+
+    /// Takes the event back, if no script has seen it yet.
+    pub(crate) fn take_back(&self) {
+        if self.stage() == Stage::Queued && self.shared.take(self.id).is_some() {
+            self.ticket.stop();
+        }
+    }
+}
+
+/// Takes an event back that did not get through the channel.
+struct Unsent<'a>(Option<&'a Sent>);
+
+impl Unsent<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(sent) = self.0 {
+            sent.take_back();
+        }
     }
 }
 
@@ -200,10 +242,6 @@ impl Shared {
 
     fn set_abandoned(&self, abandoned: Option<Abandoned>) {
         *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = abandoned;
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 

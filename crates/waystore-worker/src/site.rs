@@ -6,6 +6,7 @@
 mod events;
 mod jobs;
 mod link;
+mod rollover;
 mod status;
 
 use std::{
@@ -28,10 +29,10 @@ pub use self::{
 };
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
-    isolate::{Answer, Event, Seen, Ticket, View},
+    isolate::{Answer, Event, Seen, View},
     lifecycle::{Action, Id, Input, Lifecycle, Slot},
     registration::{Kept, Preload, Registrations},
-    worker::{Ground, NoIsolate, Worker},
+    worker::{Ground, Worker},
 };
 
 /// A registration and its workers. Clones are the same site.
@@ -90,6 +91,8 @@ struct Life {
     update_via_cache: UpdateViaCache,
     /// Whether a worker may still come of what is under way: until the first job ended.
     hopeful: bool,
+    /// Whether new fetch events wait, so that those under way come to an end.
+    holding: bool,
 }
 
 impl fmt::Debug for Site {
@@ -203,8 +206,9 @@ impl Site {
             let running = worker.running();
             worker.stop("the site was closed");
             if let Some(isolate) = running {
-                // Its watchdog ends the wait even if its thread does not.
-                isolate.shared.ended.cancelled().await;
+                // A thread that is stuck is given up by its watchdog; that takes no longer than this.
+                let ended = isolate.shared.ended.cancelled();
+                drop(tokio::time::timeout(Duration::from_secs(10), ended).await);
             }
         }
         // What was decided last is written before the store may be closed.
@@ -223,6 +227,7 @@ impl Life {
             preload: Preload::default(),
             update_via_cache,
             hopeful: true,
+            holding: false,
         }
     }
 
@@ -356,15 +361,9 @@ impl Inner {
 
     /// Dispatches `install` or `activate`, and waits until the event is over.
     async fn dispatch(&self, worker: &Arc<Worker>, event: impl Fn() -> Event) -> Result<(), String> {
-        let isolate = worker.isolate().await.map_err(|error| match error {
-            NoIsolate::Failed(reason) => reason,
-            NoIsolate::Off => "the worker is off".to_owned(),
-        })?;
-        let (ticket, answer) = Ticket::new(Box::new(()));
-        isolate.send(event(), ticket).await;
-        match answer.await {
-            Ok(Answer::Over(result)) => result,
-            _ => Err(isolate.shared.reason()),
+        match self.deliver(worker, event, Arc::new(())).await? {
+            Answer::Over(result) => result,
+            _ => Ok(()),
         }
     }
 

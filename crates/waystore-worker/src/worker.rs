@@ -17,8 +17,7 @@ use crate::{
     Limits, SiteHost, UpdateViaCache,
     isolate::{EventTypes, Isolate, Launch, View, too_many_abandoned},
     js::scope::Link,
-    lifecycle::Id,
-    lifecycle::WorkerState,
+    lifecycle::{Id, WorkerState},
     registration::KeptWorker,
     script::ScriptMap,
 };
@@ -54,7 +53,6 @@ pub(crate) struct Ground {
 /// How starts went.
 #[derive(Debug, Default)]
 struct Starts {
-    count: u64,
     /// Failures in a row.
     failures: u32,
     not_before: Option<Instant>,
@@ -145,11 +143,6 @@ impl Worker {
         started.unwrap_or_else(|error| Err(NoIsolate::Failed(format!("the start ended early: {error}"))))
     }
 
-    /// How often an isolate was started.
-    pub(crate) async fn starts(&self) -> u64 {
-        self.starts.lock().await.count
-    }
-
     /// Lets the isolate end what it does, and starts no other.
     pub(crate) async fn retire(&self) {
         self.starts.lock().await.retired = true;
@@ -182,7 +175,6 @@ impl Worker {
         if starts.not_before.is_some_and(|time| Instant::now() < time) {
             return Err(NoIsolate::Failed("it failed to start a moment ago".to_owned()));
         }
-        starts.count += 1;
         match self.launch().await {
             Ok(isolate) => {
                 starts.failures = 0;

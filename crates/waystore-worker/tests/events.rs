@@ -414,3 +414,38 @@ async fn w56_there_are_no_clients_and_no_window_is_opened() {
     assert_eq!(world.line().await, "[] undefined");
     assert_eq!(world.line().await, "InvalidAccessError");
 }
+
+#[tokio::test]
+async fn an_error_that_a_listener_throws_is_an_error_event_and_else_a_line_with_its_position() {
+    let world = World::with(
+        "onmessage = e => {\n throw new TypeError(e.data) };
+         onerror = (message, file, line, column, error) => {
+           console.log(message, file, line, error instanceof TypeError);
+           return error.message === 'mine';
+         };
+         addEventListener('error', e => console.log(e.type, e.isTrusted))",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!("mine")).await;
+    assert_eq!(world.line().await, "Uncaught TypeError: mine https://a.test/sw.js 2 true");
+    assert_eq!(world.line().await, "error true");
+    tell(&site, serde_json::json!("yours")).await;
+    assert_eq!(world.line().await, "Uncaught TypeError: yours https://a.test/sw.js 2 true");
+    assert_eq!(world.line().await, "error true");
+    let line = world.line().await;
+    assert!(line.starts_with("Uncaught TypeError: yours") && line.contains("sw.js:2"), "{line}");
+}
+
+#[tokio::test]
+async fn a_request_that_was_given_up_before_its_turn_leaves_no_trace() {
+    let mut world = World::with("onfetch = e => e.respondWith(new Response('x'))");
+    world.limits.concurrent_events = 1;
+    let site = world.ready().await;
+    for _ in 0..20 {
+        let asking = site.fetch(FetchEvent::of(get("/x")));
+        tokio::pin!(asking);
+        // Wherever it has come to, that is where it is dropped.
+        drop(futures::poll!(&mut asking));
+    }
+    assert_eq!(answer(&site, "/x").await, "x");
+}

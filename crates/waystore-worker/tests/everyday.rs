@@ -1,6 +1,8 @@
 //! Workers as people write them by hand: versioned caches, fonts from the cache, prefetching on a
 //! message; as the well-known guides have them, and with the mistakes those contain.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{World, active, answer, fallback, tell};
-use waystore_worker::{FallbackReason, ScriptError, Site, SiteError, Updated, WorkerState};
+use waystore_worker::{FallbackReason, ScriptError, Site, SiteError, UpdateViaCache, Updated, WorkerState};
 
 const ANSWERS: &str = "onfetch = e => e.respondWith(new Response('v1'))";
 
@@ -370,6 +370,73 @@ async fn a_worker_checks_for_its_own_update() {
     tell(&site, serde_json::json!(null)).await;
     assert_eq!(world.line().await, "true");
     assert_eq!(world.net.asked("/sw.js"), before + 1);
+}
+
+#[tokio::test]
+async fn a_new_version_comes_to_its_turn_though_requests_never_cease() {
+    let script = |version: u32| {
+        format!(
+            "onfetch = e => e.respondWith(
+               new Promise(r => setTimeout(r, 40)).then(() => new Response('v{version}')))"
+        )
+    };
+    let world = World::with(&script(1));
+    let site = world.ready().await;
+    let visitor = || async {
+        let mut seen = String::new();
+        while seen != "v2" {
+            seen = answer(&site, "/x").await;
+            assert!(seen.starts_with('v'), "{seen}");
+        }
+    };
+    let update = async {
+        assert_eq!(answer(&site, "/x").await, "v1");
+        world.net.script("/sw.js", &script(2));
+        site.update(false).await.unwrap();
+        assert!(site.status().waiting.is_some());
+    };
+    tokio::join!(update, visitor(), visitor(), visitor(), visitor(), visitor());
+}
+
+#[tokio::test]
+async fn listeners_hear_of_new_versions_and_states_and_may_act_on_them() {
+    let world = World::with(
+        "onmessage = e => e.waitUntil(new Promise(done => {
+           registration.onupdatefound = () => {
+             const found = registration.installing;
+             found.onstatechange = () => {
+               skipWaiting();
+               console.log(found.state, registration.waiting === found);
+               if (found.state === 'installed') done();
+             };
+           };
+           console.log('listening');
+         }))",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!(null)).await;
+    assert_eq!(world.line().await, "listening");
+    world.net.script("/sw.js", ANSWERS);
+    let Updated::Installed { version } = site.update(false).await.unwrap() else { panic!("it changed") };
+    assert_eq!(world.line().await, "installed true");
+    site.activated(&version).await;
+}
+
+#[tokio::test]
+async fn w12_a_changed_update_via_cache_is_kept_without_a_new_version() {
+    let world = World::with(ANSWERS);
+    let site = world.ready().await;
+    let version = active(&site);
+    site.close(Duration::from_secs(5)).await;
+    let options = waystore_worker::SiteOptions { update_via_cache: UpdateViaCache::None, ..world.options() };
+    let site = Site::open(options, &world.store, world.host()).await.unwrap();
+    assert_eq!(site.update(false).await.unwrap(), Updated::Unchanged);
+    assert_eq!(active(&site), version);
+    let kept = world.store.registrations(support::ORIGIN).unwrap().open("https://a.test/").await.unwrap();
+    let state = kept.match_(&support::get("/").header("waystore-worker", "state"), Default::default()).await.unwrap();
+    let state = state.unwrap().body.unwrap().collect(1 << 20).await.unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    assert_eq!(state["update_via_cache"], "none");
 }
 
 /// Waits until the isolate stopped.

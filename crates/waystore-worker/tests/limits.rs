@@ -15,9 +15,8 @@ fn quick(script: &str) -> World {
 
 #[tokio::test]
 async fn w31_an_endless_loop_before_respond_with_leaves_the_request_to_the_network() {
-    let world = quick(
-        "onfetch = e => { if (e.request.url.endsWith('/loop')) for (;;); e.respondWith(new Response('fine')) }",
-    );
+    let world =
+        quick("onfetch = e => { if (e.request.url.endsWith('/loop')) for (;;); e.respondWith(new Response('fine')) }");
     let site = world.ready().await;
     assert_eq!(answer(&site, "/loop").await, fallback(FallbackReason::Stopped));
     assert_eq!(answer(&site, "/x").await, "fine");

@@ -1,5 +1,7 @@
 //! Classic scripts in one global, without a registration.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::time::Duration;
@@ -72,6 +74,8 @@ async fn an_endless_loop_is_stopped() {
 #[tokio::test]
 async fn there_is_no_service_worker_global() {
     let world = World::with("");
-    run(&world, &["console.log(typeof registration, typeof clients, typeof skipWaiting, typeof caches)"]).await.unwrap();
+    run(&world, &["console.log(typeof registration, typeof clients, typeof skipWaiting, typeof caches)"])
+        .await
+        .unwrap();
     assert_eq!(world.line().await, "undefined undefined undefined object");
 }

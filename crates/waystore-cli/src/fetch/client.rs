@@ -92,7 +92,7 @@ pub(crate) struct Received {
 /// Sends requests.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pool: legacy::Client<HttpsConnector<Connector>, Upload>,
+    pool: Arc<legacy::Client<HttpsConnector<Connector>, Upload>>,
     timeouts: Timeouts,
     /// Whom the client talks to, for messages.
     whose: &'static str,
@@ -131,7 +131,7 @@ impl Client {
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
             .build(https);
-        Self { pool, timeouts, whose }
+        Self { pool: Arc::new(pool), timeouts, whose }
     }
 
     /// Sends a request and waits for the head of its response.

@@ -177,7 +177,7 @@ impl Parts {
                 (Some(_), None) => self.personal.credentials([&headers]),
             };
             if let Some(cause) = cause.filter(|_| personal.is_some()) {
-                self.causes.count(cause, &head.url);
+                self.causes.count(&cause, &head.url);
             }
             let mut response = respond(&head, kind, chain, received, signal);
             response.head.personal = personal;

@@ -19,7 +19,7 @@ pub(super) fn of_script(request: &RequestHead, hidden: Option<&Hidden>, public: 
         let credentials = request.credentials != RequestCredentials::Omit;
         for (name, value) in &hidden.headers {
             if !name.starts_with(b"accept-encoding") && (credentials || !name.starts_with(b"cookie")) {
-                add(&mut headers, name, value);
+                headers.append(name, value);
             }
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn of_script(request: &RequestHead, hidden: Option<&Hidden>, public: 
 pub(super) fn of_visitor(request: &RequestHead, hidden: &Hidden, public: &Public) -> HeaderList {
     let mut headers = visible(request);
     for (name, value) in &hidden.headers {
-        add(&mut headers, name, value);
+        headers.append(name, value);
     }
     forwarded(&mut headers, Some(hidden), public);
     headers
@@ -65,12 +65,6 @@ fn visible(request: &RequestHead) -> HeaderList {
         !is_hop_by_hop(&name) && name != "host" && name != "content-length"
     });
     headers
-}
-
-/// Adds a header unless script set one of this name.
-fn add(headers: &mut HeaderList, name: &[u8], value: &[u8]) {
-    // Cookies may come as several headers, and each counts.
-    headers.append(name, value);
 }
 
 fn default(headers: &mut HeaderList, name: &str, value: &str) {

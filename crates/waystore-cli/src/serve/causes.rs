@@ -18,9 +18,9 @@ pub(crate) struct Causes(Mutex<HashMap<Cause, u64>>);
 
 impl Causes {
     /// Counts, and says so the first time and at every power of ten.
-    pub(crate) fn count(&self, cause: Cause, url: &Url) {
+    pub(crate) fn count(&self, cause: &Cause, url: &Url) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MOST && !counts.contains_key(&cause) {
+        if counts.len() >= MOST && !counts.contains_key(cause) {
             return;
         }
         let count = counts.entry(cause.clone()).or_default();

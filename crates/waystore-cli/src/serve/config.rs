@@ -10,6 +10,7 @@ use url::{Host, Url};
 use waystore_worker::{Limits, UpdateViaCache, WorkerType};
 
 use super::{
+    inbound::HeaderRules,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
@@ -56,9 +57,7 @@ pub(crate) struct Config {
     pub(crate) worker: Option<Worker>,
     pub(crate) data: PathBuf,
     pub(crate) trusted_proxies: Networks,
-    /// In lower case, as the next.
-    pub(crate) forward_headers: Vec<String>,
-    pub(crate) expose: Vec<String>,
+    pub(crate) headers: HeaderRules,
     pub(crate) ignore_cookies: Names,
     pub(crate) shared: Globs,
     pub(crate) timeouts: Timeouts,
@@ -138,8 +137,10 @@ impl Config {
             aliases: settings.aliases.clone().unwrap_or_default(),
             trusted_proxies: Networks::parse(list(settings.trusted_proxies.as_ref()))
                 .map_err(key("trusted_proxies"))?,
-            forward_headers: lower(settings.forward_headers.as_ref()),
-            expose: lower(settings.expose.as_ref()),
+            headers: HeaderRules {
+                expose: lower(settings.expose.as_ref()),
+                forward: lower(settings.forward_headers.as_ref()),
+            },
             ignore_cookies: match &settings.ignore_cookies {
                 Some(names) => Names::new(names.iter().map(String::as_str)),
                 None => Names::new(ANALYTICS_COOKIES),

@@ -17,7 +17,7 @@ use waystore_worker::{FetchEvent, FetchOutcome, Site};
 use super::{
     access::{Record, Route, Tracked},
     config::Config,
-    inbound::{Bypass, HeaderRules, Inbound},
+    inbound::{Bypass, Inbound},
     outbound::{self, About, Coding},
     refusal::Refusal,
     tunnel::Tunnel,
@@ -80,8 +80,7 @@ async fn answer(
     let trusted = gateway.config.trusted_proxies.contains(peer.ip());
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let rules = HeaderRules { expose: gateway.config.expose.clone(), forward: gateway.config.forward_headers.clone() };
-    let mut inbound = Inbound::read(&parts, url, trusted, &rules);
+    let mut inbound = Inbound::read(&parts, url, trusted, &gateway.config.headers);
     let hidden = Hidden { headers: std::mem::take(&mut inbound.hidden), forwarded_for: forwarded_for(&inbound, peer) };
     let visitor =
         gateway.network.parts().personal.visitor(&inbound.head.headers, &hidden.headers, gateway.clock.random());
@@ -179,7 +178,7 @@ async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &
         }
         FetchOutcome::NetworkError { reason, version } => {
             (record.route, record.version) = (Route::Worker, Some(version));
-            Err(Refusal::worker("network-error", reason))
+            Err(Refusal::worker("worker-network-error", reason))
         }
         FetchOutcome::TimedOut { version } => {
             (record.route, record.version) = (Route::Worker, Some(version));
@@ -207,7 +206,7 @@ async fn past_the_worker(
 ) -> Result<Answer, Refusal> {
     record.note = Some("the worker answered with another visitor's response".to_owned());
     if head.method != Method::GET && head.method != Method::HEAD {
-        return Err(Refusal::worker("personal", "the service worker answered with another visitor's response"));
+        return Err(Refusal::worker("worker-personal", "the service worker answered with another visitor's response"));
     }
     record.route = Route::Network;
     let request = Request { signal: Some(signal), ..Request::from(head) };
@@ -240,7 +239,7 @@ fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal
     };
     let upgrade = response.status == 101;
     let head = if upgrade { switch(&response) } else { outbound::head(&response.head, about) };
-    let head = head.map_err(|reason| Refusal::worker("answer", reason))?;
+    let head = head.map_err(|reason| Refusal::worker("worker-answer", reason))?;
     let bodyless = method == Method::HEAD || upgrade || matches!(response.status, 204 | 304);
     let body = if bodyless { Body::empty() } else { response.body.unwrap_or_default() };
     Ok(head.map(|()| body))

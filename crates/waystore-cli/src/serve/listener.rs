@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::handler::{Gateway, handle};
+use super::{
+    handler::{Gateway, handle},
+    socket::Socket,
+};
 use crate::failure::Failure;
 
 /// A request's head, or the next one on a connection, has to come within this time.
@@ -87,6 +90,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, 
         tracing::debug!(%peer, %error, "a connection was lost at once");
         return;
     }
+    let stream = Socket::new(stream, gateway.config.timeouts.body);
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
         async move {

@@ -15,6 +15,7 @@ pub(crate) mod personal;
 pub(crate) mod public;
 mod refusal;
 mod settings;
+mod socket;
 mod stop;
 mod tunnel;
 mod worker;
@@ -180,7 +181,7 @@ fn server(
     roots: &Roots,
 ) -> Result<(Origin, Option<Tunnel>), String> {
     let client = Client::upstream(url, roots, config.timeouts)?;
-    let tunnel = Tunnel::new(url, host.clone(), Arc::clone(public), roots, config.timeouts)?;
+    let tunnel = Tunnel::new(url, host.clone(), Arc::clone(public), roots, config)?;
     Ok((Origin::Server { client, scheme: url.scheme().to_owned(), host }, Some(tunnel)))
 }
 

@@ -23,11 +23,6 @@ impl Refusal {
 
     /// The worker took the request, and this came of it.
     pub(crate) fn worker(class: &'static str, text: impl Into<String>) -> Self {
-        let class = match class {
-            "answer" => "worker-answer",
-            "personal" => "worker-personal",
-            _ => "worker-network-error",
-        };
         Self::new(StatusCode::BAD_GATEWAY, class, text)
     }
 

@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     /// Other hosts to answer as if they were the public one; without a port, at any.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub(crate) aliases: Option<Vec<String>>,
-    /// Addresses or networks (`10.0.0.0/8`) of proxies in front, whose `Forwarded` and `X-Forwarded-*` are kept.
+    /// Addresses or networks (`10.0.0.0/8`) of proxies in front, whose `X-Forwarded-For` is believed.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<String>>,
     /// Request headers to let through though they are dropped by default, such as `X-HTTP-Method-Override`.
@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     /// How long the upstream may take from the request to the head of its response. Default: 60s.
     #[arg(long, value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
-    /// How long a body, either way, may stand still. Default: 60s.
+    /// How long a body may stand still, from the upstream or from a client, or to a client that does not read. Default: 60s.
     #[arg(long, value_name = "TIME")]
     pub(crate) body_timeout: Option<Span>,
     /// How long the worker may take to start. Default: 10s.

@@ -8,12 +8,15 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::{io::copy_bidirectional, sync::Semaphore};
 use tower_service::Service;
 use url::Url;
 use waystore::{Body, FetchError, HeaderList, RequestHead, Response, ResponseSource};
 
-use super::{config::Timeouts, public::Public};
+use super::{
+    config::{Config, Timeouts},
+    public::Public,
+};
 use crate::fetch::{
     client::{Roots, address, received, server_name, uri},
     connector::Connector,
@@ -28,6 +31,8 @@ pub(crate) struct Tunnel {
     host: String,
     public: Arc<Public>,
     timeouts: Timeouts,
+    /// How many more there may be.
+    room: Arc<Semaphore>,
 }
 
 impl Tunnel {
@@ -39,14 +44,22 @@ impl Tunnel {
         host: String,
         public: Arc<Public>,
         roots: &Roots,
-        timeouts: Timeouts,
+        config: &Config,
     ) -> Result<Self, String> {
+        let timeouts = config.timeouts;
         let (name, port) = address(url);
         let connector = Connector::upstream(&name, port, timeouts.connect);
         let names = Arc::new(FixedServerNameResolver::new(server_name(&name)?));
         // Upgrades are HTTP/1.1 only.
         let connector = HttpsConnector::new(connector, roots.tls(&[b"http/1.1"]), false, names);
-        Ok(Self { connector, scheme: url.scheme().to_owned(), host, public, timeouts })
+        Ok(Self {
+            connector,
+            scheme: url.scheme().to_owned(),
+            host,
+            public,
+            timeouts,
+            room: Arc::new(Semaphore::new(config.max_connections)),
+        })
     }
 
     /// Asks the upstream; where it agrees, its connection and the client's become one.
@@ -62,6 +75,9 @@ impl Tunnel {
         client: OnUpgrade,
     ) -> Result<Response, FetchError> {
         let network = |error: &dyn std::fmt::Display| FetchError::Network(format!("the upstream: {error}"));
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let room =
+            room.map_err(|_| FetchError::Network("there are as many tunnels as connections may be".to_owned()))?;
         let target = uri(&self.scheme, &self.host, &head.url)?;
         let io = self.connector.clone().call(target.clone()).await.map_err(|error| network(&error))?;
         let (mut sender, connection) = http1::handshake(io).await.map_err(|error| network(&error))?;
@@ -83,6 +99,7 @@ impl Tunnel {
                 let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };
                 // How it ended, the two ends know themselves.
                 let _ = copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
+                drop(room);
             });
         }
         let received = received(response, self.timeouts.body, "the upstream");

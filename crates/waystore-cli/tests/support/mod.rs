@@ -6,6 +6,7 @@
     missing_debug_implementations,
     reason = "each test file uses a part of it"
 )]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     future::Future,
@@ -331,3 +332,30 @@ pub fn read_all(mut reader: impl Read) -> String {
     reader.read_to_string(&mut text).unwrap();
     text
 }
+
+/// An upstream that says which path and which cookie it was asked with.
+pub async fn mirror(seen: &Seen) -> SocketAddr {
+    let seen = seen.clone();
+    upstream(move |request| {
+        seen.note(&request);
+        let cookie = request.headers().get("cookie").map_or("nobody", |value| value.to_str().unwrap()).to_owned();
+        let path = request.uri().path().to_owned();
+        async move { text(200, format!("{path} for {cookie}")) }
+    })
+    .await
+}
+
+/// A worker that keeps what it was once given.
+pub const CACHE_EVERYTHING: &str = r#"
+self.addEventListener("fetch", event => {
+  if (event.request.method !== "GET") return;
+  event.respondWith((async () => {
+    const cache = await caches.open("pages");
+    const hit = await cache.match(event.request);
+    if (hit) return hit;
+    const response = await fetch(event.request);
+    await cache.put(event.request, response.clone());
+    return response;
+  })());
+});
+"#;

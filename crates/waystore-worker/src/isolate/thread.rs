@@ -118,22 +118,24 @@ async fn live(
     started: Started,
     shared: &Arc<Shared>,
 ) {
-    let idle = launch.limits.idle;
-    let (scope, bridge) = match evaluate(&ctx, launch, view.borrow().clone(), shared) {
+    let rests = (launch.limits.idle, launch.limits.event);
+    let first = view.borrow().clone();
+    let (scope, bridge) = match evaluate(&ctx, launch, &first, shared) {
         Ok(scope) => scope,
         Err(words) => return drop(started.send(Err(words))),
     };
     if started.send(scope.event_types()).is_err() {
         return;
     }
-    let mut serving = pin!(serve(&scope, &bridge, commands, view, idle, shared));
+    let mut serving = pin!(serve(&scope, &bridge, commands, view, rests, shared));
     // Each poll is one turn of the event loop, with its microtasks.
     poll_fn(|cx| {
         shared.pulse.begin();
         let turn = serving.as_mut().poll(cx);
         scope::checkpoint(&ctx, &shared.pulse);
         scope.notify_rejections();
-        if shared.pulse.tripped() {
+        if shared.pulse.tripped() && !shared.revoked.is_cancelled() {
+            tracing::warn!(version = shared.version, "worker stopped: its script ran for too long without a pause");
             shared.revoke("its script ran for too long without a pause");
         }
         if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
@@ -145,7 +147,7 @@ async fn live(
 fn evaluate<'js>(
     ctx: &Ctx<'js>,
     launch: Launch,
-    view: View,
+    view: &View,
     shared: &Arc<Shared>,
 ) -> Result<(Scope<'js>, Rc<Bridge>), String> {
     let main = launch.scripts.main().clone();
@@ -154,7 +156,7 @@ fn evaluate<'js>(
     let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
     let install = || {
         js::install(ctx, realm)?;
-        scope::install(ctx, Rc::clone(&bridge), &view)
+        scope::install(ctx, Rc::clone(&bridge), view)
     };
     let scope = install().map_err(|error| scope::words_of(ctx, &error))?;
     let evaluated = scope::evaluate(ctx, &main, script.as_str());
@@ -187,10 +189,11 @@ async fn serve<'js>(
     bridge: &Bridge,
     mut commands: mpsc::Receiver<Command>,
     mut view: watch::Receiver<View>,
-    idle: Duration,
+    (idle, longest): (Duration, Duration),
     shared: &Shared,
 ) {
     let mut open = true;
+    let mut closed_at = None;
     let mut busy_at = Instant::now();
     loop {
         let now = Instant::now();
@@ -202,18 +205,29 @@ async fn serve<'js>(
         } else if !open {
             return;
         }
+        // A client that never reads its answer to the end does not keep the thread for ever.
+        if closed_at.is_some_and(|time: Instant| now >= time + longest) {
+            return;
+        }
         let rest_at = busy_at + idle;
         let wake_at = bridge.next_deadline().unwrap_or(rest_at).min(rest_at.max(now + Duration::from_millis(1)));
         tokio::select! {
             biased;
             () = shared.revoked.cancelled() => return,
-            Ok(()) = view.changed() => scope.set_view(&view.borrow_and_update().clone()),
+            Ok(()) = view.changed() => {
+                // A copy, because listeners may change the slots, which takes the value's lock.
+                let changed = view.borrow_and_update().clone();
+                scope.set_view(&changed);
+            }
             command = commands.recv(), if open => match command {
                 Some(command) => {
                     busy_at = Instant::now();
                     scope.dispatch(command);
                 }
-                None => open = false,
+                None => {
+                    open = false;
+                    closed_at = Some(Instant::now());
+                }
             },
             () = bridge.changed() => {}
             () = sleep_until(wake_at) => {

@@ -24,8 +24,8 @@ use super::{
     values::{ScriptError, bytes_of, is_bytes, uint8_array},
 };
 
-/// What a script may read into its memory as one piece.
-const MAX_COLLECTED_BYTES: usize = 512 * 1024 * 1024;
+/// What a script may read into its memory as one piece; its heap holds no more by default.
+const MAX_COLLECTED_BYTES: usize = 128 * 1024 * 1024;
 
 /// The body of a request or response.
 #[derive(Debug, Default, JsLifetime)]

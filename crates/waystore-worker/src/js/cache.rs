@@ -84,15 +84,12 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     Interface::<Cache>::illegal(ctx)?
         .promise("match", 1, match_)?
         .promise("matchAll", 0, match_all)?
-        .promise("add", 1, |call| {
-            let request = Asked::of(&call.arguments.get(0))?;
-            add_all(call, &[request])
-        })?
+        .promise("add", 1, |call| add_all(call, vec![Asked::of(&call.arguments.get(0))?]))?
         .promise("addAll", 1, |call| {
             let given = call.arguments.get(0).to_sequence()?;
             let given = given.ok_or_else(|| Thrown::type_error("addAll needs a sequence of requests"))?;
             let requests = given.iter().map(Asked::of).collect::<Outcome<'_, Vec<_>>>()?;
-            add_all(call, &requests)
+            add_all(call, requests)
         })?
         .promise("put", 2, put)?
         .promise("delete", 1, delete)?
@@ -140,12 +137,17 @@ fn keys<'js>(call: &Call<'js, Cache>) -> Outcome<'js, impl Future<Output = Outco
 /// Spec: <https://w3c.github.io/ServiceWorker/#cache-addall>
 fn add_all<'js>(
     call: &Call<'js, Cache>,
-    requests: &[Asked<'js>],
+    requests: Vec<Asked<'js>>,
 ) -> Outcome<'js, impl Future<Output = Outcome<'js, ()>> + use<'js>> {
     let realm = realm(call.ctx())?;
-    let requests = requests.iter().map(|request| request.to_fetch(call.ctx())).collect::<Outcome<'js, Vec<_>>>()?;
+    let to_fetch = requests.iter().map(|request| request.to_fetch(call.ctx())).collect::<Outcome<'js, Vec<_>>>()?;
     let cache = call.this.borrow().0.clone();
-    Ok(async move { Ok(cache.add_all(&*realm.fetch, requests).await?) })
+    Ok(async move {
+        let done = cache.add_all(&*realm.fetch, to_fetch).await;
+        // Until here: a signal that follows others lives no longer than the request that follows it.
+        drop(requests);
+        Ok(done?)
+    })
 }
 
 /// Spec: <https://w3c.github.io/ServiceWorker/#cache-put>

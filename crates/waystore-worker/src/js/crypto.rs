@@ -1,51 +1,83 @@
-//! `crypto`: `getRandomValues` and `randomUUID`. Spec: <https://w3c.github.io/webcrypto/#Crypto-interface>
+//! `crypto`: random values from the realm's clock. There is no `subtle`.
+//!
+//! Spec: <https://w3c.github.io/webcrypto/#crypto-interface>
 
-use rquickjs::{Ctx, Object, Value};
-use waystore::Clock;
+use rquickjs::{Class, Ctx, JsLifetime, Value, convert::List};
 
 use super::{
     exception::{Outcome, Thrown},
-    idl::{Arguments, native_operation},
+    idl::{Call, Interface, interface},
     kit::kit,
-    realm::realm,
+    realm::{Realm, realm},
     values::uint8_array,
 };
 
 /// What one call may ask for.
-const MAX_BYTES: usize = 65_536;
+const MAX_BYTES: u32 = 65_536;
+
+const INTEGERS: [&str; 9] = [
+    "Int8Array",
+    "Uint8Array",
+    "Uint8ClampedArray",
+    "Int16Array",
+    "Uint16Array",
+    "Int32Array",
+    "Uint32Array",
+    "BigInt64Array",
+    "BigUint64Array",
+];
+
+/// The one object; the randomness is the realm's.
+#[derive(Debug, JsLifetime)]
+struct Crypto;
+
+interface!(Crypto);
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    let kit = kit(ctx)?;
-    kit.give("randomBytes", native_operation(ctx, "randomBytes", 2, random_bytes)?)?;
-    kit.give("randomUUID", native_operation(ctx, "randomUUID", 0, random_uuid)?)?;
-    kit.run("crypto", include_str!("prelude/crypto.js"))
+    kit(ctx)?.run("crypto", include_str!("prelude/crypto.js"))?;
+    Interface::illegal(ctx)?.operation("getRandomValues", 1, get_random_values)?.operation(
+        "randomUUID",
+        0,
+        |call| Ok(uuid(realm(call.ctx())?.clock.random())),
+    )?;
+    let crypto = Class::instance(ctx.clone(), Crypto)?;
+    kit(ctx)?.function("globalAttribute")?.call(("crypto", crypto))
 }
 
-/// Fills a view, which the prelude has checked.
-fn random_bytes<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Value<'js>> {
-    let view: Object<'js> = arguments.get(0).into_object().ok_or_else(|| Thrown::type_error("it is not a view"))?;
-    let length: usize = view.get("byteLength")?;
-    if length > MAX_BYTES {
-        let message = format!("{length} bytes were asked for; one call gives up to {MAX_BYTES}");
-        return Err(Thrown::Quota { requested: Some(length as u64), quota: Some(MAX_BYTES as u64), message });
+/// Spec: <https://w3c.github.io/webcrypto/#Crypto-method-getRandomValues>
+fn get_random_values<'js>(call: &Call<'js, Crypto>) -> Outcome<'js, Value<'js>> {
+    let view = call.arguments.get(0);
+    let kit = kit(call.ctx())?;
+    let kind: Option<List<(String, u32)>> = kit.function("viewKind")?.call((view.clone(),))?;
+    let List((kind, bytes)) = kind.ok_or_else(|| Thrown::type_error("getRandomValues needs a typed array"))?;
+    if !INTEGERS.contains(&kind.as_str()) {
+        return Err(Thrown::Dom("TypeMismatchError", format!("a {kind} holds no integers")));
     }
-    let realm = realm(arguments.ctx())?;
-    let mut bytes = Vec::with_capacity(length + 16);
-    while bytes.len() < length {
+    if bytes > MAX_BYTES {
+        return Err(Thrown::Quota {
+            requested: Some(bytes.into()),
+            quota: Some(MAX_BYTES.into()),
+            message: format!("{bytes} bytes of randomness in one call, where {MAX_BYTES} are the most"),
+        });
+    }
+    let random = uint8_array(call.ctx(), random_bytes(&*realm(call.ctx())?, bytes as usize))?;
+    Ok(kit.function("fill")?.call((view, random))?)
+}
+
+fn random_bytes(realm: &Realm, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count.next_multiple_of(16));
+    while bytes.len() < count {
         bytes.extend_from_slice(&realm.clock.random().to_le_bytes());
     }
-    bytes.truncate(length);
-    let bytes = uint8_array(arguments.ctx(), bytes)?;
-    Ok(kit(arguments.ctx())?.function("fill")?.call((view, bytes))?)
+    bytes.truncate(count);
+    bytes
 }
 
-fn random_uuid<'js>(arguments: &Arguments<'js>) -> Outcome<'js, String> {
-    Ok(uuid(&realm(arguments.ctx())?.clock))
-}
-
-/// A random UUID, version 4. Spec: <https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4>
-fn uuid(clock: &Clock) -> String {
-    let variant = clock.random() & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let text = format!("{variant:032x}");
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+/// A UUID of version 4 of these bits. Spec: <https://www.rfc-editor.org/rfc/rfc9562#section-5.4>
+fn uuid(random: u128) -> String {
+    const VERSION: u128 = 0xF << 76;
+    const VARIANT: u128 = 0b11 << 62;
+    let bits = random & !VERSION & !VARIANT | 4 << 76 | 0b10 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

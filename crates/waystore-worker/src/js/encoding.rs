@@ -1,9 +1,11 @@
-//! `TextEncoder` and `TextDecoder`. Spec: <https://encoding.spec.whatwg.org/#api>
+//! `TextEncoder` and `TextDecoder`. The encodings and their labels are those of `encoding_rs`.
+//!
+//! Spec: <https://encoding.spec.whatwg.org/#api>
 
 use std::cell::RefCell;
 
-use encoding_rs::{Decoder, DecoderResult, Encoding};
-use rquickjs::{Ctx, JsLifetime, Object, TypedArray, Value};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use rquickjs::{Ctx, JsLifetime, Object, TypedArray};
 
 use super::{
     exception::{Outcome, Thrown},
@@ -12,20 +14,20 @@ use super::{
     values::{bytes_of, is_bytes, uint8_array},
 };
 
-/// Encodes UTF-8; it has no state.
+/// Has no state: all it writes is UTF-8.
 #[derive(Debug, JsLifetime)]
-pub(crate) struct TextEncoder;
+struct TextEncoder;
 
 interface!(TextEncoder);
 
-/// Decodes one encoding, a piece at a time where it is asked to.
+/// What a decoder was made with, and what a stream of chunks left it with.
 #[derive(JsLifetime)]
-pub(crate) struct TextDecoder {
+struct TextDecoder {
     encoding: &'static Encoding,
     fatal: bool,
     ignore_bom: bool,
-    /// What was begun with `stream: true`.
-    begun: RefCell<Option<Decoder>>,
+    /// Between two chunks of one stream.
+    streaming: RefCell<Option<Decoder>>,
 }
 
 interface!(TextDecoder);
@@ -33,9 +35,12 @@ interface!(TextDecoder);
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     Interface::constructible(ctx, 0, |_| Ok(TextEncoder))?
         .attribute("encoding", |_| Ok("utf-8"))?
-        .operation("encode", 0, encode)?
+        .operation("encode", 0, |call| {
+            let text = call.arguments.optional(0).map_or(Ok(String::new()), |text| text.to_usv_string())?;
+            uint8_array(call.ctx(), text)
+        })?
         .operation("encodeInto", 2, encode_into)?;
-    Interface::constructible(ctx, 0, make_decoder)?
+    Interface::constructible(ctx, 0, make)?
         .attribute("encoding", |call| Ok(call.this.borrow().encoding.name().to_ascii_lowercase()))?
         .attribute("fatal", |call| Ok(call.this.borrow().fatal))?
         .attribute("ignoreBOM", |call| Ok(call.this.borrow().ignore_bom))?
@@ -43,71 +48,74 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     Ok(())
 }
 
-fn encode<'js>(call: &Call<'js, TextEncoder>) -> Outcome<'js, TypedArray<'js, u8>> {
-    let text = call.arguments.optional(0).map_or(Ok(String::new()), |text| text.to_usv_string())?;
-    uint8_array(call.ctx(), text)
-}
-
+/// Writes as many whole characters as fit.
+///
 /// Spec: <https://encoding.spec.whatwg.org/#dom-textencoder-encodeinto>
 fn encode_into<'js>(call: &Call<'js, TextEncoder>) -> Outcome<'js, Object<'js>> {
-    let text = call.arguments.get(0).to_usv_string()?;
-    let target = call.arguments.get(1).into_object().filter(|target| target.is_typed_array::<u8>());
-    let target = target.ok_or_else(|| Thrown::type_error("encodeInto needs a Uint8Array"))?;
-    let room: usize = target.get("byteLength")?;
-    let fits = text.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|end| *end <= room);
-    let written = &text[..fits.last().unwrap_or(0)];
-    let bytes = uint8_array(call.ctx(), written)?;
-    kit(call.ctx())?.function("fill")?.call::<_, Value<'js>>((target, bytes))?;
+    let source = call.arguments.get(0).to_usv_string()?;
+    let view = call.arguments.get(1);
+    let room = TypedArray::<u8>::from_value(view.clone());
+    let room = room.map_err(|_| Thrown::type_error("encodeInto needs a Uint8Array"))?.len();
+    let fitting = &source[..source.floor_char_boundary(room)];
+    kit(call.ctx())?.function("fill")?.call::<_, ()>((view, uint8_array(call.ctx(), fitting.as_bytes())?))?;
     let result = Object::new(call.ctx().clone())?;
-    result.set("read", written.encode_utf16().count())?;
-    result.set("written", written.len())?;
+    result.set("read", fitting.encode_utf16().count() as f64)?;
+    result.set("written", fitting.len() as f64)?;
     Ok(result)
 }
 
-fn make_decoder<'js>(arguments: &Arguments<'js>) -> Outcome<'js, TextDecoder> {
-    let label = arguments.optional(0).map_or(Ok("utf-8".to_owned()), |label| label.to_usv_string())?;
+fn make<'js>(arguments: &Arguments<'js>) -> Outcome<'js, TextDecoder> {
+    let encoding = match arguments.optional(0) {
+        None => UTF_8,
+        Some(label) => {
+            let label = label.to_usv_string()?;
+            let unknown = || Thrown::Range(format!("`{label}` is not the label of an encoding"));
+            Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(unknown)?
+        }
+    };
     let options = arguments.get(1).to_dictionary("a TextDecoder's options")?;
     let (fatal, ignore_bom) = (options.boolean("fatal")?, options.boolean("ignoreBOM")?);
-    let encoding = Encoding::for_label_no_replacement(label.as_bytes());
-    let encoding = encoding.ok_or_else(|| Thrown::Range(format!("`{label}` is not the label of an encoding")))?;
-    Ok(TextDecoder { encoding, fatal, ignore_bom, begun: RefCell::default() })
+    Ok(TextDecoder { encoding, fatal, ignore_bom, streaming: RefCell::default() })
 }
 
 /// Spec: <https://encoding.spec.whatwg.org/#dom-textdecoder-decode>
 fn decode<'js>(call: &Call<'js, TextDecoder>) -> Outcome<'js, String> {
     let bytes = match call.arguments.optional(0) {
+        None => Default::default(),
         Some(input) if is_bytes(&input)? => bytes_of(&input)?,
         Some(_) => return Err(Thrown::type_error("decode needs an ArrayBuffer or a view of one")),
-        None => bytes::Bytes::new(),
     };
-    let stream = call.arguments.get(1).to_dictionary("options")?.boolean("stream")?;
+    let more = call.arguments.get(1).to_dictionary("the options of decode")?.boolean("stream")?;
     let this = call.this.borrow();
-    let fresh = || {
-        if this.ignore_bom {
-            this.encoding.new_decoder_without_bom_handling()
-        } else {
-            this.encoding.new_decoder_with_bom_removal()
-        }
-    };
-    let mut decoder = this.begun.take().unwrap_or_else(fresh);
-    let text = decoded(&mut decoder, &bytes, !stream, this.fatal)?;
-    if stream {
-        this.begun.replace(Some(decoder));
+    let mut decoder = this.streaming.take().unwrap_or_else(|| this.new_decoder());
+    let decoded = this.decode_chunk(&mut decoder, &bytes, !more);
+    if more {
+        this.streaming.replace(Some(decoder));
     }
-    Ok(text)
+    decoded
 }
 
-fn decoded<'js>(decoder: &mut Decoder, bytes: &[u8], last: bool, fatal: bool) -> Outcome<'js, String> {
-    let too_long = || Thrown::Range("the bytes are too many to decode".to_owned());
-    let mut text = String::new();
-    if fatal {
-        text.reserve(decoder.max_utf8_buffer_length_without_replacement(bytes.len()).ok_or_else(too_long)?);
-        return match decoder.decode_to_string_without_replacement(bytes, &mut text, last).0 {
-            DecoderResult::Malformed(..) => Err(Thrown::type_error("the bytes are not valid in this encoding")),
-            DecoderResult::InputEmpty | DecoderResult::OutputFull => Ok(text),
-        };
+impl TextDecoder {
+    fn new_decoder(&self) -> Decoder {
+        if self.ignore_bom {
+            self.encoding.new_decoder_without_bom_handling()
+        } else {
+            self.encoding.new_decoder_with_bom_removal()
+        }
     }
-    text.reserve(decoder.max_utf8_buffer_length(bytes.len()).ok_or_else(too_long)?);
-    let _complete = decoder.decode_to_string(bytes, &mut text, last);
-    Ok(text)
+
+    fn decode_chunk<'js>(&self, decoder: &mut Decoder, bytes: &[u8], last: bool) -> Outcome<'js, String> {
+        let needed = decoder.max_utf8_buffer_length(bytes.len());
+        let mut text = String::with_capacity(needed.ok_or_else(|| Thrown::Range("too much text".to_owned()))?);
+        if !self.fatal {
+            let _all_fits = decoder.decode_to_string(bytes, &mut text, last);
+            return Ok(text);
+        }
+        match decoder.decode_to_string_without_replacement(bytes, &mut text, last) {
+            (DecoderResult::InputEmpty, _) => Ok(text),
+            (DecoderResult::OutputFull | DecoderResult::Malformed(..), _) => {
+                Err(Thrown::type_error(format!("the bytes are not {}", self.encoding.name())))
+            }
+        }
+    }
 }

@@ -2,7 +2,13 @@
 
 use rquickjs::Ctx;
 
-use super::{exception::report, idl::native_operation, kit::kit, realm::realm, timers::now};
+use super::{
+    exception::report,
+    idl::{global_operation, native_operation},
+    kit::kit,
+    realm::realm,
+    timers::now,
+};
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     let kit = kit(ctx)?;
@@ -12,5 +18,9 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         Ok(())
     })?;
     kit.give("report", reported)?;
+    global_operation(ctx, "reportError", 1, |arguments| {
+        report(arguments.ctx(), &arguments.get(0));
+        Ok(())
+    })?;
     kit.run("event", include_str!("prelude/event.js"))
 }

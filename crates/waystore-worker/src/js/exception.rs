@@ -182,6 +182,11 @@ fn describe_error(error: &Object<'_>) -> rquickjs::Result<String> {
 ///
 /// Spec: <https://html.spec.whatwg.org/#report-an-exception>
 pub(crate) fn report<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) {
+    // A global that has `error` events is asked first.
+    let ask = |handle: Function<'js>| handle.call::<_, bool>((thrown.clone(),));
+    if kit(ctx).and_then(|kit| kit.function("handleError")).and_then(ask).unwrap_or(false) {
+        return;
+    }
     let words = describe(ctx, thrown);
     match realm(ctx) {
         Ok(realm) => report_words(&realm, &words),

@@ -12,6 +12,9 @@ use super::{
     kit::kit,
 };
 
+/// What one list may hold: names, values and their lengths, in bytes.
+const MAX_LIST_BYTES: usize = 1024 * 1024;
+
 /// A header list as script sees it, and what it may do to it.
 #[derive(Debug, JsLifetime)]
 pub(crate) struct Headers {
@@ -83,6 +86,9 @@ impl Headers {
     }
 
     fn allows<'js>(&self, name: &[u8], value: &[u8], appends: bool) -> Outcome<'js, bool> {
+        if self.list.borrow().as_encoded().len() + name.len() + value.len() > MAX_LIST_BYTES {
+            return Err(Thrown::type_error(format!("the headers are longer than {MAX_LIST_BYTES} bytes")));
+        }
         verdict(name, self.guard.judge(&self.list.borrow(), name, value, appends))
     }
 

@@ -7,6 +7,7 @@
 #![allow(elided_lifetimes_in_paths, reason = "what `derive(JsLifetime)` makes names types without their lifetimes")]
 
 mod abort;
+mod base64;
 mod blob;
 mod body;
 mod cache;
@@ -26,6 +27,7 @@ mod realm;
 mod request;
 mod response;
 pub(crate) mod scope;
+mod structured_clone;
 mod timers;
 mod url;
 mod url_search_params;
@@ -58,8 +60,9 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     url::install(ctx)?;
     url_search_params::install(ctx)?;
     encoding::install(ctx)?;
+    base64::install(ctx)?;
     crypto::install(ctx)?;
-    kit(ctx)?.run("clone", include_str!("prelude/clone.js"))?;
+    structured_clone::install(ctx)?;
     body::install(ctx)?;
     headers::install(ctx)?;
     request::install(ctx)?;

@@ -111,6 +111,8 @@ impl<'js> Scope<'js> {
     pub(crate) fn dispatch(&self, command: Command) {
         let Command { id, event } = command;
         let Some(ticket) = self.bridge.begin(id) else { return };
+        // One turn of the loop may take many events; each has a slice of its own.
+        self.bridge.shared.pulse.begin();
         ticket.reach(Stage::Dispatched);
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);
@@ -214,6 +216,7 @@ fn notify(ctx: &Ctx<'_>, kit: &Kit<'_>, rejected: &Rejected) {
 }
 
 /// The engine's tracker of promises that are rejected, and of those that are handled after all.
+#[allow(clippy::needless_pass_by_value, reason = "the engine calls it so")]
 pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
     let Some(rejected) = ctx.userdata::<Rejected>() else { return };
     rejected.0.set(true);

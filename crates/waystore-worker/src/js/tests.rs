@@ -1,109 +1,36 @@
-//! Runs the cases of `tests/js/`: each file on a context of its own, with a store in memory and a
-//! network of canned answers.
-//!
-//! A case that is known to fail is a line of `tests/js/expectations.txt`, with its reason; one that
-//! starts to pass fails the run until its line is gone.
+//! Tries the interfaces: on a context of its own, with a store in memory and a network of canned
+//! answers. What script can check itself is in `tests/js/`, run by [`cases`].
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::Path,
-    rc::Rc,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod cases;
+mod network;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
-use rquickjs::{AsyncContext, AsyncRuntime, CatchResultExt, Class, Coerced, Ctx, Value, context::EvalOptions};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use rquickjs::{AsyncContext, AsyncRuntime, CatchResultExt, Class, Coerced, Ctx, Value};
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use waystore::{
-    Body, BodyError, Clock, CredentialHash, Fetch, FetchError, Request, Response, ResponseSource, ResponseType,
-    Visitor, Waystore,
-};
+use waystore::{Body, Clock, CredentialHash, Request, Response, ResponseSource, Visitor, Waystore};
 
-use super::{Realm, Work, idl::native_operation, install, new_request, response::NotAResponse, take_response};
+use self::network::Canned;
+use super::{Realm, Work, install, new_request, response::NotAResponse, take_response};
 use crate::event::ConsoleLine;
 
 /// The script whose interfaces are tried.
 const BASE: &str = "https://a.test/app/sw.js";
 
-/// What became of one case: `None` where it passed.
-type Results = Rc<RefCell<Vec<(String, Option<String>)>>>;
-
-#[test]
-fn every_case_of_tests_js_does_what_it_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js");
-    let expected = expectations(&std::fs::read_to_string(folder.join("expectations.txt")).expect("it is committed"));
-    let mut files: Vec<_> = std::fs::read_dir(&folder).expect("it is committed").flatten().map(|f| f.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|kind| kind == "js"));
-    files.sort();
-    let mut wrong = Vec::new();
-    let mut run = 0;
-    for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let source = std::fs::read_to_string(&file).expect("it was listed");
-        for (case, failure) in run_file(&name, &source) {
-            run += 1;
-            println!("{} {name}: {case}", if failure.is_none() { "ok  " } else { "FAIL" });
-            match (failure, expected.contains_key(&case)) {
-                (Some(failure), false) => wrong.push(format!("{name}: {case}\n    {failure}")),
-                (None, true) => {
-                    wrong.push(format!("{name}: {case}\n    passes now: take its line out of expectations.txt"));
-                }
-                _ => {}
-            }
-        }
-    }
-    assert!(run > 0, "no case was found");
-    assert!(wrong.is_empty(), "{} of {run} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-/// Case and reason, a line each, apart by ` | `.
-fn expectations(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let split = |line: &str| line.split_once(" | ").map(|(case, why)| (case.trim().to_owned(), why.trim().to_owned()));
-    lines.map(|line| split(line).unwrap_or_else(|| panic!("no reason is given in `{line}`"))).collect()
-}
-
-fn run_file(name: &str, source: &str) -> Vec<(String, Option<String>)> {
-    let results = Results::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let evaluated = on_context(async |ctx: Ctx<'_>, _| {
-            let recorded = Rc::clone(&results);
-            let record = native_operation(&ctx, "record", 2, move |arguments| {
-                let text = |index| arguments.get(index).get::<Option<String>>();
-                recorded.borrow_mut().push((text(0)?.unwrap_or_default(), text(1)?));
-                Ok(())
-            });
-            ctx.globals().set("record", record.unwrap()).unwrap();
-            let mut options = EvalOptions::default();
-            options.filename = Some("harness.js".to_owned());
-            ctx.eval_with_options::<(), _>(include_str!("../../tests/js/harness/harness.js"), options)
-                .catch(&ctx)
-                .unwrap();
-            let mut options = EvalOptions::default();
-            options.filename = Some(name.to_owned());
-            ctx.eval_with_options::<(), _>(source, options).catch(&ctx).map_err(|error| error.to_string())?;
-            let run: rquickjs::Promise<'_> = ctx.eval("runCases()").unwrap();
-            run.into_future::<()>().await.catch(&ctx).map_err(|error| error.to_string())
-        });
-        let in_time = tokio::time::timeout(Duration::from_secs(60), evaluated).await;
-        if let Err(error) = in_time.unwrap_or_else(|_| Err("a case never ends".to_owned())) {
-            results.borrow_mut().push(("the file as a whole".to_owned(), Some(error)));
-        }
-    });
-    results.take()
-}
-
 /// Runs `script` on a fresh context with all interfaces.
 async fn on_context<R: 'static>(script: impl for<'js> AsyncFnOnce(Ctx<'js>, Rc<Realm>) -> R) -> R {
+    on_context_with(Rc::new(|line| println!("{:?} {}", line.level, line.text)), script).await
+}
+
+/// The same, with a console.
+async fn on_context_with<R: 'static>(
+    console: Rc<dyn Fn(ConsoleLine)>,
+    script: impl for<'js> AsyncFnOnce(Ctx<'js>, Rc<Realm>) -> R,
+) -> R {
     let runtime = AsyncRuntime::new().unwrap();
     let context = AsyncContext::full(&runtime).await.unwrap();
-    let realm = realm_of_tests();
+    let realm = realm_of_tests(console);
     context
         .async_with(async move |ctx| {
             install(&ctx, Rc::clone(&realm)).catch(&ctx).unwrap();
@@ -112,118 +39,19 @@ async fn on_context<R: 'static>(script: impl for<'js> AsyncFnOnce(Ctx<'js>, Rc<R
         .await
 }
 
-fn realm_of_tests() -> Rc<Realm> {
+fn realm_of_tests(console: Rc<dyn Fn(ConsoleLine)>) -> Rc<Realm> {
     let caches = Waystore::in_memory().caches(BASE).unwrap();
     Rc::new(Realm {
         spooler: caches.spooler(),
         caches,
         fetch: Arc::new(Canned::default()),
         base: Url::parse(BASE).unwrap(),
-        console: Rc::new(|line: ConsoleLine| println!("{:?} {}", line.level, line.text)),
+        console,
         uncaught: Rc::new(|_| {}),
         clock: Arc::new(Clock::system()),
         revoked: CancellationToken::new(),
         work: Work::default(),
     })
-}
-
-/// A network that answers by path; what it was asked is in the answers of `/log`.
-#[derive(Default)]
-struct Canned(Mutex<Vec<String>>);
-
-#[async_trait]
-impl Fetch for Canned {
-    async fn fetch(&self, request: Request) -> Result<Response, FetchError> {
-        let asked: Vec<_> = request.url.path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        let asked: Vec<_> = asked.iter().map(String::as_str).collect();
-        if asked == ["log"] {
-            let log = self.0.lock().unwrap().drain(..).collect::<Vec<_>>().join(" ");
-            return Ok(network(&request, Response::new(log)));
-        }
-        self.0.lock().unwrap().push(format!("{}:{}", request.method, request.url.path()));
-        Ok(match asked[..] {
-            ["status", status] => {
-                let mut response = Response::new(format!("status {status}"));
-                response.status = status.parse().unwrap();
-                network(&request, response)
-            }
-            ["null"] => network(&request, Response::empty(204)),
-            ["vary", value] => network(&request, Response::new("varies").header("Vary", value)),
-            ["shape"] => network(&request, Response::new("shape").header("Vary", "x-shape")),
-            ["asymmetric"] => {
-                let by = if request.headers.get_text("shape").as_deref() == Some("circle") { "shape" } else { "size" };
-                network(&request, Response::new(by).header("Vary", by))
-            }
-            ["refused"] => return Err(FetchError::Network("connection refused".to_owned())),
-            ["redirected"] => {
-                let mut response = network(&request, Response::new("target"));
-                response.url_list.push(Url::parse("https://a.test/target#z").unwrap());
-                response
-            }
-            ["headers"] => {
-                network(&request, Response::new("h").header("X-A", "1").header("X-A", "2").header("Set-Cookie", "a=b"))
-            }
-            ["cors"] => {
-                let mut response = network(&request, Response::new("c").header("Foo", "1").header("Set-Cookie", "a=b"));
-                response.kind = ResponseType::Cors;
-                response.exposed_headers = vec!["*".to_owned()];
-                response
-            }
-            ["opaque"] => {
-                let mut response = network(&request, Response::new("hidden").header("Vary", "*"));
-                response.kind = ResponseType::Opaque;
-                response.status = 206;
-                response
-            }
-            ["manual"] => {
-                let mut response = network(&request, Response::empty(302).header("Location", "/y"));
-                response.kind = ResponseType::OpaqueRedirect;
-                response
-            }
-            ["never"] => std::future::pending().await,
-            ["endless"] => {
-                let start = stream::iter([Ok(Bytes::from_static(b"start"))]);
-                network(&request, Response::new(Body::from_stream(start.chain(stream::pending()), None)))
-            }
-            ["slow", milliseconds] => {
-                let delay = Duration::from_millis(milliseconds.parse().unwrap());
-                let end = stream::once(async move {
-                    tokio::time::sleep(delay).await;
-                    Ok(Bytes::from_static(b" end"))
-                });
-                let start = stream::iter([Ok(Bytes::from_static(b"slow"))]);
-                network(&request, Response::new(Body::from_stream(start.chain(end), None)))
-            }
-            ["large", bytes] => {
-                let chunks = bytes.parse::<usize>().unwrap() / 1000;
-                let chunk = || Ok(Bytes::from(vec![b'x'; 1000]));
-                network(
-                    &request,
-                    Response::new(Body::from_stream(stream::iter((0..chunks).map(move |_| chunk())), None)),
-                )
-            }
-            ["broken"] => {
-                let broken = [Ok(Bytes::from_static(b"half")), Err(BodyError::failed("reset"))];
-                network(&request, Response::new(Body::from_stream(stream::iter(broken), None)))
-            }
-            ["echo"] => {
-                let body = request.body.unwrap_or_default().collect(10_000).await;
-                let body = body.map_err(|error| FetchError::Network(error.to_string()))?;
-                let seen: Vec<_> = request.head.headers.iter().map(|(n, v)| [n, b": ", v].concat()).collect();
-                let seen = String::from_utf8(seen.join(&b", "[..])).unwrap();
-                let text = format!("{} [{seen}] {}", request.head.method, String::from_utf8_lossy(&body));
-                network(&Request::from(request.head), Response::new(text))
-            }
-            _ => network(&request, Response::new(format!("body of {}", request.url.path())).header("X-Path", "yes")),
-        })
-    }
-}
-
-fn network(request: &Request, mut response: Response) -> Response {
-    response.kind = ResponseType::Basic;
-    response.url_list = vec![request.url.clone()];
-    response.source = ResponseSource::Network;
-    response
 }
 
 #[test]
@@ -307,6 +135,128 @@ fn the_signal_of_a_request_follows_the_client() {
         let copy: bool = ctx.eval("new Request(request).signal.aborted").unwrap();
         assert!(copy);
     });
+}
+
+/// A navigation with a header that script may not set, as an event has it.
+fn navigation(ctx: &Ctx<'_>) {
+    let mut request = Request::get("https://a.test/page").unwrap().header("Cookie", "a=b").header("X-A", "1");
+    request.mode = waystore::RequestMode::Navigate;
+    request.destination = waystore::Destination::Document;
+    ctx.globals().set("navigation", new_request(ctx, request).unwrap()).unwrap();
+}
+
+#[test]
+fn f42_f43_any_member_of_init_makes_a_navigation_an_ordinary_request() {
+    with_context(async |ctx, _| {
+        navigation(&ctx);
+        for (source, expected) in [
+            ("new Request(navigation).mode", "navigate"),
+            ("new Request(navigation, {}).mode", "navigate"),
+            ("new Request(navigation, {headers: {}}).mode", "same-origin"),
+            ("[...new Request(navigation, {method: 'GET'}).headers].join()", "x-a,1"),
+            ("[...new Request(navigation, {headers: {}}).headers].join()", ""),
+            ("navigation.destination", "document"),
+            ("(() => { try { navigation.headers.set('a', 'b') } catch (e) { return e.name } })()", "TypeError"),
+        ] {
+            let value: Coerced<String> = ctx.eval(source).catch(&ctx).unwrap();
+            assert_eq!(value.0, expected, "{source}");
+        }
+    });
+}
+
+#[test]
+fn e101_a_navigation_that_is_put_stays_one() {
+    with_context(async |ctx, realm| {
+        navigation(&ctx);
+        let put = "caches.open('v1').then((c) => c.put(navigation, new Response('1')))";
+        ctx.eval::<rquickjs::Promise<'_>, _>(put).unwrap().into_future::<()>().await.catch(&ctx).unwrap();
+        let keys = realm.caches.open("v1").await.unwrap().keys((), Default::default()).await.unwrap();
+        assert_eq!(keys[0].mode, waystore::RequestMode::Navigate);
+        assert_eq!(keys[0].destination, waystore::Destination::Document);
+    });
+}
+
+#[test]
+fn e153_an_opaque_answer_leaves_script_with_the_body_it_hides() {
+    with_context(async |ctx, _| {
+        let source = "caches.open('v1').then(async (c) => {
+            await c.put('/k', await fetch('/opaque', { mode: 'no-cors' }));
+            return c.match('/k');
+        })";
+        let answer: rquickjs::Promise<'_> = ctx.eval(source).unwrap();
+        let answer: Value<'_> = answer.into_future().await.catch(&ctx).unwrap();
+        let response = take_response(&ctx, &answer).unwrap();
+        assert_eq!(response.status, 206);
+        assert_eq!(response.body.unwrap().collect(100).await.unwrap(), "hidden");
+    });
+}
+
+#[test]
+fn errors_of_the_library_are_those_of_the_table() {
+    use waystore::Error;
+    with_context(async |ctx, _| {
+        let url = || Url::parse("https://a.test/x").unwrap();
+        for (error, name) in [
+            (Error::type_error("rule"), "TypeError"),
+            (Error::Fetch { url: url(), reason: "refused".to_owned() }, "TypeError"),
+            (Error::Duplicate { url: url() }, "InvalidStateError"),
+            (Error::Aborted, "AbortError"),
+            (Error::QuotaExceeded { requested: Some(2), quota: Some(1) }, "QuotaExceededError"),
+            (Error::Security { origin: "null".to_owned() }, "SecurityError"),
+            (Error::Damaged { detail: "here".to_owned() }, "UnknownError"),
+            (Error::unavailable("gone"), "UnknownError"),
+        ] {
+            let thrown = super::Thrown::from(error).into_value(&ctx);
+            assert_eq!(thrown.as_object().unwrap().get::<_, String>("name").unwrap(), name);
+        }
+        let long = "x".repeat(1000);
+        let thrown = super::Thrown::type_error(long.as_str()).into_value(&ctx);
+        assert_eq!(thrown.as_object().unwrap().get::<_, String>("message").unwrap(), long);
+        let quota = super::Thrown::from(Error::QuotaExceeded { requested: Some(2), quota: None }).into_value(&ctx);
+        let quota = quota.into_object().unwrap();
+        assert_eq!(quota.get::<_, f64>("requested").unwrap(), 2.0);
+        assert!(quota.get::<_, Value<'_>>("quota").unwrap().is_null());
+    });
+}
+
+#[test]
+fn the_console_shows_values_in_words() {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let written = Rc::clone(&lines);
+    let console: Rc<dyn Fn(ConsoleLine)> = Rc::new(move |line| written.borrow_mut().push((line.level, line.text)));
+    let shown = |source: &'static str| {
+        lines.borrow_mut().clear();
+        let console = Rc::clone(&console);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(on_context_with(console, async move |ctx: Ctx<'_>, _| {
+            ctx.eval::<Value<'_>, _>(source).catch(&ctx).map(drop).unwrap();
+        }));
+        lines.borrow().iter().map(|(level, text)| format!("{level:?} {text}")).collect::<Vec<_>>().join("\n")
+    };
+    for (source, expected) in [
+        ("console.log('a', 1, -0, 5n, null, undefined, Symbol('s'))", "Info a 1 -0 5n null undefined Symbol(s)"),
+        ("console.log({ a: 'x', 'b-c': [1, , 'y'] })", r#"Info { a: "x", "b-c": [1, [empty], "y"] }"#),
+        ("const o = {}; o.o = o; console.log(o)", "Info { o: [circular] }"),
+        ("console.log(new Map([['k', new Set([1])]]))", r#"Info Map(1) { "k" => Set(1) { 1 } }"#),
+        ("console.log(new Headers({ a: '1' }))", r#"Info Headers { a: "1" }"#),
+        ("console.log(new URL('https://a.test/'))", r#"Info URL { href: "https://a.test/" }"#),
+        ("console.log('%s is %d%%', 'x', 5.7, 'rest')", "Info x is 5% rest"),
+        (
+            "console.group('g'); console.warn('in'); console.groupEnd(); console.debug('out')",
+            "Info g\nWarn   in\nDebug out",
+        ),
+        ("console.assert(true); console.assert(false, 'why')", "Error Assertion failed: why"),
+        ("console.count(); console.count('a'); console.count()", "Info default: 1\nInfo a: 1\nInfo default: 2"),
+        ("console.table([{ a: 1, b: 'x' }])", "Info (index)  a  b\n0        1  \"x\""),
+        ("console.log(class A {}, () => {}, new Response().status)", "Info [class A] [function] 200"),
+        ("console.log({ get a() { throw 1 } })", "Info { a: [getter] }"),
+    ] {
+        assert_eq!(shown(source), expected, "{source}");
+    }
+    assert!(shown("console.error(new TypeError('m'))").starts_with("Error TypeError: m\n    at"));
+    assert!(shown("console.log(new Response('x'))").starts_with("Info Response {\n  status: 200,"));
+    assert!(shown("console.log('x'.repeat(100_000))").len() < 20_000);
+    assert!(shown("console.log(new Array(100_000).fill('xxxxxxxxxxxxxxxxxxxx'.repeat(50)))").len() < 20_000);
 }
 
 #[test]

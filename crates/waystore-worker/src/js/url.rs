@@ -1,59 +1,33 @@
-//! `URL`. Parsing and setters are the `url` crate's. Spec: <https://url.spec.whatwg.org/#url-class>
+//! `URL`. Parsing and the rules of the setters are those of the `url` crate.
+//!
+//! `createObjectURL` is absent, as it is in every service worker. Spec: <https://url.spec.whatwg.org/#url-class>
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use rquickjs::{
     Class, Ctx, JsLifetime,
     class::{Trace, Tracer},
 };
-use url::{Url, form_urlencoded, quirks};
+use url::{Url, quirks};
 
 use super::{
     exception::{Outcome, Thrown},
     idl::{Arguments, Call, Convert, Interface, Nullable, interface},
-    url_search_params::{Pairs, URLSearchParams},
+    url_search_params::URLSearchParams,
 };
 
-/// A URL, and the parameters of its query once script asked for them.
+/// What one URL may hold: it lies outside of the heap that the engine bounds.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// A URL, and the object of its query once script asked for it.
 #[derive(JsLifetime)]
-#[expect(clippy::upper_case_acronyms, reason = "the name of the interface")]
+#[expect(clippy::upper_case_acronyms, reason = "the interface has this name")]
 pub(crate) struct URL<'js> {
-    shared: Rc<Shared>,
+    url: Rc<RefCell<Url>>,
     params: RefCell<Option<Class<'js, URLSearchParams>>>,
 }
 
-/// A URL and the parameters of its query, each of which changes the other.
-#[derive(Debug)]
-pub(super) struct Shared {
-    url: RefCell<Url>,
-    pairs: RefCell<Pairs>,
-    /// Whether anybody has the parameters, so that they must follow the URL.
-    has_params: Cell<bool>,
-}
-
-impl Shared {
-    pub(super) fn pairs(&self) -> Pairs {
-        self.pairs.borrow().clone()
-    }
-
-    /// Gives the URL these parameters as its query.
-    pub(super) fn set_pairs(&self, pairs: Pairs) {
-        let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
-        let query = Some(text.as_str()).filter(|text| !text.is_empty());
-        self.url.borrow_mut().set_query(query);
-        self.pairs.replace(pairs);
-    }
-
-    fn read_query(&self) {
-        if self.has_params.get() {
-            let url = self.url.borrow();
-            self.pairs.replace(url.query_pairs().map(|(name, value)| (name.into(), value.into())).collect());
-        }
-    }
-}
+interface!(URL<'js>);
 
 impl<'js> Trace<'js> for URL<'js> {
     fn trace<'a>(&self, tracer: Tracer<'a, 'js>) {
@@ -63,96 +37,120 @@ impl<'js> Trace<'js> for URL<'js> {
     }
 }
 
-interface!(URL<'js>);
-
 impl<'js> URL<'js> {
     fn new(url: Url) -> Self {
-        let shared = Shared { url: RefCell::new(url), pairs: RefCell::default(), has_params: Cell::new(false) };
-        Self { shared: Rc::new(shared), params: RefCell::default() }
+        Self { url: Rc::new(RefCell::new(url)), params: RefCell::default() }
     }
-}
 
-/// An attribute that the `url` crate reads and writes as the standard says.
-macro_rules! part {
-    ($interface:expr, $name:literal, $get:path, $set:expr) => {
-        $interface.writable_attribute(
-            $name,
-            |call| Ok($get(&call.this.borrow().shared.url.borrow()).to_owned()),
-            |call| {
-                let value = call.arguments.get(0).to_usv_string()?;
-                let this = call.this.borrow();
-                // A value that does not fit changes nothing, and is no error.
-                let _unchanged = $set(&mut this.shared.url.borrow_mut(), &value);
-                this.shared.read_query();
-                Ok(())
-            },
-        )?
-    };
+    /// The same object each time.
+    fn search_params(&self, ctx: &Ctx<'js>) -> Outcome<'js, Class<'js, URLSearchParams>> {
+        let mut params = self.params.borrow_mut();
+        if let Some(known) = &*params {
+            return Ok(known.clone());
+        }
+        let made = Class::instance(ctx.clone(), URLSearchParams::of(&self.url))?;
+        Ok(params.insert(made).clone())
+    }
+
+    /// Tells the object of the query that the query changed.
+    fn query_changed(&self) {
+        if let Some(params) = &*self.params.borrow() {
+            params.borrow().reread();
+        }
+    }
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    let interface = Interface::<URL<'_>>::constructible(ctx, 1, |arguments| parsed(arguments).map(URL::new))?;
-    part!(interface, "protocol", quirks::protocol, quirks::set_protocol);
-    part!(interface, "username", quirks::username, quirks::set_username);
-    part!(interface, "password", quirks::password, quirks::set_password);
-    part!(interface, "host", quirks::host, quirks::set_host);
-    part!(interface, "hostname", quirks::hostname, quirks::set_hostname);
-    part!(interface, "port", quirks::port, quirks::set_port);
-    part!(interface, "pathname", quirks::pathname, quirks::set_pathname);
-    part!(interface, "search", quirks::search, quirks::set_search);
-    part!(interface, "hash", quirks::hash, quirks::set_hash);
+    let interface = Interface::constructible(ctx, 1, |arguments| parse(arguments).map(URL::new))?;
     interface
-        .writable_attribute("href", href, |call| {
-            let value = call.arguments.get(0).to_usv_string()?;
-            let url = Url::parse(&value).map_err(|error| invalid(&value, error))?;
-            let this = call.this.borrow();
-            this.shared.url.replace(url);
-            this.shared.read_query();
-            Ok(())
+        .static_operation("parse", 1, |arguments| match parse(arguments) {
+            Ok(url) => Ok(Nullable(Some(Class::instance(arguments.ctx().clone(), URL::new(url))?))),
+            Err(Thrown::Type(_)) => Ok(Nullable(None)),
+            Err(thrown) => Err(thrown),
         })?
-        .attribute("origin", |call| Ok(quirks::origin(&call.this.borrow().shared.url.borrow())))?
-        .attribute("searchParams", search_params)?
-        .operation("toString", 0, href)?
-        .operation("toJSON", 0, href)?
-        .static_operation("canParse", 1, |arguments| Ok(can_parse(arguments)?.is_some()))?
-        .static_operation("parse", 1, |arguments| {
-            let url = can_parse(arguments)?;
-            let object = url.map(|url| Class::instance(arguments.ctx().clone(), URL::new(url))).transpose()?;
-            Ok(Nullable(object))
-        })?;
+        .static_operation("canParse", 1, |arguments| match parse(arguments) {
+            Ok(_) => Ok(true),
+            Err(Thrown::Type(_)) => Ok(false),
+            Err(thrown) => Err(thrown),
+        })?
+        .writable_attribute("href", reading(quirks::href), set_href)?
+        .attribute("origin", |call| Ok(quirks::origin(&call.this.borrow().url.borrow())))?
+        .writable_attribute("protocol", reading(quirks::protocol), writing(quirks::set_protocol))?
+        .writable_attribute("username", reading(quirks::username), writing(quirks::set_username))?
+        .writable_attribute("password", reading(quirks::password), writing(quirks::set_password))?
+        .writable_attribute("host", reading(quirks::host), writing(quirks::set_host))?
+        .writable_attribute("hostname", reading(quirks::hostname), writing(quirks::set_hostname))?
+        .writable_attribute("port", reading(quirks::port), writing(quirks::set_port))?
+        .writable_attribute("pathname", reading(quirks::pathname), writing(quirks::set_pathname))?
+        .writable_attribute("search", reading(quirks::search), set_search)?
+        .attribute("searchParams", |call| call.this.borrow().search_params(call.ctx()))?
+        .writable_attribute("hash", reading(quirks::hash), writing(quirks::set_hash))?
+        .operation("toString", 0, reading(quirks::href))?
+        .operation("toJSON", 0, reading(quirks::href))?;
     Ok(())
 }
 
-fn href<'js>(call: &Call<'js, URL<'js>>) -> Outcome<'js, String> {
-    Ok(call.this.borrow().shared.url.borrow().to_string())
+/// The URL that a string names, against a base where one is given.
+///
+/// Spec: <https://url.spec.whatwg.org/#api-url-parser>
+fn parse<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Url> {
+    let input = arguments.get(0).to_usv_string()?;
+    let base = arguments.optional(1).map(|base| base.to_usv_string()).transpose()?;
+    let base = base.map(|base| parse_text(&base, None)).transpose()?;
+    parse_text(&input, base.as_ref())
 }
 
-fn search_params<'js>(call: &Call<'js, URL<'js>>) -> Outcome<'js, Class<'js, URLSearchParams>> {
+fn parse_text<'js>(text: &str, base: Option<&Url>) -> Outcome<'js, Url> {
+    check_length(text.len())?;
+    let parsed = Url::options().base_url(base).parse(text);
+    parsed.map_err(|error| Thrown::type_error(format!("`{}` is not a URL: {error}", shortened(text))))
+}
+
+fn reading<'js>(read: fn(&Url) -> &str) -> impl Fn(&Call<'js, URL<'js>>) -> Outcome<'js, String> + 'js {
+    move |call| Ok(read(&call.this.borrow().url.borrow()).to_owned())
+}
+
+/// A part that cannot be what it is given stays as it is.
+fn writing<'js, R: 'static>(write: fn(&mut Url, &str) -> R) -> impl Fn(&Call<'js, URL<'js>>) -> Outcome<'js, ()> + 'js {
+    move |call| {
+        let value = written(call)?;
+        let _unchanged_if_it_fails = write(&mut call.this.borrow().url.borrow_mut(), &value);
+        Ok(())
+    }
+}
+
+/// Spec: <https://url.spec.whatwg.org/#dom-url-href>
+fn set_href<'js>(call: &Call<'js, URL<'js>>) -> Outcome<'js, ()> {
+    let parsed = parse_text(&call.arguments.get(0).to_usv_string()?, None)?;
     let this = call.this.borrow();
-    if let Some(params) = &*this.params.borrow() {
-        return Ok(params.clone());
+    *this.url.borrow_mut() = parsed;
+    this.query_changed();
+    Ok(())
+}
+
+/// Spec: <https://url.spec.whatwg.org/#dom-url-search>
+fn set_search<'js>(call: &Call<'js, URL<'js>>) -> Outcome<'js, ()> {
+    let value = written(call)?;
+    let this = call.this.borrow();
+    quirks::set_search(&mut this.url.borrow_mut(), &value);
+    this.query_changed();
+    Ok(())
+}
+
+fn written<'js>(call: &Call<'js, URL<'js>>) -> Outcome<'js, String> {
+    let value = call.arguments.get(0).to_usv_string()?;
+    check_length(value.len())?;
+    Ok(value)
+}
+
+fn check_length<'js>(bytes: usize) -> Outcome<'js, ()> {
+    if bytes > MAX_BYTES {
+        return Err(Thrown::type_error(format!("a URL of {bytes} bytes passes the bound of {MAX_BYTES}")));
     }
-    this.shared.has_params.set(true);
-    this.shared.read_query();
-    let params = Class::instance(call.ctx().clone(), URLSearchParams::of_url(Rc::clone(&this.shared)))?;
-    this.params.replace(Some(params.clone()));
-    Ok(params)
+    Ok(())
 }
 
-fn parsed<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Url> {
-    let (text, base) = (arguments.get(0).to_usv_string()?, arguments.optional(1));
-    let base = base.map(|base| base.to_usv_string()).transpose()?;
-    let base = base.map(|base| Url::parse(&base).map_err(|error| invalid(&base, error))).transpose()?;
-    Url::options().base_url(base.as_ref()).parse(&text).map_err(|error| invalid(&text, error))
-}
-
-fn can_parse<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Option<Url>> {
-    match parsed(arguments) {
-        Err(Thrown::Type(_)) => Ok(None),
-        parsed => parsed.map(Some),
-    }
-}
-
-fn invalid<'js>(text: &str, error: url::ParseError) -> Thrown<'js> {
-    Thrown::type_error(format!("`{text}` is not a URL: {error}"))
+/// What fits into a message.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(200)]
 }

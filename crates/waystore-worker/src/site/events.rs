@@ -57,7 +57,7 @@ impl Site {
     /// # Errors
     ///
     /// * [`SiteError::NoWorker`]: there is none. [`SiteError::Busy`]: it has all the events it may have.
-    /// * [`SiteError::Start`], [`SiteError::Stopped`]: it did not start, or was stopped before.
+    /// * [`SiteError::Stopped`]: it did not start, or was stopped before.
     pub async fn message(&self, message: MessageEvent) -> Result<(), SiteError> {
         self.inner.counts.messages.add();
         self.inner.message(message).await
@@ -118,8 +118,38 @@ impl Inner {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Answer::Stopped(sent.stage()),
             Err(_) if sent.stage() == Stage::Entered => Answer::Over(Err(late.to_owned())),
-            Err(_) => Answer::Stopped(Stage::Dispatched),
+            Err(_) => {
+                sent.take_back();
+                Answer::Stopped(Stage::Dispatched)
+            }
         }
+    }
+
+    /// Sends an event other than `fetch`, and returns what became of it; or why it could not be sent.
+    ///
+    /// An isolate may stop, being idle, in the very moment in which it is given an event; then the next
+    /// one gets it.
+    pub(super) async fn deliver(
+        &self,
+        worker: &Arc<Worker>,
+        event: impl Fn() -> Event,
+        holds: Arc<dyn std::any::Any + Send + Sync>,
+    ) -> Result<Answer, String> {
+        let mut reason = String::new();
+        for _ in 0..ATTEMPTS {
+            let isolate = worker.isolate().await.map_err(|error| match error {
+                NoIsolate::Failed(reason) => reason,
+                NoIsolate::Off => "the worker is off".to_owned(),
+            })?;
+            let (ticket, answer) = Ticket::new(Box::new(Arc::clone(&holds)));
+            isolate.send(event(), ticket).await;
+            match answer.await {
+                Ok(Answer::Stopped(Stage::Queued)) => reason = isolate.shared.reason(),
+                Ok(Answer::Stopped(_)) | Err(_) => return Err(isolate.shared.reason()),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        Err(reason)
     }
 
     /// The active worker, once it is activated; `None` where there is none and none will come.
@@ -131,7 +161,7 @@ impl Inner {
                 let mut life = self.life();
                 let active = life.cycle.active.filter(|_| !life.cycle.unregistered);
                 match active.map(|slot| (slot.id, slot.state)) {
-                    Some((id, WorkerState::Activated)) => {
+                    Some((id, WorkerState::Activated)) if !life.holding => {
                         let worker = life.workers.get(&id).cloned()?;
                         life.cycle.apply(Input::EventStarted(id));
                         return Some((worker, Pin { site: Arc::clone(self), id }));
@@ -153,20 +183,9 @@ impl Inner {
         if !worker.listens("message") {
             return Ok(());
         }
-        let holds = Arc::new((pin, slot));
-        let isolate = worker.isolate().await.map_err(|error| {
-            let version = worker.version.clone();
-            match error {
-                NoIsolate::Failed(reason) => SiteError::Start { version, reason },
-                NoIsolate::Off => SiteError::Start { version, reason: "the worker is off".to_owned() },
-            }
-        })?;
-        let (ticket, answer) = Ticket::new(Box::new(holds));
-        isolate.send(Event::Message { data: message.data }, ticket).await;
-        match answer.await {
-            Ok(Answer::Left { .. } | Answer::Over(_)) => Ok(()),
-            _ => Err(SiteError::Stopped { reason: isolate.shared.reason() }),
-        }
+        let event = || Event::Message { data: message.data.clone() };
+        let delivered = self.deliver(&worker, event, Arc::new((pin, slot))).await;
+        delivered.map(drop).map_err(|reason| SiteError::Stopped { reason })
     }
 
     fn addressee(self: &Arc<Self>) -> Result<(Arc<Worker>, Pin), SiteError> {

@@ -183,6 +183,9 @@ impl Inner {
             tracing::info!(version, scope = %self.ground.scope, "worker installed");
         }
         self.carry_out(actions).await;
+        if self.life().cycle.waiting.is_some_and(|slot| slot.id == worker.id) {
+            self.ground.runtime.spawn(Arc::clone(self).make_room(worker.id));
+        }
         installed.map(|()| Updated::Installed { version: version.clone() }).map_err(|reason| {
             worker.stop("its install failed");
             SiteError::Install { version, reason }

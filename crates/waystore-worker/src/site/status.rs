@@ -6,7 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Life, Site};
-use crate::{FetchOutcome, WorkerState, lifecycle::Slot};
+use crate::{FetchOutcome, WorkerState, isolate::too_many_abandoned, lifecycle::Slot};
 
 /// A site at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +21,8 @@ pub struct SiteStatus {
     pub waiting: Option<WorkerStatus>,
     /// The version that answers, or is about to.
     pub active: Option<WorkerStatus>,
+    /// Whether workers are off: too many threads of this process are stuck in script.
+    pub off: bool,
     /// When the script was last checked, in milliseconds since 1970.
     pub last_check_ms: Option<u64>,
     /// What happened since the site was opened.
@@ -121,6 +123,7 @@ impl Site {
             installing: life.status(life.cycle.installing),
             waiting: life.status(life.cycle.waiting),
             active: life.status(life.cycle.active),
+            off: too_many_abandoned(),
             last_check_ms: life.last_check_ms,
             counters: self.inner.counts.get(),
         }

@@ -26,6 +26,15 @@ test("the first abort wins, and the event is fired once", () => {
   throws("AbortError", () => controller.signal.throwIfAborted());
 });
 
+test("a signal that is listened to lives as long as what aborts it", async () => {
+  const [controller, heard] = [new AbortController(), []];
+  AbortSignal.any([AbortSignal.any([controller.signal])]).addEventListener("abort", () => heard.push("any"));
+  AbortSignal.timeout(1).onabort = () => heard.push("timeout");
+  await sleep(5);
+  controller.abort();
+  is(heard, ["timeout", "any"]);
+});
+
 test("a signal is not made with new", () => {
   throws(TypeError, () => new AbortSignal());
   is(AbortSignal.abort(1).reason, 1);

@@ -1,6 +1,6 @@
 //! A site on a store in memory, with a network of canned answers that counts what it is asked.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "it is for tests, and each file uses a part of it")]
 
 use std::{
     collections::HashMap,

@@ -137,9 +137,9 @@ async fn a_sync_after_a_kill_covers_what_the_killed_process_did_not_sync() {
         let store = open(&disk, options(Durability::Relaxed)).unwrap();
         // The sync of every second, or one that is asked for.
         if changes % 2 == 0 {
-            store.tick().unwrap()
+            store.tick().unwrap();
         } else {
-            store.sync().await.unwrap()
+            store.sync().await.unwrap();
         }
         for seed in 0..3 {
             let disk = disk.copy();

@@ -89,7 +89,11 @@ impl<'js> Convert<'js> for Value<'js> {
 
     fn to_record(&self) -> Outcome<'js, Vec<(Value<'js>, Value<'js>)>> {
         let object = self.as_object().ok_or_else(|| Thrown::type_error("it must be an object"))?;
-        let keys = object.own_keys::<Value<'js>>(Filter::new().string().symbol().enum_only());
+        // As keys the engine gives symbols out as text, so they are asked for apart.
+        if object.own_keys::<Value<'js>>(Filter::new().symbol().enum_only()).next().is_some() {
+            return Err(Thrown::type_error("a symbol is not a name"));
+        }
+        let keys = object.own_keys::<Value<'js>>(Filter::new().string().enum_only());
         let keys = keys.collect::<rquickjs::Result<Vec<_>>>()?;
         let pair =
             |key: Value<'js>| Ok((key.clone(), object.get(rquickjs::Atom::from_value(self.ctx().clone(), &key)?)?));

@@ -6,11 +6,17 @@
   // Opened by the class below, for the functions of the kit.
   let stateOf;
   let isSignal;
+  // Signals that are listened to and wait for a time to pass.
+  const timed = new Set();
 
   class AbortSignal extends EventTarget {
     // aborted, reason; algorithms: what runs on abort; sources: the signals this one follows;
+    // followers: signals that follow this one and are listened to, so that they must live;
     // token: the native side's signal, once it asked for one; guard: ends the native watcher.
-    #state = { aborted: false, reason: undefined, algorithms: [], sources: new Set(), token: undefined, guard: undefined };
+    #state = {
+      aborted: false, reason: undefined, algorithms: [], sources: [], followers: new Set(), token: undefined,
+      guard: undefined, waitsForTime: false,
+    };
 
     static {
       stateOf = (signal) => signal.#state;
@@ -35,7 +41,8 @@
       const duration = Math.trunc(Number(milliseconds));
       if (!(duration >= 0 && duration <= Number.MAX_SAFE_INTEGER)) throw new TypeError("not a number of milliseconds");
       const signal = make();
-      // Whoever no longer holds the signal does not wait for it.
+      // Who neither holds the signal nor listens to it does not wait for it.
+      stateOf(signal).waitsForTime = true;
       const reference = new WeakRef(signal);
       kit.after(duration, () => {
         const held = reference.deref();
@@ -99,10 +106,10 @@
       state.reason = stateOf(first).reason;
       return signal;
     }
-    // Sources hold the signal only while somebody listens for it; here they always do, weakly.
+    // Sources hold the signal weakly, until somebody listens to it.
     const reference = new WeakRef(signal);
     for (const source of sources) {
-      state.sources.add(source);
+      state.sources.push(source);
       const held = stateOf(source);
       held.algorithms = held.algorithms.filter((algorithm) => algorithm.alive === undefined || algorithm.alive());
       const algorithm = () => {
@@ -122,6 +129,7 @@
     state.aborted = true;
     state.reason = reason;
     state.guard = undefined;
+    timed.delete(signal);
     if (state.token) kit.cancelToken(state.token);
     const algorithms = state.algorithms;
     state.algorithms = [];
@@ -130,14 +138,34 @@
     for (const algorithm of own) algorithm();
     dispatch(signal, trust(new Event("abort")));
     for (const algorithm of dependent) algorithm();
+    // Not before: the followers were held by this until they were told.
+    state.followers.clear();
   }
 
   kit.expose(AbortSignal);
   kit.expose(AbortController);
   kit.handler(AbortSignal.prototype, "abort");
 
+  // Somebody listens: the signal lives as long as what may abort it.
+  function keep(signal) {
+    const state = stateOf(signal);
+    if (state.aborted) return;
+    if (state.waitsForTime) timed.add(signal);
+    for (const source of state.sources) {
+      stateOf(source).followers.add(signal);
+      keep(source);
+    }
+  }
+
+  kit.heard = (target, type) => {
+    if (type === "abort" && isSignal(target)) keep(target);
+  };
+
   kit.isAbortSignal = isSignal;
-  kit.whenAborted = (signal, algorithm) => stateOf(signal).algorithms.push(algorithm);
+  kit.whenAborted = (signal, algorithm) => {
+    keep(signal);
+    stateOf(signal).algorithms.push(algorithm);
+  };
   kit.followSignal = (source) => follow([source]);
   kit.newSignal = make;
   kit.abortSignal = (signal, reason) => abort(signal, reason === undefined ? aborted() : reason);

@@ -1,32 +1,16 @@
-// The crypto object. Its subtle half comes later. Spec: https://w3c.github.io/webcrypto/#Crypto-interface
+// What kind of view a value is, whatever a script did to its properties.
 (function (kit) {
   "use strict";
-  let making = false;
-  const INTEGERS = [
-    "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array",
-    "Int32Array", "Uint32Array", "BigInt64Array", "BigUint64Array",
-  ];
+  const { isView } = ArrayBuffer;
+  const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
+  const getter = (name) => Function.prototype.call.bind(Object.getOwnPropertyDescriptor(typedArray, name).get);
+  const kindOf = getter(Symbol.toStringTag);
+  const lengthOf = getter("byteLength");
 
-  class Crypto {
-    constructor() {
-      if (!making) throw new TypeError("Crypto: illegal constructor");
-    }
-
-    getRandomValues(view) {
-      if (!ArrayBuffer.isView(view)) throw new TypeError("getRandomValues needs a typed array");
-      if (!INTEGERS.includes(view[Symbol.toStringTag])) {
-        throw kit.domException("getRandomValues needs an array of integers", "TypeMismatchError");
-      }
-      return kit.randomBytes(view, view.byteLength);
-    }
-
-    randomUUID() {
-      return kit.randomUUID();
-    }
-  }
-
-  kit.expose(Crypto);
-  making = true;
-  kit.globalAttribute("crypto", new Crypto());
-  making = false;
+  // Kind and bytes of a typed array; ["DataView", 0] of the other view, and undefined of all else.
+  kit.viewKind = (value) => {
+    if (!isView(value)) return undefined;
+    const kind = kindOf(value);
+    return kind === undefined ? ["DataView", 0] : [kind, lengthOf(value)];
+  };
 })

@@ -150,6 +150,7 @@
       if (list.some(known)) return;
       const listener = { type, callback, capture, once: Boolean(once), passive: Boolean(passive), removed: false };
       list.push(listener);
+      kit.heard?.(this ?? globalThis, type);
       if (signal !== undefined) kit.whenAborted(signal, () => remove(list, listener));
     }
 
@@ -206,6 +207,7 @@
 
   // A listener of the prelude's own.
   kit.listen = (target, type, callback) => {
+    kit.heard?.(target, type);
     listOf(target, "addEventListener").push({ type, callback, capture: false, once: false, passive: false, removed: false });
   };
 

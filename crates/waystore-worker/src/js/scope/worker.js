@@ -49,7 +49,37 @@
     }
   }
 
-  for (const Interface of [WorkerGlobalScope, WorkerLocation, WorkerNavigator, PromiseRejectionEvent]) {
+  class ErrorEvent extends Event {
+    #init;
+
+    constructor(type, init = {}) {
+      super(...arguments);
+      const { message = "", filename = "", lineno = 0, colno = 0, error } = init ?? {};
+      this.#init = { message: `${message}`, filename: `${filename}`, lineno: lineno >>> 0, colno: colno >>> 0, error };
+    }
+
+    get message() {
+      return this.#init.message;
+    }
+
+    get filename() {
+      return this.#init.filename;
+    }
+
+    get lineno() {
+      return this.#init.lineno;
+    }
+
+    get colno() {
+      return this.#init.colno;
+    }
+
+    get error() {
+      return this.#init.error;
+    }
+  }
+
+  for (const Interface of [WorkerGlobalScope, WorkerLocation, WorkerNavigator, PromiseRejectionEvent, ErrorEvent]) {
     kit.expose(Interface);
   }
   kit.WorkerGlobalScope = WorkerGlobalScope;
@@ -72,7 +102,7 @@
   kit.startWorkerScope = (Interface, place, agent) => {
     setPrototypeOf(globalThis, Interface.prototype);
     kit.adoptEventTarget(globalThis);
-    kit.handler(globalThis, "error");
+    defineErrorHandler();
     kit.handler(globalThis, "unhandledrejection");
     kit.handler(globalThis, "rejectionhandled");
 
@@ -93,6 +123,46 @@
     kit.replaceable("origin", place.origin);
     kit.readonly(globalThis, "isSecureContext", () => true);
     kit.readonly(globalThis, "crossOriginIsolated", () => false);
+  };
+
+  // `onerror` is given the parts of the event, and says `true` where it took care of it.
+  // Spec: https://html.spec.whatwg.org/#onerroreventhandler
+  function defineErrorHandler() {
+    let handler = null;
+    let listening = false;
+    const hear = (event) => {
+      if (handler === null) return;
+      const isError = event instanceof ErrorEvent;
+      const given = isError ? [event.message, event.filename, event.lineno, event.colno, event.error] : [event];
+      if (handler.call(globalThis, ...given) === isError) event.preventDefault();
+    };
+    defineProperty(globalThis, "onerror", {
+      get: () => handler,
+      set: (callback) => {
+        handler = typeof callback === "function" ? callback : null;
+        if (handler !== null && !listening) kit.listen(globalThis, "error", hear);
+        listening ||= handler !== null;
+      },
+      enumerable: true,
+      configurable: true,
+    });
+  }
+
+  // Tells the global of what a callback threw; whether a listener took care of it.
+  // Spec: https://html.spec.whatwg.org/#report-an-exception
+  let reporting = false;
+  kit.handleError = (error) => {
+    if (reporting || !kit.listens(globalThis, "error")) return false;
+    reporting = true;
+    try {
+      const [, filename = "", lineno = 0, colno = 0] = /([^\s()]+):(\d+):(\d+)\)?\s*$/m.exec(error?.stack ?? "") ?? [];
+      const init = { message: `Uncaught ${error}`, filename, lineno, colno, error, cancelable: true };
+      return !kit.dispatch(globalThis, kit.trust(new ErrorEvent("error", init))).allowed;
+    } catch {
+      return false;
+    } finally {
+      reporting = false;
+    }
   };
 
   // Spec: https://html.spec.whatwg.org/#the-hostpromiserejectiontracker-implementation

@@ -4,19 +4,20 @@
 //! power can be lost, which keeps a random part of what was not synced; reads and writes can be made
 //! to fail. Everything random comes from a seed.
 
+mod file;
+
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
     fmt, io,
-    ops::Range,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::io::{Access, DiskFile, DiskIo, Lock, Mapping};
+use self::file::Handle;
+use super::io::{Access, DiskFile, DiskIo, Lock};
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -362,114 +363,5 @@ impl Drop for Held {
         if state.process == self.process {
             state.locked = None;
         }
-    }
-}
-
-struct Handle {
-    disk: SimDisk,
-    process: u64,
-    file: usize,
-    path: String,
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)
-    }
-}
-
-impl DiskFile for Handle {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
-        state.alive(Some(self.process))?;
-        if state.faults.unreadable.as_ref().is_some_and(|beginning| self.path.starts_with(beginning)) {
-            return Err(io::Error::other("the disk cannot read"));
-        }
-        let bytes = &state.files[self.file].bytes;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let read = buffer.len().min(bytes.len() - start);
-        buffer[..read].copy_from_slice(&bytes[start..start + read]);
-        Ok(read)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        let goes_on = state.change(Some(self.process))?;
-        let seed = state.faults.seed ^ state.changes;
-        let part = StdRng::seed_from_u64(seed).random_range(0..=bytes.len());
-        let failing = state.faults.write_fails_after.is_some_and(|at| state.changes > at);
-        let (written, error) = match state.faults.room {
-            _ if !goes_on => (part, Some(io::Error::other("the process ends here"))),
-            _ if failing => {
-                state.faults.write_fails_after = None;
-                (part, Some(io::Error::other("the disk cannot write")))
-            }
-            Some(room) if (room as usize) < bytes.len() => {
-                (room as usize, Some(io::Error::from(io::ErrorKind::StorageFull)))
-            }
-            _ => (bytes.len(), None),
-        };
-        if let Some(room) = &mut state.faults.room {
-            *room -= written as u64;
-        }
-        state.files[self.file].write(&bytes[..written], offset);
-        error.map_or(Ok(()), Err)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        let state = self.disk.state();
-        state.alive(Some(self.process))?;
-        Ok(state.files[self.file].bytes.len() as u64)
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        if state.files[self.file].bytes.len() >= length {
-            return state.alive(Some(self.process));
-        }
-        state.change_whole(Some(self.process))?;
-        state.files[self.file].bytes.resize(length, 0);
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.state();
-        state.change_whole(Some(self.process))?;
-        if state.faults.syncs_fail {
-            return Err(io::Error::other("the disk cannot sync"));
-        }
-        state.files[self.file].sync();
-        Ok(())
-    }
-
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        Ok(Some(offset))
-    }
-
-    fn map(&self) -> io::Result<Arc<dyn Mapping>> {
-        let length = usize::try_from(self.length()?).map_err(io::Error::other)?;
-        Ok(Arc::new(Mapped { disk: self.disk.clone(), file: self.file, length }))
-    }
-}
-
-/// Shows the file as it is; copies what is looked at.
-#[derive(Debug)]
-struct Mapped {
-    disk: SimDisk,
-    file: usize,
-    length: usize,
-}
-
-impl Mapping for Mapped {
-    fn length(&self) -> usize {
-        self.length
-    }
-
-    fn slice(&self, range: Range<usize>) -> Option<Bytes> {
-        let state = self.disk.state();
-        let bytes = state.files[self.file].bytes.get(range)?;
-        Some(Bytes::copy_from_slice(bytes))
     }
 }

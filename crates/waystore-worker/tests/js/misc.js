@@ -1,0 +1,66 @@
+test("btoa writes bytes as base64, and refuses what are none", () => {
+  is(btoa("abc"), "YWJj");
+  is(btoa("a\u00ff\0"), "Yf8A");
+  is(btoa(""), "");
+  is(btoa(null), "bnVsbA==");
+  throws("InvalidCharacterError", () => btoa("\u0100"));
+  throws("InvalidCharacterError", () => btoa("\uD800"));
+  throws(TypeError, () => btoa());
+});
+
+test("atob forgives spaces and missing padding, and nothing else", () => {
+  is(atob("YWJj"), "abc");
+  is(atob(" YQ= =\t\n\f\r"), "a");
+  is([atob("YQ"), atob("YQ=="), atob("YWI"), atob("YWI=")], ["a", "a", "ab", "ab"]);
+  is(atob("YR"), "a");
+  is(atob("/+8="), "\u00ff\u00ef");
+  is(atob(""), "");
+  for (const bad of ["A", "YQ=", "YQ===", "=", "====", "Y=Q=", "YW-_", "é", "YQ\u00a0==", "\uD800"]) {
+    throws("InvalidCharacterError", () => atob(bad));
+  }
+});
+
+test("every byte survives btoa and atob", () => {
+  const all = String.fromCharCode(...Array(256).keys());
+  is(atob(btoa(all)) === all, true);
+});
+
+test("getRandomValues fills the view it is given, and nothing around it", () => {
+  const bytes = new Uint8Array(64);
+  const part = bytes.subarray(16, 48);
+  ok(crypto.getRandomValues(part) === part);
+  is([...bytes.subarray(0, 16), ...bytes.subarray(48)].every((byte) => byte === 0), true);
+  ok(new Set(part).size > 8, "that the bytes vary");
+  ok(crypto.getRandomValues(new BigUint64Array(2)).some((value) => value > 0xffffffffn));
+  ok(crypto.getRandomValues(new Uint8ClampedArray(40)).some((byte) => byte > 0));
+  is(crypto.getRandomValues(new Uint16Array(0)).length, 0);
+});
+
+test("getRandomValues takes integers only, and not too many", () => {
+  for (const view of [new Float64Array(1), new Float32Array(1), new DataView(new ArrayBuffer(1))]) {
+    throws("TypeMismatchError", () => crypto.getRandomValues(view));
+  }
+  for (const value of [new ArrayBuffer(1), [1], 1, undefined]) throws(TypeError, () => crypto.getRandomValues(value));
+  is(crypto.getRandomValues(new Uint8Array(65536)).length, 65536);
+  const error = throws("QuotaExceededError", () => crypto.getRandomValues(new Uint32Array(16385)));
+  is([error instanceof QuotaExceededError, error.requested, error.quota], [true, 65540, 65536]);
+});
+
+test("randomUUID is a UUID of version 4, another each time", () => {
+  const made = Array.from({ length: 50 }, () => crypto.randomUUID());
+  for (const uuid of made) ok(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(uuid), uuid);
+  is(new Set(made).size, 50);
+});
+
+test("crypto is an object of an interface that script cannot make", () => {
+  ok(crypto instanceof Crypto);
+  is(Object.prototype.toString.call(crypto), "[object Crypto]");
+  throws(TypeError, () => new Crypto());
+  throws(TypeError, () => crypto.randomUUID.call({}));
+  is("subtle" in crypto, false);
+});
+
+test("reportError reports and goes on", () => {
+  is(reportError(new Error("reported, not thrown")), undefined);
+  throws(TypeError, () => reportError());
+});

@@ -96,3 +96,13 @@ test("a clone copies what the response says", () => {
   c.headers.set("a", "2");
   is([c.status, c.statusText, r.headers.get("a"), c.headers.get("a")], [299, "Odd", "1", "2"]);
 });
+
+test("a body outlives many turns of clones and cancels", async () => {
+  for (let round = 0; round < 50; round++) {
+    const r = await fetch("/large/100000");
+    const copies = [r.clone(), r.clone(), r.clone()];
+    await copies[1].body.cancel();
+    is((await copies[0].bytes()).length, 100000);
+    is((await r.arrayBuffer()).byteLength, 100000);
+  }
+});

@@ -36,3 +36,26 @@ test("performance counts from its origin", () => {
   ok(performance.now() >= 0);
   ok(performance.timeOrigin > 1e12);
 });
+
+test("timers of one delay run in the order in which they were set", async () => {
+  for (const delay of [0, 1, 7]) {
+    const order = [];
+    for (let index = 0; index < 200; index++) setTimeout((at) => order.push(at), delay, index);
+    await sleep(delay + 20);
+    is(order.every((at, index) => at === index), true, `the order of ${order.slice(0, 20)}`);
+    is(order.length, 200);
+  }
+});
+
+test("microtasks run between timers, and a callback may clear its own interval", async () => {
+  const order = [];
+  for (const name of ["a", "b"]) {
+    const id = setInterval(() => {
+      order.push(name);
+      clearInterval(id);
+      Promise.resolve().then(() => order.push(`${name} 1`)).then(() => order.push(`${name} 2`));
+    }, 1);
+  }
+  await sleep(20);
+  is(order, ["a", "a 1", "a 2", "b", "b 1", "b 2"]);
+});

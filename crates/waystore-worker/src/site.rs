@@ -126,9 +126,9 @@ impl Site {
             runtime: tokio::runtime::Handle::current(),
             views: Arc::new(Views::new()),
         };
-        let (mut life, actions) = (Life::new(options.update_via_cache), Vec::new());
+        let mut life = Life::new(options.update_via_cache);
+        let mut actions = Vec::new();
         let (queue, slots) = (options.limits.waiting_events, options.limits.concurrent_events);
-        let mut actions = actions;
         let inner = Arc::new_cyclic(|inner| {
             if let Some(kept) = &kept {
                 actions = life.restore(kept, &ground, inner);

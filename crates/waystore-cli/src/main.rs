@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Worker(args) => control::command::run(args),
         Command::Cache(args) => commands::cache::run(args),
-        Command::Run(args) => commands::run::run(args),
+        Command::Run(args) => commands::run::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use std::{
 
 use http::Request;
 use support::{CACHE_EVERYTHING, Gateway, PATIENCE, Seen, mirror, stderr, text, upstream, with};
-use tokio::sync::{Notify, mpsc};
+use tokio::{io::AsyncReadExt, sync::Notify};
 
 const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
 
@@ -108,7 +108,6 @@ async fn what_is_cached_survives_a_kill_and_install_does_not_run_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g19_w72_a_coded_response_is_cached_and_served_decoded() {
     use async_compression::tokio::bufread::GzipEncoder;
-    use tokio::io::AsyncReadExt;
     let mut coded = Vec::new();
     GzipEncoder::new(&b"hello hello"[..]).read_to_end(&mut coded).await.unwrap();
     let upstream = upstream(move |_| {
@@ -213,41 +212,6 @@ async fn g24_a_body_reaches_the_worker_or_else_the_upstream() {
     assert_eq!(gateway.ask(Request::post("/read"), "body").await.text(), "read body");
     assert_eq!(gateway.ask(Request::post("/through"), "body").await.text(), "body");
     assert_eq!(gateway.ask(Request::post("/fallback"), "body").await.text(), "body");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g23_w71_a_client_that_goes_away_aborts_the_event_and_wait_until_goes_on() {
-    let (asked, mut told) = mpsc::channel::<String>(8);
-    let upstream = upstream(move |request| {
-        let asked = asked.clone();
-        async move {
-            let path = request.uri().path().to_owned();
-            asked.send(path.clone()).await.unwrap();
-            if path == "/slow" { std::future::pending().await } else { text(200, "noted") }
-        }
-    })
-    .await;
-    let script = r#"
-        addEventListener("fetch", e => {
-          if (!e.request.url.endsWith("/slow")) return;
-          e.waitUntil(new Promise(done => e.request.signal.addEventListener("abort", () => done(fetch("/aborted")))));
-          e.respondWith(fetch(e.request).catch(async error => {
-            await fetch("/" + error.name);
-            return new Response("too late");
-          }));
-        });
-    "#;
-    let gateway = Gateway::with_worker(upstream, script, &[]);
-    gateway.ready();
-    let client = gateway.open_only("/slow").await;
-    assert_eq!(told.recv().await.unwrap(), "/slow");
-    drop(client);
-    let mut notes = Vec::new();
-    for _ in 0..2 {
-        notes.push(tokio::time::timeout(PATIENCE, told.recv()).await.expect("the worker is told").unwrap());
-    }
-    notes.sort();
-    assert_eq!(notes, ["/AbortError", "/aborted"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

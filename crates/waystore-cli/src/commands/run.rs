@@ -54,7 +54,7 @@ pub(crate) struct RunArgs {
     scripts: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let page = page(&args.url)?;
     let scripts = args.scripts.iter().map(|file| read(file, &page)).collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

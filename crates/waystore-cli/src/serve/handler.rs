@@ -156,6 +156,8 @@ async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &
         client_id: String::new(),
         resulting_client_id: if navigates { uuid(gateway.clock.random()) } else { String::new() },
     };
+    // Until it is known better: should the client go away meanwhile, the worker is who was asked.
+    record.route = Route::Worker;
     let outcome = site.fetch(event).await;
     if navigates {
         look_for_update(gateway, site);
@@ -177,11 +179,11 @@ async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &
             Ok(Answer { response: *response, coding: Coding::Removed, cookies })
         }
         FetchOutcome::NetworkError { reason, version } => {
-            (record.route, record.version) = (Route::Worker, Some(version));
+            record.version = Some(version);
             Err(Refusal::worker("worker-network-error", reason))
         }
         FetchOutcome::TimedOut { version } => {
-            (record.route, record.version) = (Route::Worker, Some(version));
+            record.version = Some(version);
             Err(Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "worker-timeout",

@@ -8,6 +8,7 @@ mod network;
 mod pulse;
 mod thread;
 mod ticket;
+mod views;
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use waystore::Request;
 
@@ -29,8 +30,9 @@ pub(crate) use self::{
     pulse::{Pulse, too_many_abandoned},
     thread::{Launch, Sliced, engine},
     ticket::{Answer, Stage, Ticket},
+    views::{Following, Seen, View, Views},
 };
-use crate::{Limits, WorkerState};
+use crate::Limits;
 
 /// What an isolate is told to do.
 #[derive(Debug)]
@@ -46,22 +48,6 @@ pub(crate) enum Event {
     Activate,
     Fetch { request: Box<Request>, client_id: String, resulting_client_id: String },
     Message { data: serde_json::Value },
-}
-
-/// The slots of a registration as its workers see them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct View {
-    pub(crate) installing: Option<Seen>,
-    pub(crate) waiting: Option<Seen>,
-    pub(crate) active: Option<Seen>,
-}
-
-/// One worker in a [`View`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) version: String,
-    pub(crate) script: String,
-    pub(crate) state: WorkerState,
 }
 
 /// What the first evaluation of a script found: the types of events it listens to.
@@ -99,7 +85,7 @@ impl Isolate {
     pub(crate) fn start(
         launch: Launch,
         host: &tokio::runtime::Handle,
-        view: watch::Receiver<View>,
+        views: Following,
     ) -> std::io::Result<(Self, oneshot::Receiver<Result<EventTypes, String>>)> {
         let limits = &launch.limits;
         let (sender, commands) = mpsc::channel(limits.concurrent_events.max(1));
@@ -111,7 +97,7 @@ impl Isolate {
         std::thread::Builder::new()
             .name("waystore-worker".to_owned())
             .stack_size(stack_size)
-            .spawn(move || thread::main(launch, commands, view, started, &of_thread))?;
+            .spawn(move || thread::main(launch, commands, views, started, &of_thread))?;
         host.spawn(watch_over(Arc::clone(&shared)));
         Ok((Self { commands: sender, shared }, receiver))
     }

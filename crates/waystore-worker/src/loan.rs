@@ -37,7 +37,10 @@ impl Loan {
             None => Lent::Null,
             Some(body) => match body.as_bytes() {
                 Some(bytes) => Lent::Known(bytes.clone()),
-                None => Lent::Once(Arc::new(Mutex::new(None)), body.length()).with(body),
+                None => {
+                    let length = body.length();
+                    Lent::Once(Arc::new(Mutex::new(Some(body))), length)
+                }
             },
         };
         Self { request, body }
@@ -66,15 +69,6 @@ impl Loan {
             Lent::Once(body, _) => Some(take(&body)?),
         };
         Some(Request { body, ..self.request })
-    }
-}
-
-impl Lent {
-    fn with(self, body: Body) -> Self {
-        if let Self::Once(slot, _) = &self {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-        }
-        self
     }
 }
 

@@ -29,7 +29,7 @@ pub use self::{
 };
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
-    isolate::{Answer, Event, Seen, View},
+    isolate::{Answer, Event, Seen, View, Views},
     lifecycle::{Action, Id, Input, Lifecycle, Slot},
     registration::{Kept, Preload, Registrations},
     worker::{Ground, Worker},
@@ -63,8 +63,6 @@ struct Inner {
     ground: Ground,
     registrations: Registrations,
     life: Mutex<Life>,
-    /// The slots, for the workers; also tells whoever waits that something changed.
-    view: watch::Sender<View>,
     ready: watch::Sender<Option<Result<(), SiteError>>>,
     /// What is in the store.
     saved: tokio::sync::Mutex<Option<Kept>>,
@@ -119,7 +117,6 @@ impl Site {
         let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
         let registrations = Registrations::new(registrations, scope.clone());
         let kept = registrations.load(options.limits.script_bytes).await.map_err(store_error)?;
-        let view = watch::Sender::new(View::default());
         let ground = Ground {
             scope: scope.clone(),
             update_via_cache: options.update_via_cache,
@@ -127,11 +124,11 @@ impl Site {
             host,
             limits: options.limits.clone(),
             runtime: tokio::runtime::Handle::current(),
-            view: view.subscribe(),
+            views: Arc::new(Views::new()),
         };
-        let (mut life, actions) = (Life::new(options.update_via_cache), Vec::new());
+        let mut life = Life::new(options.update_via_cache);
+        let mut actions = Vec::new();
         let (queue, slots) = (options.limits.waiting_events, options.limits.concurrent_events);
-        let mut actions = actions;
         let inner = Arc::new_cyclic(|inner| {
             if let Some(kept) = &kept {
                 actions = life.restore(kept, &ground, inner);
@@ -140,7 +137,6 @@ impl Site {
                 script,
                 registrations,
                 life: Mutex::new(life),
-                view,
                 ready: watch::Sender::new(None),
                 saved: tokio::sync::Mutex::new(kept),
                 turn: tokio::sync::Mutex::default(),
@@ -316,7 +312,7 @@ impl Inner {
         let view = life.view();
         let active = life.cycle.active.is_some_and(|slot| slot.state == crate::WorkerState::Activated);
         // Under the lock, so that an older view never follows a newer one.
-        self.view.send_replace(view);
+        self.ground.views.tell(view);
         if active {
             self.ready.send_replace(Some(Ok(())));
         }

@@ -9,13 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
 use url::Url;
 use waystore::CacheStorage;
 
 use crate::{
     Limits, SiteHost, UpdateViaCache,
-    isolate::{EventTypes, Isolate, Launch, View, too_many_abandoned},
+    isolate::{EventTypes, Isolate, Launch, Views, too_many_abandoned},
     js::scope::Link,
     lifecycle::{Id, WorkerState},
     registration::KeptWorker,
@@ -47,7 +46,7 @@ pub(crate) struct Ground {
     pub(crate) host: SiteHost,
     pub(crate) limits: Limits,
     pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) view: watch::Receiver<View>,
+    pub(crate) views: Arc<Views>,
 }
 
 /// How starts went.
@@ -193,7 +192,7 @@ impl Worker {
     }
 
     async fn launch(&self) -> Result<Isolate, String> {
-        let Ground { scope, update_via_cache, caches, host, limits, runtime, view } = self.ground.clone();
+        let Ground { scope, update_via_cache, caches, host, limits, runtime, views } = self.ground.clone();
         let limit = limits.start;
         let launch = Launch {
             version: self.version.clone(),
@@ -207,7 +206,7 @@ impl Worker {
             link: Arc::clone(&self.link),
             runtime: runtime.clone(),
         };
-        let started = Isolate::start(launch, &runtime, view);
+        let started = Isolate::start(launch, &runtime, views.follow());
         let (isolate, started) = started.map_err(|error| format!("no thread could be started: {error}"))?;
         let types = match tokio::time::timeout(limit, started).await {
             Ok(Ok(evaluated)) => evaluated?,

@@ -402,6 +402,38 @@ async fn the_global_is_that_of_a_service_worker() {
 }
 
 #[tokio::test]
+async fn w49_nothing_is_preloaded() {
+    let script = "onfetch = e => e.respondWith(e.preloadResponse.then(r => new Response(String(r))))";
+    assert_eq!(outcome(script).await, "undefined");
+}
+
+#[tokio::test]
+async fn events_that_script_makes_extend_nothing_and_answer_nothing() {
+    let world = World::with(
+        "addEventListener('fetch', e => {
+           if (e.isTrusted) return;
+           try { e.respondWith(new Response('x')) } catch (error) { console.log(error.name) }
+         });
+         onmessage = () => dispatchEvent(new FetchEvent('fetch', { request: new Request('/x') }))",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!(null)).await;
+    assert_eq!(world.line().await, "InvalidStateError");
+}
+
+#[tokio::test]
+async fn a_message_starts_a_worker_that_is_not_running() {
+    let mut world = World::with("onmessage = e => console.log('heard', e.data)");
+    world.limits.idle = Duration::from_millis(5);
+    let site = world.ready().await;
+    while site.status().active.is_some_and(|worker| worker.running) {
+        tokio::task::yield_now().await;
+    }
+    tell(&site, serde_json::json!("you")).await;
+    assert_eq!(world.line().await, "heard you");
+}
+
+#[tokio::test]
 async fn w56_there_are_no_clients_and_no_window_is_opened() {
     let world = World::with(
         "onmessage = e => e.waitUntil((async () => {

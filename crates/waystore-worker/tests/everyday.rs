@@ -142,6 +142,46 @@ async fn a_worker_that_caches_everything_answers_with_the_network_down_after_a_r
     assert_eq!(world.lines().await, ["install"]);
 }
 
+#[tokio::test]
+async fn a_worker_in_a_data_directory_answers_after_it_was_closed_and_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::with(
+        "importScripts('/lib.js');
+         oninstall = e => { console.log('install'); e.waitUntil(caches.open('v1').then(c => c.add('/x'))) };
+         onfetch = e => e.respondWith(caches.match(e.request).then(hit => hit ?? new Response(lib)))",
+    );
+    world.net.script("/lib.js", "var lib = 'imported'");
+    world.net.text("/x", "precached");
+    world.store = open_dir(dir.path()).await;
+    let site = world.ready().await;
+    let version = active(&site);
+    site.close(Duration::from_secs(5)).await;
+    drop(site);
+    for path in ["/sw.js", "/lib.js", "/x"] {
+        world.net.remove(path);
+    }
+    world.store = waystore::Waystore::in_memory();
+    world.store = open_dir(dir.path()).await;
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "precached");
+    assert_eq!(answer(&site, "/other").await, "imported");
+    assert_eq!(active(&site), version);
+    assert_eq!(world.lines().await, ["install"]);
+}
+
+/// Opens a data directory, once the last one who had it open has let go.
+async fn open_dir(dir: &std::path::Path) -> waystore::Waystore {
+    let opening = async {
+        loop {
+            match waystore::Waystore::open(dir).await {
+                Err(waystore::Error::Locked { .. }) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), opening).await.expect("a closed site lets go of its store")
+}
+
 /// Waits until a cache holds so many entries.
 async fn kept(world: &World, name: &str, entries: usize) {
     let cache = world.store.caches(support::ORIGIN).unwrap().open(name).await.unwrap();

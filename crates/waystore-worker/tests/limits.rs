@@ -72,6 +72,28 @@ async fn an_install_that_never_ends_fails_at_the_time_limit_of_an_event() {
 }
 
 #[tokio::test]
+async fn requests_wait_for_the_first_worker_no_longer_than_for_an_answer() {
+    let mut world = World::with("oninstall = e => e.waitUntil(new Promise(() => {}))");
+    world.limits.response = Duration::from_millis(100);
+    let site = world.open().await;
+    assert_eq!(answer(&site, "/x").await, fallback(FallbackReason::NoWorker));
+    assert!(site.status().active.is_none());
+}
+
+#[tokio::test]
+async fn an_event_that_never_ends_is_over_at_its_time_limit_and_keeps_no_version_waiting() {
+    let mut world = World::with("onmessage = e => e.waitUntil(new Promise(() => {}))");
+    world.limits.event = Duration::from_millis(200);
+    let site = world.ready().await;
+    support::tell(&site, serde_json::json!(null)).await;
+    world.net.script("/sw.js", "onfetch = e => e.respondWith(new Response('v2'))");
+    site.update(false).await.unwrap();
+    while answer(&site, "/x").await != "v2" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn an_install_that_loops_fails() {
     let world = quick("oninstall = () => { for (;;); }");
     let error = world.open().await.ready().await.unwrap_err();

@@ -16,13 +16,13 @@ use std::{
 
 use rquickjs::{AsyncContext, AsyncRuntime, Ctx};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 use url::Url;
 use waystore::CacheStorage;
 
-use super::{Command, EventTypes, Pulse, Shared, View, network::OnHost};
+use super::{Command, EventTypes, Following, Pulse, Shared, View, network::OnHost};
 use crate::{
     Limits, SiteHost, UpdateViaCache,
     js::{
@@ -60,14 +60,14 @@ type Started = oneshot::Sender<Result<EventTypes, String>>;
 pub(super) fn main(
     launch: Launch,
     commands: mpsc::Receiver<Command>,
-    view: watch::Receiver<View>,
+    views: Following,
     started: Started,
     shared: &Arc<Shared>,
 ) {
     let _ends = Ends(shared);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run(launch, commands, view, started, shared)),
+        Ok(runtime) => runtime.block_on(run(launch, commands, views, started, shared)),
         Err(error) => drop(started.send(Err(format!("no event loop: {error}")))),
     }
 }
@@ -85,7 +85,7 @@ impl Drop for Ends<'_> {
 async fn run(
     launch: Launch,
     commands: mpsc::Receiver<Command>,
-    view: watch::Receiver<View>,
+    views: Following,
     started: Started,
     shared: &Arc<Shared>,
 ) {
@@ -93,7 +93,7 @@ async fn run(
         Ok(context) => context,
         Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
     };
-    let root = context.async_with(async |ctx| live(ctx, launch, commands, view, started, shared).await);
+    let root = context.async_with(async |ctx| live(ctx, launch, commands, views, started, shared).await);
     Sliced::new(&shared.pulse, root).await;
 }
 
@@ -114,20 +114,19 @@ async fn live(
     ctx: Ctx<'_>,
     launch: Launch,
     commands: mpsc::Receiver<Command>,
-    view: watch::Receiver<View>,
+    views: Following,
     started: Started,
     shared: &Arc<Shared>,
 ) {
     let rests = (launch.limits.idle, launch.limits.event);
-    let first = view.borrow().clone();
-    let (scope, bridge) = match evaluate(&ctx, launch, &first, shared) {
+    let (scope, bridge) = match evaluate(&ctx, launch, &views.first, shared) {
         Ok(scope) => scope,
         Err(words) => return drop(started.send(Err(words))),
     };
     if started.send(scope.event_types()).is_err() {
         return;
     }
-    let mut serving = pin!(serve(&scope, &bridge, commands, view, rests, shared));
+    let mut serving = pin!(serve(&scope, &bridge, commands, views, rests, shared));
     // Each poll is one turn of the event loop, with its microtasks.
     poll_fn(|cx| {
         shared.pulse.begin();
@@ -188,7 +187,7 @@ async fn serve<'js>(
     scope: &Scope<'js>,
     bridge: &Bridge,
     mut commands: mpsc::Receiver<Command>,
-    mut view: watch::Receiver<View>,
+    mut views: Following,
     (idle, longest): (Duration, Duration),
     shared: &Shared,
 ) {
@@ -214,11 +213,7 @@ async fn serve<'js>(
         tokio::select! {
             biased;
             () = shared.revoked.cancelled() => return,
-            Ok(()) = view.changed() => {
-                // A copy, because listeners may change the slots, which takes the value's lock.
-                let changed = view.borrow_and_update().clone();
-                scope.set_view(&changed);
-            }
+            view = views.next() => scope.set_view(&view),
             command = commands.recv(), if open => match command {
                 Some(command) => {
                     busy_at = Instant::now();

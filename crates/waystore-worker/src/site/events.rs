@@ -154,7 +154,7 @@ impl Inner {
 
     /// The active worker, once it is activated; `None` where there is none and none will come.
     async fn admitted(self: &Arc<Self>) -> Option<(Arc<Worker>, Pin)> {
-        let mut changes = self.view.subscribe();
+        let mut changes = self.ground.views.changes();
         loop {
             changes.mark_unchanged();
             {

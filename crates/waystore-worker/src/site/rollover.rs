@@ -19,7 +19,7 @@ impl Inner {
     /// Makes room for `id` until it no longer waits.
     pub(super) async fn make_room(self: Arc<Self>, id: Id) {
         let mut pause = FIRST;
-        let mut changes = self.view.subscribe();
+        let mut changes = self.ground.views.changes();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

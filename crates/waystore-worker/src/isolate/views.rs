@@ -1,0 +1,109 @@
+//! The slots of a registration, as its workers are told of them: each change, in order.
+//!
+//! Whoever only waits for something to change looks at the latest; a worker's script hears of every
+//! step, because `updatefound` and `statechange` are told of each.
+
+use std::{
+    future,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::{broadcast, watch};
+
+use crate::WorkerState;
+
+/// Changes that an isolate may be behind; beyond that it hears of the latest ones only.
+const BEHIND: usize = 256;
+
+/// The slots of a registration as its workers see them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct View {
+    pub(crate) installing: Option<Seen>,
+    pub(crate) waiting: Option<Seen>,
+    pub(crate) active: Option<Seen>,
+}
+
+/// One worker in a [`View`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: String,
+    pub(crate) script: String,
+    pub(crate) state: WorkerState,
+}
+
+/// Where the slots are told.
+#[derive(Debug)]
+pub(crate) struct Views {
+    latest: watch::Sender<View>,
+    each: broadcast::Sender<View>,
+    /// Held while both are told, so that who subscribes misses nothing and hears nothing twice.
+    telling: Mutex<()>,
+}
+
+impl Views {
+    pub(crate) fn new() -> Self {
+        Self { latest: watch::Sender::default(), each: broadcast::Sender::new(BEHIND), telling: Mutex::default() }
+    }
+
+    /// Tells what the slots are now.
+    pub(crate) fn tell(&self, view: View) {
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody listens where no isolate runs.
+        drop(self.each.send(view.clone()));
+        self.latest.send_replace(view);
+    }
+
+    /// Tells when something changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<View> {
+        self.latest.subscribe()
+    }
+
+    /// The slots now, and every change from now on.
+    pub(crate) fn follow(&self) -> Following {
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = self.latest.borrow().clone();
+        Following { first, rest: self.each.subscribe() }
+    }
+}
+
+/// An isolate's way to hear of changes.
+#[derive(Debug)]
+pub(crate) struct Following {
+    pub(crate) first: View,
+    rest: broadcast::Receiver<View>,
+}
+
+impl Following {
+    /// The next change; never, once there are no more.
+    pub(crate) async fn next(&mut self) -> View {
+        loop {
+            match self.rest.recv().await {
+                Ok(view) => return view,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => future::pending().await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(state: WorkerState) -> View {
+        let seen = Seen { version: "1".to_owned(), script: String::new(), state };
+        View { installing: Some(seen), ..View::default() }
+    }
+
+    #[tokio::test]
+    async fn an_isolate_hears_of_every_change_after_the_one_it_started_with() {
+        let views = Views::new();
+        views.tell(view(WorkerState::Parsed));
+        let mut following = views.follow();
+        assert_eq!(following.first, view(WorkerState::Parsed));
+        views.tell(view(WorkerState::Installing));
+        views.tell(view(WorkerState::Installed));
+        assert_eq!(following.next().await, view(WorkerState::Installing));
+        assert_eq!(following.next().await, view(WorkerState::Installed));
+    }
+}

@@ -28,7 +28,7 @@ use self::pulse::Abandoned;
 pub(crate) use self::{
     network::OnHost,
     pulse::{Pulse, too_many_abandoned},
-    thread::{Launch, Sliced, engine},
+    thread::{Launch, Sliced},
     ticket::{Answer, Stage, Ticket},
     views::{Following, Seen, View, Views},
 };
@@ -184,6 +184,12 @@ impl Shared {
             abandoned: Mutex::default(),
             reason: Mutex::default(),
         }
+    }
+
+    /// Whether script has to stop where it is: what the engine asks now and then.
+    pub(crate) fn interrupt(self: &Arc<Self>) -> impl Fn() -> bool + Send + 'static {
+        let watched = Arc::clone(self);
+        move || watched.pulse.is_over() || watched.revoked.is_cancelled()
     }
 
     fn register(&self, id: u64, ticket: &Arc<Ticket>) {

@@ -4,15 +4,14 @@
 
 use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
-use rquickjs::Ctx;
 use tokio::sync::oneshot;
 use url::Url;
 use waystore::Waystore;
 
 use crate::{
     Limits, RunError, SiteHost,
-    isolate::{OnHost, Shared, Sliced, engine},
-    js::{self, Realm, scope},
+    isolate::{OnHost, Shared, Sliced},
+    js::{self, Ctx, Realm, engine, scope},
 };
 
 /// What scripts are run with.
@@ -79,7 +78,7 @@ async fn run(
     runtime: tokio::runtime::Handle,
     shared: &Arc<Shared>,
 ) -> Result<(), RunError> {
-    let context = engine(&options.limits, shared).await;
+    let context = engine(&options.limits, shared.interrupt()).await;
     let context = context.map_err(|error| RunError::Engine { reason: error.to_string() })?;
     let uncaught = Rc::new(RefCell::new(None));
     let (first, console) = (Rc::clone(&uncaught), Arc::clone(&host.console));

@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use rquickjs::{AsyncContext, AsyncRuntime, Ctx};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -26,7 +25,7 @@ use super::{Command, EventTypes, Following, Pulse, Shared, View, network::OnHost
 use crate::{
     Limits, SiteHost, UpdateViaCache,
     js::{
-        self, Realm,
+        self, Ctx, Realm, engine,
         scope::{self, Bridge, Link, Scope},
     },
     script::ScriptMap,
@@ -89,24 +88,12 @@ async fn run(
     started: Started,
     shared: &Arc<Shared>,
 ) {
-    let context = match engine(&launch.limits, shared).await {
+    let context = match engine(&launch.limits, shared.interrupt()).await {
         Ok(context) => context,
         Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
     };
     let root = context.async_with(async |ctx| live(ctx, launch, commands, views, started, shared).await);
     Sliced::new(&shared.pulse, root).await;
-}
-
-/// An engine within its limits, and its one context.
-pub(crate) async fn engine(limits: &Limits, shared: &Arc<Shared>) -> rquickjs::Result<AsyncContext> {
-    let runtime = AsyncRuntime::new()?;
-    runtime.set_memory_limit(limits.memory_bytes).await;
-    runtime.set_max_stack_size(limits.stack_bytes).await;
-    let watched = Arc::clone(shared);
-    let interrupt = move || watched.pulse.is_over() || watched.revoked.is_cancelled();
-    runtime.set_interrupt_handler(Some(Box::new(interrupt))).await;
-    runtime.set_host_promise_rejection_tracker(Some(Box::new(scope::track_rejection))).await;
-    AsyncContext::full(&runtime).await
 }
 
 /// The life of the one context, from its first evaluation on.

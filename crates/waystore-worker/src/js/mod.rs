@@ -15,6 +15,7 @@ mod cache_storage;
 mod console;
 mod crypto;
 mod encoding;
+mod engine;
 mod events;
 mod exception;
 mod fetch;
@@ -38,9 +39,10 @@ mod tests;
 
 use std::rc::Rc;
 
-use rquickjs::Ctx;
+pub(crate) use rquickjs::Ctx;
 
 pub(crate) use self::{
+    engine::engine,
     exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},

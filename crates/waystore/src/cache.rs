@@ -15,12 +15,13 @@ use url::Url;
 pub use self::explain::{Considered, Explanation, Verdict};
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,
-    StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
+    Spooler, StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,
         batch::{Plan, Step, check_put, plan_batch},
+        corp::{Reader, check_readable},
         query::{may_match, query_cache},
         url_key::{without_fragment, without_query},
     },
@@ -52,6 +53,7 @@ pub struct Cache {
     pub(crate) list: List,
     pub(crate) base: Arc<Url>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) reader: Arc<Reader>,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -83,7 +85,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// * [`Error::Type`]: `request` is text that is not a URL, or a URL with credentials.
+    /// * [`Error::Type`]: `request` is text that is not a URL, or a URL with credentials; or one of the
+    ///   matches is an opaque response that may not be read from here
+    ///   ([`CacheStorage::with_embedder_policy`](crate::CacheStorage::with_embedder_policy)).
     /// * [`Error::Unavailable`], [`Error::Damaged`]: the store.
     pub async fn match_<'a>(
         &self,
@@ -93,7 +97,7 @@ impl Cache {
         let request = request.into().resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
-        found.first().map(|candidate| response_of(candidate)).transpose()
+        first_readable(&found, &self.reader)
     }
 
     /// Returns the responses stored under the requests that `request` matches, oldest first; with
@@ -112,12 +116,12 @@ impl Cache {
         let Some(request) = request.into().0 else {
             let all = self.all().await?;
             let shared = all.iter().filter(|candidate| Audience::Anyone.admits(candidate.entry.personal()));
-            return shared.map(response_of).collect();
+            return readable(shared, &self.reader);
         };
         let request = request.resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
-        found.into_iter().map(response_of).collect()
+        readable(found, &self.reader)
     }
 
     /// Returns the stored requests that `request` matches, oldest first; with `()`, all of them.
@@ -302,8 +306,24 @@ pub(crate) fn url_match(url: &str, options: CacheQueryOptions) -> UrlMatch<'_> {
     }
 }
 
+/// The first of the responses found, provided that `reader` may be given all of them.
+pub(crate) fn first_readable(found: &[&Candidate], reader: &Reader) -> Result<Option<Response>> {
+    let opaque = found.iter().filter(|candidate| candidate.entry.kind() == ResponseType::Opaque);
+    for candidate in opaque {
+        check_readable(&candidate.entry.response()?, reader)?;
+    }
+    found.first().map(|candidate| response_of(candidate)).transpose()
+}
+
+/// The responses found, provided that `reader` may be given all of them.
+fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader) -> Result<Vec<Response>> {
+    let responses = found.into_iter().map(response_of).collect::<Result<Vec<_>>>()?;
+    responses.iter().try_for_each(|response| check_readable(&response.head, reader))?;
+    Ok(responses)
+}
+
 /// The response that a found entry holds.
-pub(crate) fn response_of(candidate: &Candidate) -> Result<Response> {
+fn response_of(candidate: &Candidate) -> Result<Response> {
     let body = match &candidate.body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),

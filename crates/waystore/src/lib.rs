@@ -74,7 +74,8 @@ pub use self::{
     spec::CacheQueryOptions,
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
-        Destination, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect, ResponseType,
+        Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,
+        ResponseType,
     },
     visitor::{CredentialHash, Visitor},
 };

@@ -7,11 +7,13 @@ use std::{path::Path, sync::Arc};
 use url::Url;
 
 use crate::{
-    Bottle, Cache, CacheName, CacheQueryOptions, Clock, Error, Place, Response, Result, Spooler, StorageKey,
-    cache::{response_of, url_match},
+    Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Place, Response, Result, Spooler,
+    StorageKey,
+    cache::{first_readable, url_match},
     info::RequestInfo,
     spec::{
         audience::Audience,
+        corp::Reader,
         query::{may_match, query_cache},
     },
     store::{
@@ -131,6 +133,7 @@ impl Waystore {
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
+            reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -147,6 +150,7 @@ pub struct CacheStorage {
     place: Place,
     base: Arc<Url>,
     clock: Arc<Clock>,
+    reader: Arc<Reader>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -244,8 +248,8 @@ impl CacheStorage {
         for list in &lists {
             let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
-            if let Some(candidate) = found.first() {
-                return response_of(candidate).map(Some);
+            if !found.is_empty() {
+                return first_readable(&found, &self.reader);
             }
         }
         Ok(None)
@@ -260,6 +264,38 @@ impl CacheStorage {
     #[must_use]
     pub fn with_base(self, base: Url) -> Self {
         Self { base: Arc::new(base), ..self }
+    }
+
+    /// The same caches, as a context with this embedder policy reads them; the default is
+    /// [`EmbedderPolicy::UnsafeNone`].
+    ///
+    /// A look-up that finds an opaque response which the policy, or the response's own
+    /// `Cross-Origin-Resource-Policy`, keeps from this origin fails as a whole.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, EmbedderPolicy, Error, ResponseHead, Response, ResponseType, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let head = ResponseHead {
+    ///     kind: ResponseType::Opaque,
+    ///     url_list: vec!["https://cdn.example/logo".parse()?],
+    ///     ..ResponseHead::with_status(200)
+    /// };
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("v1").await?.put("/logo", Response::from_parts(head, None)).await?;
+    /// assert!(caches.match_("/logo", CacheQueryOptions::default()).await?.is_some());
+    ///
+    /// let strict = caches.with_embedder_policy(EmbedderPolicy::RequireCorp);
+    /// let refused = strict.match_("/logo", CacheQueryOptions::default()).await;
+    /// assert!(matches!(refused, Err(Error::Type { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_embedder_policy(self, embedder_policy: EmbedderPolicy) -> Self {
+        let origin = self.reader.origin.clone();
+        Self { reader: Arc::new(Reader { origin, embedder_policy }), ..self }
     }
 
     /// Where a tee of a response of this origin puts what it cannot hold.
@@ -290,6 +326,7 @@ impl CacheStorage {
             list,
             base: Arc::clone(&self.base),
             clock: Arc::clone(&self.clock),
+            reader: Arc::clone(&self.reader),
         }
     }
 }

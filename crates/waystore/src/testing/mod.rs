@@ -7,6 +7,7 @@
 mod add;
 mod batch;
 mod contract;
+mod corp;
 mod doomed;
 mod durable;
 mod kept;
@@ -60,6 +61,7 @@ pub fn cases() -> Vec<Case> {
         kept::CASES,
         doomed::CASES,
         contract::CASES,
+        corp::CASES,
     ]
     .concat()
 }

@@ -5,6 +5,7 @@
 //! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
 
 mod add;
+mod entries;
 mod explain;
 mod write;
 
@@ -12,7 +13,10 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use self::explain::{Considered, Explanation, Verdict};
+pub use self::{
+    entries::{Entries, EntryRange, StoredEntry},
+    explain::{Considered, Explanation, Verdict},
+};
 
 use crate::{
     Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,

@@ -10,6 +10,7 @@ mod contract;
 mod corp;
 mod doomed;
 mod durable;
+mod entries;
 mod kept;
 mod matching;
 mod put;
@@ -62,6 +63,7 @@ pub fn cases() -> Vec<Case> {
         doomed::CASES,
         contract::CASES,
         corp::CASES,
+        entries::CASES,
     ]
     .concat()
 }

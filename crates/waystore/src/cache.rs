@@ -5,6 +5,7 @@
 //! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
 
 mod add;
+mod commit;
 mod entries;
 mod explain;
 mod write;
@@ -13,25 +14,24 @@ use std::sync::Arc;
 
 use url::Url;
 
+pub(crate) use self::commit::{Part, Prepared, commit_parts};
 pub use self::{
     entries::{Entries, EntryRange, StoredEntry},
     explain::{Considered, Explanation, Verdict},
 };
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
-    Spooler, StorageKey,
+    Body, CacheQueryOptions, Clock, Request, Response, ResponseHead, ResponseSource, ResponseType, Result, Spooler,
+    StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
     spec::{
         audience::Audience,
-        batch::{Plan, Step, check_put, plan_batch},
+        batch::check_put,
         corp::{Reader, check_readable},
         query::{may_match, query_cache},
         url_key::{without_fragment, without_query},
     },
-    store::{
-        Candidate, CandidateBody, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store, UrlMatch,
-    },
+    store::{Candidate, CandidateBody, List, Read, Store, UrlMatch},
 };
 
 /// A handle on one cache. Any number of handles may stand for the same cache; what one writes, all
@@ -168,7 +168,7 @@ impl Cache {
         let request = request.into().resolve(&self.base)?;
         check_put(&request.head, &response.head)?;
         let prepared = self.prepare_put(request.into_owned(), response).await?;
-        self.commit(&[prepared]).await.map(drop)
+        self.commit(vec![prepared]).await.map(drop)
     }
 
     /// Checks what [`put`](Self::put) checks before it reads the body: for callers that must not
@@ -203,7 +203,7 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(false);
         }
-        let removed = self.commit(&[Prepared::Delete { request: request.into_owned(), options }]).await?;
+        let removed = self.commit(vec![Prepared::Delete { request: request.into_owned(), options }]).await?;
         Ok(removed.iter().any(|count| *count > 0))
     }
 
@@ -217,11 +217,12 @@ impl Cache {
     /// As for [`put`](Self::put), and [`Error::Duplicate`] where an operation's request matches
     /// what an earlier one of the batch stores.
     pub async fn batch(&self, operations: Vec<BatchOperation>) -> Result<Vec<usize>> {
-        for operation in &operations {
-            if let BatchOperation::Put { request, response } = operation {
-                check_put(&request.head, &response.head)?;
-            }
-        }
+        check_all(&operations)?;
+        self.commit(self.prepare(operations).await?).await
+    }
+
+    /// Reads the bodies of checked operations to their ends, one after the other.
+    pub(crate) async fn prepare(&self, operations: Vec<BatchOperation>) -> Result<Vec<Prepared>> {
         let mut prepared = Vec::with_capacity(operations.len());
         for operation in operations {
             prepared.push(match operation {
@@ -229,7 +230,7 @@ impl Cache {
                 BatchOperation::Delete { request, options } => Prepared::Delete { request, options },
             });
         }
-        self.commit(&prepared).await
+        Ok(prepared)
     }
 
     /// Where a tee of a response of this cache's origin puts what it cannot hold.
@@ -238,30 +239,10 @@ impl Cache {
     }
 
     /// Commits steps whose bodies are in place; returns how many entries each removed.
-    async fn commit(&self, prepared: &[Prepared]) -> Result<Vec<usize>> {
-        let op = self.clock.op_id();
-        let reads: Vec<_> = prepared.iter().map(|step| step.read(&self.list)).collect();
-        let steps: Vec<_> = prepared.iter().map(Prepared::step).collect();
-        loop {
-            let (read, candidates) = self.store.candidates(&reads).await?;
-            let plan = plan_batch(&candidates, &steps)?;
-            let changes = self.changes(&plan, prepared);
-            match self.store.commit(&self.key, op, &read, &changes).await? {
-                Commit::Applied => return Ok(plan.removed),
-                // Another batch touched the same URLs first, so someone made progress: plan again.
-                Commit::Stale => tokio::task::yield_now().await,
-                Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
-            }
-        }
-    }
-
-    fn changes(&self, plan: &Plan, prepared: &[Prepared]) -> Changes {
-        let insert = prepared.iter().filter_map(|step| match step {
-            Prepared::Put { entry, body, .. } => Some(NewEntry { entry: entry.clone(), body: body.clone() }),
-            Prepared::Delete { .. } => None,
-        });
-        let change = ListChange { list: self.list.clone(), remove: plan.remove.clone(), insert: insert.collect() };
-        Changes { lists: vec![change], ..Changes::default() }
+    async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
+        let parts = [Part { list: self.list.clone(), steps: prepared }];
+        let removed = commit_parts(&*self.store, &self.clock, &self.key, &parts).await?;
+        Ok(removed.into_iter().flatten().collect())
     }
 
     async fn candidates(&self, request: &Resolved<'_>, options: CacheQueryOptions) -> Result<Vec<Candidate>> {
@@ -277,28 +258,12 @@ impl Cache {
     }
 }
 
-/// A step whose body, if it has one, is in place.
-#[derive(Debug)]
-enum Prepared {
-    Put { request: Request, entry: Entry, body: NewBody },
-    Delete { request: Request, options: CacheQueryOptions },
-}
-
-impl Prepared {
-    fn step(&self) -> Step<'_> {
-        match self {
-            Self::Put { request, entry, .. } => Step::Put { request: &request.head, visitor: request.visitor, entry },
-            Self::Delete { request, options } => Step::Delete { request: &request.head, options: *options },
-        }
-    }
-
-    fn read<'a>(&'a self, list: &'a List) -> Read<'a> {
-        let url = match self {
-            Self::Put { request, .. } => url_match(request.url.as_str(), CacheQueryOptions::default()),
-            Self::Delete { request, options } => url_match(request.url.as_str(), *options),
-        };
-        Read { list, url }
-    }
+/// Checks what can be checked of operations before a body is read.
+pub(crate) fn check_all(operations: &[BatchOperation]) -> Result<()> {
+    operations.iter().try_for_each(|operation| match operation {
+        BatchOperation::Put { request, response } => check_put(&request.head, &response.head),
+        BatchOperation::Delete { .. } => Ok(()),
+    })
 }
 
 /// How a store narrows a search for `url`.

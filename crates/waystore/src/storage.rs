@@ -7,9 +7,9 @@ use std::{path::Path, sync::Arc};
 use url::Url;
 
 use crate::{
-    Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Place, Response, Result, Spooler,
-    StorageKey,
-    cache::{first_readable, url_match},
+    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Place, Response, Result,
+    Spooler, StorageKey,
+    cache::{Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     spec::{
         audience::Audience,
@@ -184,7 +184,7 @@ impl CacheStorage {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(list));
             }
-            self.rename(NameChange::Bind(self.place.clone(), name.clone())).await?;
+            self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
         }
     }
 
@@ -208,8 +208,92 @@ impl CacheStorage {
     /// [`Error::Unavailable`]: the store.
     pub async fn delete(&self, name: impl Into<CacheName>) -> Result<bool> {
         let name = name.into();
-        let unbound = self.rename(NameChange::Unbind(self.place.clone(), name)).await?;
+        let unbound = self.change_name(NameChange::Unbind(self.place.clone(), name)).await?;
         Ok(unbound == Commit::Applied)
+    }
+
+    /// Gives the cache `from` the name `to`, and tells whether there was one. A cache that was called
+    /// `to` loses its name in the same instant, as by [`delete`](Self::delete): nobody ever finds
+    /// neither, or half of one. Handles follow their caches, whatever these are called.
+    ///
+    /// In the order of names, the cache takes the place of the one it displaces, if there is one.
+    /// Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("site").await?.put("/", Response::new("old")).await?;
+    /// caches.open("site-next").await?.put("/", Response::new("new")).await?;
+    ///
+    /// assert!(caches.rename("site-next", "site").await?);
+    /// let hit = caches.match_("/", CacheQueryOptions::default()).await?.expect("one of the two is always there");
+    /// assert_eq!(hit.body.expect("it has a body").collect(1024).await?, "new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn rename(&self, from: impl Into<CacheName>, to: impl Into<CacheName>) -> Result<bool> {
+        let (place, from, to) = (self.place.clone(), from.into(), to.into());
+        let renamed = self.change_name(NameChange::Rename { place, from, to }).await?;
+        Ok(renamed == Commit::Applied)
+    }
+
+    /// Applies batches to several caches of this origin, all of them or none: nobody ever sees one
+    /// cache changed and another not yet. Returns how many entries each operation removed.
+    ///
+    /// In each cache the operations are a [`Cache::batch`]; all bodies are read to their ends before
+    /// anything changes. Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{BatchOperation, Request, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// let (pages, data) = (caches.open("pages").await?, caches.open("data").await?);
+    /// let put = |url: &str, body: &'static str| -> waystore::Result<BatchOperation> {
+    ///     Ok(BatchOperation::Put { request: Request::get(url)?, response: Response::new(body) })
+    /// };
+    /// caches
+    ///     .batch(vec![
+    ///         (pages.clone(), vec![put("https://shop.example/", "page 2")?]),
+    ///         (data.clone(), vec![put("https://shop.example/stock.json", "{}")?]),
+    ///     ])
+    ///     .await?;
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::batch`]; [`Error::Type`] also where a cache is not of this storage key and store.
+    pub async fn batch(&self, batches: Vec<(Cache, Vec<BatchOperation>)>) -> Result<Vec<Vec<usize>>> {
+        for (cache, operations) in &batches {
+            if cache.key != self.place.key || !Arc::ptr_eq(&cache.store, &self.store) {
+                return Err(Error::type_error(format!("a batch for `{}` names a cache of another", self.place.key)));
+            }
+            check_all(operations)?;
+        }
+        let mut parts: Vec<Part> = Vec::with_capacity(batches.len());
+        // Where the steps of each batch went: two handles may stand for one cache.
+        let mut placed = Vec::with_capacity(batches.len());
+        for (cache, operations) in batches {
+            let steps = cache.prepare(operations).await?;
+            let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.len() - 1
+            });
+            placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
+            parts[at].steps.extend(steps);
+        }
+        let removed = commit_parts(&*self.store, &self.clock, &self.place.key, &parts).await?;
+        Ok(placed.into_iter().map(|(at, steps)| removed[at][steps].to_vec()).collect())
     }
 
     /// Returns the names in the order in which they were created.
@@ -310,7 +394,7 @@ impl CacheStorage {
         })
     }
 
-    async fn rename(&self, change: NameChange) -> Result<Commit> {
+    async fn change_name(&self, change: NameChange) -> Result<Commit> {
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
         match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await? {

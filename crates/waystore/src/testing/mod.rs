@@ -15,6 +15,7 @@ mod kept;
 mod matching;
 mod put;
 mod reading;
+mod several;
 mod storage;
 mod support;
 
@@ -64,6 +65,7 @@ pub fn cases() -> Vec<Case> {
         contract::CASES,
         corp::CASES,
         entries::CASES,
+        several::CASES,
     ]
     .concat()
 }

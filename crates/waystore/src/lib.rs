@@ -61,7 +61,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache, Considered, Explanation, Verdict},
+    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},
@@ -74,7 +74,8 @@ pub use self::{
     spec::CacheQueryOptions,
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
-        Destination, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect, ResponseType,
+        Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,
+        ResponseType,
     },
     visitor::{CredentialHash, Visitor},
 };

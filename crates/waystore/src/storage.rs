@@ -7,11 +7,13 @@ use std::{path::Path, sync::Arc};
 use url::Url;
 
 use crate::{
-    Bottle, Cache, CacheName, CacheQueryOptions, Clock, Error, Place, Response, Result, Spooler, StorageKey,
-    cache::{response_of, url_match},
+    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Place, Response, Result,
+    Spooler, StorageKey,
+    cache::{Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     spec::{
         audience::Audience,
+        corp::Reader,
         query::{may_match, query_cache},
     },
     store::{
@@ -131,6 +133,7 @@ impl Waystore {
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
+            reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -147,6 +150,7 @@ pub struct CacheStorage {
     place: Place,
     base: Arc<Url>,
     clock: Arc<Clock>,
+    reader: Arc<Reader>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -180,7 +184,7 @@ impl CacheStorage {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(list));
             }
-            self.rename(NameChange::Bind(self.place.clone(), name.clone())).await?;
+            self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
         }
     }
 
@@ -204,8 +208,92 @@ impl CacheStorage {
     /// [`Error::Unavailable`]: the store.
     pub async fn delete(&self, name: impl Into<CacheName>) -> Result<bool> {
         let name = name.into();
-        let unbound = self.rename(NameChange::Unbind(self.place.clone(), name)).await?;
+        let unbound = self.change_name(NameChange::Unbind(self.place.clone(), name)).await?;
         Ok(unbound == Commit::Applied)
+    }
+
+    /// Gives the cache `from` the name `to`, and tells whether there was one. A cache that was called
+    /// `to` loses its name in the same instant, as by [`delete`](Self::delete): nobody ever finds
+    /// neither, or half of one. Handles follow their caches, whatever these are called.
+    ///
+    /// In the order of names, the cache takes the place of the one it displaces, if there is one.
+    /// Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("site").await?.put("/", Response::new("old")).await?;
+    /// caches.open("site-next").await?.put("/", Response::new("new")).await?;
+    ///
+    /// assert!(caches.rename("site-next", "site").await?);
+    /// let hit = caches.match_("/", CacheQueryOptions::default()).await?.expect("one of the two is always there");
+    /// assert_eq!(hit.body.expect("it has a body").collect(1024).await?, "new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn rename(&self, from: impl Into<CacheName>, to: impl Into<CacheName>) -> Result<bool> {
+        let (place, from, to) = (self.place.clone(), from.into(), to.into());
+        let renamed = self.change_name(NameChange::Rename { place, from, to }).await?;
+        Ok(renamed == Commit::Applied)
+    }
+
+    /// Applies batches to several caches of this origin, all of them or none: nobody ever sees one
+    /// cache changed and another not yet. Returns how many entries each operation removed.
+    ///
+    /// In each cache the operations are a [`Cache::batch`]; all bodies are read to their ends before
+    /// anything changes. Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{BatchOperation, Request, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// let (pages, data) = (caches.open("pages").await?, caches.open("data").await?);
+    /// let put = |url: &str, body: &'static str| -> waystore::Result<BatchOperation> {
+    ///     Ok(BatchOperation::Put { request: Request::get(url)?, response: Response::new(body) })
+    /// };
+    /// caches
+    ///     .batch(vec![
+    ///         (pages.clone(), vec![put("https://shop.example/", "page 2")?]),
+    ///         (data.clone(), vec![put("https://shop.example/stock.json", "{}")?]),
+    ///     ])
+    ///     .await?;
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::batch`]; [`Error::Type`] also where a cache is not of this storage key and store.
+    pub async fn batch(&self, batches: Vec<(Cache, Vec<BatchOperation>)>) -> Result<Vec<Vec<usize>>> {
+        for (cache, operations) in &batches {
+            if cache.key != self.place.key || !Arc::ptr_eq(&cache.store, &self.store) {
+                return Err(Error::type_error(format!("a batch for `{}` names a cache of another", self.place.key)));
+            }
+            check_all(operations)?;
+        }
+        let mut parts: Vec<Part> = Vec::with_capacity(batches.len());
+        // Where the steps of each batch went: two handles may stand for one cache.
+        let mut placed = Vec::with_capacity(batches.len());
+        for (cache, operations) in batches {
+            let steps = cache.prepare(operations).await?;
+            let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.len() - 1
+            });
+            placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
+            parts[at].steps.extend(steps);
+        }
+        let removed = commit_parts(&*self.store, &self.clock, &self.place.key, &parts).await?;
+        Ok(placed.into_iter().map(|(at, steps)| removed[at][steps].to_vec()).collect())
     }
 
     /// Returns the names in the order in which they were created.
@@ -244,8 +332,8 @@ impl CacheStorage {
         for list in &lists {
             let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
-            if let Some(candidate) = found.first() {
-                return response_of(candidate).map(Some);
+            if !found.is_empty() {
+                return first_readable(&found, &self.reader);
             }
         }
         Ok(None)
@@ -262,6 +350,38 @@ impl CacheStorage {
         Self { base: Arc::new(base), ..self }
     }
 
+    /// The same caches, as a context with this embedder policy reads them; the default is
+    /// [`EmbedderPolicy::UnsafeNone`].
+    ///
+    /// A look-up that finds an opaque response which the policy, or the response's own
+    /// `Cross-Origin-Resource-Policy`, keeps from this origin fails as a whole.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, EmbedderPolicy, Error, ResponseHead, Response, ResponseType, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let head = ResponseHead {
+    ///     kind: ResponseType::Opaque,
+    ///     url_list: vec!["https://cdn.example/logo".parse()?],
+    ///     ..ResponseHead::with_status(200)
+    /// };
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("v1").await?.put("/logo", Response::from_parts(head, None)).await?;
+    /// assert!(caches.match_("/logo", CacheQueryOptions::default()).await?.is_some());
+    ///
+    /// let strict = caches.with_embedder_policy(EmbedderPolicy::RequireCorp);
+    /// let refused = strict.match_("/logo", CacheQueryOptions::default()).await;
+    /// assert!(matches!(refused, Err(Error::Type { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_embedder_policy(self, embedder_policy: EmbedderPolicy) -> Self {
+        let origin = self.reader.origin.clone();
+        Self { reader: Arc::new(Reader { origin, embedder_policy }), ..self }
+    }
+
     /// Where a tee of a response of this origin puts what it cannot hold.
     pub fn spooler(&self) -> Spooler {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
@@ -274,7 +394,7 @@ impl CacheStorage {
         })
     }
 
-    async fn rename(&self, change: NameChange) -> Result<Commit> {
+    async fn change_name(&self, change: NameChange) -> Result<Commit> {
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
         match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await? {
@@ -290,6 +410,7 @@ impl CacheStorage {
             list,
             base: Arc::clone(&self.base),
             clock: Arc::clone(&self.clock),
+            reader: Arc::clone(&self.reader),
         }
     }
 }

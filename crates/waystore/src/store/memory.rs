@@ -11,11 +11,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use indexmap::IndexMap;
 
 use super::{
-    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, List, ListHold, ListId, NameChange, NewBody,
-    NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, WrittenBody,
+    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, List, ListHold, ListId, NameChange, Names,
+    NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, WrittenBody, check_names, rename,
 };
 use crate::{
     BodyError, CacheName, Clock, Error, Place, Result, StorageKey,
@@ -34,7 +33,7 @@ struct Shared(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    places: HashMap<Place, IndexMap<CacheName, ListId>>,
+    places: HashMap<Place, Names>,
     lists: HashMap<ListId, ListState>,
     last_id: u64,
 }
@@ -112,6 +111,7 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, _: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+        check_names(&changes.names)?;
         let mut state = self.shared.lock();
         let unchanged = |seen: &Seen| {
             let now = state.lists.get(&seen.list).map(|list| list.find(seen.url.as_match()));
@@ -119,7 +119,9 @@ impl Store for MemoryStore {
         };
         let bound = |change: &NameChange| match change {
             NameChange::Bind(..) => true,
-            NameChange::Unbind(place, name) => state.places.get(place).is_some_and(|names| names.contains_key(name)),
+            NameChange::Unbind(place, name) | NameChange::Rename { place, from: name, .. } => {
+                state.places.get(place).is_some_and(|names| names.contains_key(name))
+            }
         };
         if !read.0.iter().all(unchanged) || !changes.names.iter().all(bound) {
             return Ok(Commit::Stale);
@@ -131,7 +133,7 @@ impl Store for MemoryStore {
         let bodies = changes.lists.iter().flat_map(|change| &change.insert).map(kept_body);
         let mut bodies = bodies.collect::<Result<Vec<_>>>()?.into_iter();
         for change in &changes.names {
-            state.rename(change);
+            state.change_names(change);
         }
         let stored_at_ms = self.clock.now_ms();
         for change in &changes.lists {
@@ -190,7 +192,7 @@ impl State {
         self.last_id
     }
 
-    fn rename(&mut self, change: &NameChange) {
+    fn change_names(&mut self, change: &NameChange) {
         match change {
             NameChange::Bind(place, name) => {
                 let id = ListId(self.next_id());
@@ -201,13 +203,22 @@ impl State {
                 }
             }
             NameChange::Unbind(place, name) => {
-                let Some(id) = self.places.get_mut(place).and_then(|names| names.shift_remove(name)) else { return };
-                if let Some(list) = self.lists.get_mut(&id) {
-                    list.doomed = true;
-                }
-                self.free_if_unused(id);
+                let unbound = self.places.get_mut(place).and_then(|names| names.shift_remove(name));
+                self.doom(unbound);
+            }
+            NameChange::Rename { place, from, to } => {
+                let displaced = self.places.get_mut(place).and_then(|names| rename(names, from, to));
+                self.doom(displaced);
             }
         }
+    }
+
+    fn doom(&mut self, unbound: Option<ListId>) {
+        let Some(id) = unbound else { return };
+        if let Some(list) = self.lists.get_mut(&id) {
+            list.doomed = true;
+        }
+        self.free_if_unused(id);
     }
 
     fn free_if_unused(&mut self, id: ListId) {

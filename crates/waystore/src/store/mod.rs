@@ -7,6 +7,7 @@
 pub mod disk;
 mod entry;
 pub mod memory;
+mod names;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use self::entry::Entry;
+pub(crate) use self::names::{Names, check_names, rename};
 use crate::{BodyError, CacheName, Place, Result, StorageKey};
 
 /// Keeps lists of entries, their names, and bodies.
@@ -233,6 +235,17 @@ pub enum NameChange {
     /// Takes the name away. Its list is doomed. Where the name is not bound, the commit is
     /// [`Commit::Stale`].
     Unbind(Place, CacheName),
+    /// Gives the list that is bound to `from` the name `to`, in the order of names where `to` was, or
+    /// else where `from` was. The list that was bound to `to` is doomed. Where `from` is not bound, the
+    /// commit is [`Commit::Stale`]. The only change to names in its commit; else the commit fails.
+    Rename {
+        /// Where the names are.
+        place: Place,
+        /// The name the list has.
+        from: CacheName,
+        /// The name it gets.
+        to: CacheName,
+    },
 }
 
 /// A change to one list.
@@ -274,7 +287,7 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 pub enum Commit {
     /// Applied, whole.
     Applied,
-    /// Not applied: something under the read set changed, or a name to unbind is not bound. Search
+    /// Not applied: something under the read set changed, or a name to take away or change is not bound. Search
     /// again, plan again.
     Stale,
     /// The store failed while it said so; trying to read on may tell.

@@ -16,6 +16,7 @@ super::case_list!(DurableCase:
     deleted_and_replaced_entries_stay_away,
     large_bodies_come_back,
     personal_marks_come_back,
+    a_name_that_went_over_stays_there,
     numbers_are_never_used_again,
 );
 
@@ -102,6 +103,26 @@ async fn personal_marks_come_back(place: Arc<dyn Reopen>) {
     let cache = caches(&store).open("c").await.unwrap();
     assert!(cache.match_("/x", PLAIN).await.unwrap().is_none());
     assert_eq!(keys(&cache).await, ["/x"]);
+}
+
+async fn a_name_that_went_over_stays_there(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    for name in ["a", "b", "c", "d"] {
+        put(&caches(&store).open(name).await.unwrap(), "/x", name).await;
+    }
+    caches(&store).rename("d", "b").await.unwrap();
+    caches(&store).rename("a", "e").await.unwrap();
+    caches(&store).open("a").await.unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let caches = caches(&place.open().await);
+        let names: Vec<_> = caches.keys().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["e", "b", "c", "a"]);
+        for (name, expected) in [("e", "a"), ("b", "d"), ("c", "c")] {
+            assert_eq!(get(&caches.open(name).await.unwrap(), "/x").await, expected);
+        }
+        assert!(keys(&caches.open("a").await.unwrap()).await.is_empty());
+    }
 }
 
 async fn numbers_are_never_used_again(place: Arc<dyn Reopen>) {

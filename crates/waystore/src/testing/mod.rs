@@ -7,12 +7,15 @@
 mod add;
 mod batch;
 mod contract;
+mod corp;
 mod doomed;
 mod durable;
+mod entries;
 mod kept;
 mod matching;
 mod put;
 mod reading;
+mod several;
 mod storage;
 mod support;
 
@@ -60,6 +63,9 @@ pub fn cases() -> Vec<Case> {
         kept::CASES,
         doomed::CASES,
         contract::CASES,
+        corp::CASES,
+        entries::CASES,
+        several::CASES,
     ]
     .concat()
 }

@@ -44,6 +44,7 @@ pub fn open(disk: &SimDisk, options: DiskOptions) -> Result<DiskStore> {
 pub enum Op {
     Open(&'static str),
     Drop(&'static str),
+    Rename(&'static str, &'static str),
     Put(&'static str, &'static [(&'static str, usize)]),
     Delete(&'static str, &'static str),
     Tick,
@@ -59,6 +60,15 @@ pub fn after(state: &State, op: Op) -> State {
     match op {
         Op::Open(name) if find(&state, name).is_none() => state.push((name.into(), Vec::new())),
         Op::Drop(name) => state.retain(|(other, _)| other != name),
+        Op::Rename(from, to) => {
+            let place = find(&state, from).unwrap();
+            let mut renamed = state.remove(place);
+            renamed.0 = to.into();
+            match find(&state, to) {
+                Some(at) => state[at] = renamed,
+                None => state.insert(place, renamed),
+            }
+        }
         Op::Put(name, puts) => {
             let at = find(&state, name).unwrap();
             state[at].1.retain(|(url, _)| !puts.iter().any(|put| put.0 == url));
@@ -88,6 +98,9 @@ pub async fn apply(store: &DiskStore, op: Op) -> bool {
     let done = match op {
         Op::Open(name) => names(store, NameChange::Bind(place(), name.into())).await,
         Op::Drop(name) => names(store, NameChange::Unbind(place(), name.into())).await,
+        Op::Rename(from, to) => {
+            names(store, NameChange::Rename { place: place(), from: from.into(), to: to.into() }).await
+        }
         Op::Put(name, puts) => put(store, name, puts).await,
         Op::Delete(name, url) => delete(store, name, url).await,
         Op::Tick => store.tick().map(|()| Commit::Applied),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
-    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet},
+    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, check_names},
 };
 
 /// What became of a commit, and how far the log must be synced before that is said.
@@ -34,6 +34,7 @@ impl From<Commit> for Committed {
 impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
+        check_names(&changes.names)?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
         self.remove_damaged(&mut log)?;
@@ -130,7 +131,7 @@ struct PlannedInsert {
 }
 
 impl Plan {
-    /// Plans `changes`. `None`: a name to unbind is not bound.
+    /// Plans `changes`. `None`: a name to take away or change is not bound.
     fn new(inner: &Inner, index: &Index, log: &mut Log, changes: &Changes) -> Result<Option<Self>> {
         let mut plan = Self::default();
         if !plan.names(index, log, &changes.names) {
@@ -161,12 +162,14 @@ impl Plan {
         self.strictly |= place.bottle == Bottle::ServiceWorkerRegistrations;
     }
 
-    /// Returns whether every name to unbind is bound.
+    /// Returns whether every name to take away or change is bound.
     fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) -> bool {
         // What earlier changes of the same commit made of a name.
         let mut changed: HashMap<(&Place, &CacheName), Option<ListId>> = HashMap::new();
         for change in changes {
-            let (NameChange::Bind(place, name) | NameChange::Unbind(place, name)) = change;
+            let (NameChange::Bind(place, name)
+            | NameChange::Unbind(place, name)
+            | NameChange::Rename { place, from: name, .. }) = change;
             self.note_bottle(place);
             let bound = changed.get(&(place, name)).copied().unwrap_or_else(|| index.list(place, name));
             match (change, bound) {
@@ -182,8 +185,12 @@ impl Plan {
                     self.steps.push(Step::Unbind { list });
                     changed.insert((place, name), None);
                 }
-                (NameChange::Bind(..), Some(_)) => {}
-                (NameChange::Unbind(..), None) => return false,
+                (NameChange::Rename { to, .. }, Some(list)) if to != name => {
+                    self.control.push(Draft::new(Kind::Rename, list.0, 0, encode_bind(place, to)));
+                    self.steps.push(Step::Rename { list, place: place.clone(), name: to.clone() });
+                }
+                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) => {}
+                (NameChange::Unbind(..) | NameChange::Rename { .. }, None) => return false,
             }
         }
         true

@@ -94,11 +94,12 @@ pub(super) enum Kind {
     Remove = 4,
     Mark = 5,
     Seal = 6,
+    Rename = 7,
 }
 
 impl Kind {
     fn from_stored(number: u8) -> Option<Self> {
-        [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal]
+        [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal, Self::Rename]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -268,7 +269,7 @@ pub(super) fn encode_batch(
     Some((bytes, written))
 }
 
-/// The payload of a bind.
+/// The payload of a bind, and of a renaming.
 pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
     let mut payload = Vec::new();
     let partition = place.key.partition();
@@ -281,7 +282,7 @@ pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
     payload
 }
 
-/// Reads the payload of a bind.
+/// Reads the payload of a bind, and of a renaming.
 pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
     let mut rest = payload;
     let mut text = || {

@@ -9,14 +9,13 @@ use std::{
 };
 
 use hashbrown::{HashMap, HashSet};
-use indexmap::IndexMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::slot::Slot;
 use crate::{
     CacheName, Place, StorageKey,
     spec::url_key::{without_fragment, without_query},
-    store::{EntryId, List, ListHold, ListId, UrlMatch},
+    store::{EntryId, List, ListHold, ListId, Names, UrlMatch, rename},
 };
 
 /// Names, lists and entries.
@@ -24,7 +23,7 @@ use crate::{
 pub(super) struct Index {
     /// Random, so that nobody can choose URLs that fall together.
     seed: u64,
-    places: HashMap<Place, IndexMap<CacheName, ListId>>,
+    places: HashMap<Place, Names>,
     lists: HashMap<ListId, Entries>,
     /// Lists that are gone: one record of a list's name may come again after it.
     gone: HashSet<ListId>,
@@ -47,6 +46,7 @@ struct Entries {
 pub(super) enum Step {
     Bind { list: ListId, place: Place, name: CacheName },
     Unbind { list: ListId },
+    Rename { list: ListId, place: Place, name: CacheName },
     Insert { list: ListId, entry: EntryId, slot: Slot },
     Remove { list: ListId, entries: Vec<EntryId> },
 }
@@ -81,6 +81,14 @@ impl Index {
                 self.unbind(list);
                 true
             }
+            // Where the record of the list's first name was lost, this one says as much.
+            Step::Rename { list, place, name } if !self.lists.contains_key(&list) => {
+                self.apply(Step::Bind { list, place, name })
+            }
+            Step::Rename { list, name, .. } => {
+                self.rename(list, &name);
+                true
+            }
             Step::Insert { list, entry, slot } => match self.lists.get_mut(&list) {
                 Some(entries) => {
                     entries.insert(entry, slot);
@@ -95,6 +103,20 @@ impl Index {
                 true
             }
         }
+    }
+
+    fn rename(&mut self, list: ListId, name: &CacheName) {
+        let Some(entries) = self.lists.get_mut(&list) else { return };
+        let Some(from) = entries.name.replace(name.clone()) else {
+            entries.name = None;
+            return;
+        };
+        let displaced = self.places.get_mut(&entries.place).and_then(|names| rename(names, &from, name));
+        let Some(displaced) = displaced else { return };
+        if let Some(entries) = self.lists.get_mut(&displaced) {
+            entries.name = None;
+        }
+        self.unbind(displaced);
     }
 
     fn unbind(&mut self, list: ListId) {

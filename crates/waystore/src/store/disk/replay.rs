@@ -340,6 +340,10 @@ impl<'a> Replay<'a> {
                 let (place, name) = parse_bind(&payload).ok_or(malformed)?;
                 Some(Step::Bind { list, place, name })
             }
+            Kind::Rename => {
+                let (place, name) = parse_bind(&payload).ok_or(malformed)?;
+                Some(Step::Rename { list, place, name })
+            }
             Kind::Unbind => Some(Step::Unbind { list }),
             Kind::Remove => {
                 let entries = parse_remove(&payload).ok_or(malformed)?.into_iter().map(EntryId).collect();

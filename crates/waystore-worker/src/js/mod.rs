@@ -27,6 +27,7 @@ mod realm;
 mod request;
 mod response;
 pub(crate) mod scope;
+mod streams;
 mod structured_clone;
 mod timers;
 mod url;
@@ -63,7 +64,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     base64::install(ctx)?;
     crypto::install(ctx)?;
     structured_clone::install(ctx)?;
-    body::install(ctx)?;
+    streams::install(ctx)?;
     headers::install(ctx)?;
     request::install(ctx)?;
     response::install(ctx)?;

@@ -166,6 +166,14 @@
     keep(signal);
     stateOf(signal).algorithms.push(algorithm);
   };
+  // The same, until what it returns is called.
+  kit.whileUnaborted = (signal, algorithm) => {
+    kit.whenAborted(signal, algorithm);
+    return () => {
+      const state = stateOf(signal);
+      state.algorithms = state.algorithms.filter((known) => known !== algorithm);
+    };
+  };
   kit.followSignal = (source) => follow([source]);
   kit.newSignal = make;
   kit.abortSignal = (signal, reason) => abort(signal, reason === undefined ? aborted() : reason);

@@ -18,8 +18,10 @@ use super::{
     abort,
     blob::Blob,
     exception::{Outcome, Thrown},
+    form_data,
     idl::Convert,
     kit::kit,
+    mime::Mime,
     streams::NativeBody,
     url_search_params::URLSearchParams,
     values::{ScriptError, bytes_of, is_bytes},
@@ -211,6 +213,9 @@ pub(super) fn extract<'js>(init: &Value<'js>) -> Outcome<'js, Extracted<'js>> {
             return Ok(of_bytes(params.borrow().to_text().into(), Some(kind)));
         }
     }
+    if let Some(form) = form_data::encoded(init)? {
+        return Ok(of_bytes(form.bytes, Some(form.content_type)));
+    }
     let text = init.get::<Coerced<rquickjs::String<'js>>>()?.0.into_value().to_usv_string()?;
     Ok(of_bytes(text.into(), Some("text/plain;charset=UTF-8".to_owned())))
 }
@@ -227,6 +232,16 @@ pub(super) async fn json<'js>(ctx: Ctx<'js>, taken: Taken<'js>) -> Outcome<'js, 
         return Err(Thrown::Syntax("unexpected NUL in JSON".to_owned()));
     }
     Ok(ctx.json_parse(text)?)
+}
+
+/// The whole body as the form it holds; `kind` tells its type once it was read.
+pub(super) async fn form<'js>(
+    ctx: Ctx<'js>,
+    taken: Taken<'js>,
+    kind: impl FnOnce() -> Option<Mime>,
+) -> Outcome<'js, Value<'js>> {
+    let bytes = taken.collect().await?;
+    form_data::decoded(&ctx, &bytes, kind().as_ref())
 }
 
 /// The whole body as it is.

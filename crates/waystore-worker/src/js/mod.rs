@@ -18,6 +18,8 @@ mod encoding;
 mod events;
 mod exception;
 mod fetch;
+mod file_reader;
+mod form_data;
 mod header_rules;
 mod headers;
 mod idl;
@@ -65,6 +67,8 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     crypto::install(ctx)?;
     structured_clone::install(ctx)?;
     streams::install(ctx)?;
+    form_data::install(ctx)?;
+    file_reader::install(ctx)?;
     headers::install(ctx)?;
     request::install(ctx)?;
     response::install(ctx)?;

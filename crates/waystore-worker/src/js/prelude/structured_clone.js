@@ -142,6 +142,14 @@
     ],
   ]);
 
+  // Kinds of the runtime's own interfaces, which come later or elsewhere.
+  kit.cloneable = (Interface, kind) => KINDS.set(Interface.prototype, kind);
+  kit.cloneable(kit.File, {
+    is: kit.isFile,
+    write: (value) => ({ value, name: value.name, lastModified: value.lastModified }),
+    make: ({ value, name, lastModified }) => kit.fileOf(value, name, lastModified),
+  });
+
   const ARRAY = {
     write: (value, inner) => ({ length: value.length, properties: propertiesOf(value, inner) }),
     make: ({ length }) => new Array(length),

@@ -67,6 +67,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     crypto::install(ctx)?;
     structured_clone::install(ctx)?;
     streams::install(ctx)?;
+    streams::install_codecs(ctx)?;
     form_data::install(ctx)?;
     file_reader::install(ctx)?;
     headers::install(ctx)?;

@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://streams.spec.whatwg.org/>
 
+mod codec;
+
 use std::cell::RefCell;
 
 use futures::StreamExt;
@@ -58,6 +60,12 @@ impl<'js> Trace<'js> for NativeBody<'js> {
     fn trace<'a>(&self, tracer: Tracer<'a, 'js>) {
         self.signal.trace(tracer);
     }
+}
+
+/// Interfaces with a transform inside, which need others than streams.
+pub(super) fn install_codecs(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
+    codec::install(ctx)?;
+    kit(ctx)?.run("streams_codecs", include_str!("prelude/streams/codecs.js"))
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {

@@ -9,10 +9,6 @@
     #sides;
 
     constructor(transformer = undefined, writableStrategy = {}, readableStrategy = {}) {
-      if (transformer === INTERNAL) {
-        this.#sides = connect(writableStrategy, { highWaterMark: 1 }, { highWaterMark: 0 });
-        return;
-      }
       const given = S.underlying(transformer, "the transformer");
       const [writing, reading] = [strategyOf(writableStrategy), strategyOf(readableStrategy)];
       const algorithms = {};
@@ -34,6 +30,10 @@
 
   class TransformStreamDefaultController {
     #transform;
+
+    static {
+      S.transformOf = (controller) => controller.#transform;
+    }
 
     constructor(given, transform) {
       illegal(given, "TransformStreamDefaultController");
@@ -190,8 +190,14 @@
     return end;
   }
 
-  // A transform of the runtime's own, for interfaces that have one inside.
-  S.makeTransform = (algorithms) => new TransformStream(INTERNAL, algorithms);
+  // Both sides of a transform of the runtime's own, for interfaces that have one inside.
+  S.makeTransform = (algorithms) => connect(algorithms, {}, {});
+
+  // Fulfils when the reader of a transform wants more: a chunk may become many.
+  S.room = (controller) => {
+    const { backpressure, changed } = S.transformOf(controller);
+    return backpressure ? changed.promise : resolved(undefined);
+  };
 
   kit.expose(TransformStream);
   kit.expose(TransformStreamDefaultController);

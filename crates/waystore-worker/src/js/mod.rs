@@ -24,6 +24,7 @@ mod header_rules;
 mod headers;
 mod idl;
 mod kit;
+mod messages;
 mod mime;
 mod realm;
 mod request;
@@ -68,6 +69,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     structured_clone::install(ctx)?;
     streams::install(ctx)?;
     streams::install_codecs(ctx)?;
+    messages::install(ctx)?;
     form_data::install(ctx)?;
     file_reader::install(ctx)?;
     headers::install(ctx)?;

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// In the order in which each needs what those before it made.
-const PRELUDE: [(&str, &str); 9] = [
+const PRELUDE: [(&str, &str); 10] = [
     ("streams", include_str!("prelude/streams/base.js")),
     ("streams_readable", include_str!("prelude/streams/readable.js")),
     ("streams_readers", include_str!("prelude/streams/readers.js")),
@@ -32,6 +32,7 @@ const PRELUDE: [(&str, &str); 9] = [
     ("streams_writable", include_str!("prelude/streams/writable.js")),
     ("streams_pipe", include_str!("prelude/streams/pipe.js")),
     ("streams_transform", include_str!("prelude/streams/transform.js")),
+    ("streams_transfer", include_str!("prelude/streams/transfer.js")),
     ("streams_bodies", include_str!("prelude/streams/bodies.js")),
 ];
 

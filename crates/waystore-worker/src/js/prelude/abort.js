@@ -157,7 +157,9 @@
     }
   }
 
+  const heardBefore = kit.heard;
   kit.heard = (target, type) => {
+    heardBefore?.(target, type);
     if (type === "abort" && isSignal(target)) keep(target);
   };
 

@@ -8,7 +8,17 @@
   class TransformStream {
     #sides;
 
+    static {
+      S.sidesOf = (transform) => transform.#sides;
+      S.isTransform = (value) => S.isObject(value) && #sides in value;
+      S.transformOfSides = (sides) => new TransformStream(INTERNAL, sides);
+    }
+
     constructor(transformer = undefined, writableStrategy = {}, readableStrategy = {}) {
+      if (transformer === INTERNAL) {
+        this.#sides = writableStrategy;
+        return;
+      }
       const given = S.underlying(transformer, "the transformer");
       const [writing, reading] = [strategyOf(writableStrategy), strategyOf(readableStrategy)];
       const algorithms = {};

@@ -34,6 +34,7 @@ mod streams;
 mod structured_clone;
 mod timers;
 mod url;
+mod url_pattern;
 mod url_search_params;
 mod values;
 
@@ -63,6 +64,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     blob::install(ctx)?;
     url::install(ctx)?;
     url_search_params::install(ctx)?;
+    url_pattern::install(ctx)?;
     encoding::install(ctx)?;
     base64::install(ctx)?;
     crypto::install(ctx)?;

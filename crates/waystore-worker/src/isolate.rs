@@ -28,7 +28,7 @@ use self::pulse::Abandoned;
 pub(crate) use self::{
     network::OnHost,
     pulse::{Pulse, too_many_abandoned},
-    thread::{Launch, Sliced, engine},
+    thread::{Launch, Sliced},
     ticket::{Answer, Stage, Ticket},
     views::{Following, Seen, View, Views},
 };

@@ -15,6 +15,7 @@ mod cache_storage;
 mod console;
 mod crypto;
 mod encoding;
+mod engine;
 mod events;
 mod exception;
 mod fetch;
@@ -41,6 +42,7 @@ use std::rc::Rc;
 use rquickjs::Ctx;
 
 pub(crate) use self::{
+    engine::Engine,
     exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},

@@ -64,6 +64,8 @@ pub enum FallbackReason {
     NoListener,
     /// No listener called `respondWith`.
     NotAnswered,
+    /// A static route leads to the network, or to a cache that has no answer.
+    Routed,
     /// A listener threw before any called `respondWith`.
     Threw,
     /// The worker did not start, or was stopped before any listener called `respondWith`.

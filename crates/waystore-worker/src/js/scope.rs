@@ -7,6 +7,7 @@
 mod bridge;
 mod imports;
 mod registration;
+mod routes;
 
 use std::{cell::Cell, rc::Rc};
 
@@ -88,6 +89,7 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
     registration::install(ctx, &bridge)?;
+    routes::install(ctx, &bridge)?;
     let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
     let kit = kit(ctx)?;
     let start = kit.function("startServiceWorker")?;

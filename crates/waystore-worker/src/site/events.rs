@@ -65,18 +65,22 @@ impl Site {
 }
 
 impl Inner {
-    async fn fetch(self: &Arc<Self>, event: FetchEvent) -> FetchOutcome {
-        let FetchEvent { request, client_id, resulting_client_id } = event;
-        if self.closed.is_cancelled() {
-            return fallback(request, FallbackReason::Stopped, None);
-        }
+    /// Sends a request to the active worker's script; to the first one's, once it is there.
+    ///
+    /// `ruled` is the worker whose static routes led here. Where another answers, its own come first.
+    pub(super) async fn ask_script(self: &Arc<Self>, event: FetchEvent, ruled: Option<Id>) -> FetchOutcome {
         let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return fallback(request, FallbackReason::Busy, None);
+            return fallback(event.request, FallbackReason::Busy, None);
         };
         let deadline = Instant::now() + self.options.limits.response;
         let Ok(Some((worker, pin))) = timeout_at(deadline, self.admitted()).await else {
-            return fallback(request, FallbackReason::NoWorker, None);
+            return fallback(event.request, FallbackReason::NoWorker, None);
         };
+        if ruled != Some(worker.id) && !worker.routes().rules().is_empty() {
+            drop((queued, pin));
+            return Arc::clone(self).follow_other_routes(worker, event).await;
+        }
+        let FetchEvent { request, client_id, resulting_client_id } = event;
         let version = Some(worker.version.clone());
         if !worker.listens("fetch") {
             return fallback(request, FallbackReason::NoListener, version);
@@ -234,6 +238,6 @@ fn left(loan: Loan, reason: FallbackReason, worker: &Worker) -> FetchOutcome {
     }
 }
 
-fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {
+pub(super) fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {
     FetchOutcome::Fallback { request: Box::new(request), reason, version }
 }

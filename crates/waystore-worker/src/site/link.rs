@@ -10,6 +10,7 @@ use crate::{
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
     registration::Preload,
+    routes::Rule,
     update::ScriptError,
 };
 
@@ -79,5 +80,10 @@ impl Link for SiteLink {
         site.life().preload = preload;
         let saving = Arc::clone(&site);
         site.ground.runtime.spawn(async move { saving.save().await });
+    }
+
+    fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {
+        let worker = self.site.upgrade().and_then(|site| site.life().workers.get(&self.id).cloned());
+        worker.map_or_else(|| Err("the worker is gone".to_owned()), |worker| worker.add_routes(rules))
     }
 }

@@ -39,7 +39,15 @@
     }
   }
 
-  class InstallEvent extends ExtendableEvent {}
+  class InstallEvent extends ExtendableEvent {
+    // Spec: https://w3c.github.io/ServiceWorker/#dom-installevent-addroutes
+    async addRoutes(rules) {
+      if (arguments.length === 0) throw new TypeError("addRoutes needs 1 argument, but was given 0");
+      // Rules that are refused do not fail the install.
+      extend(stateOf(this), undefined, "addRoutes");
+      kit.addRoutes(rules);
+    }
+  }
 
   class FetchEvent extends ExtendableEvent {
     #request;

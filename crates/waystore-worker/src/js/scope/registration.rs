@@ -13,6 +13,7 @@ use crate::{
         kit,
     },
     registration::Preload,
+    routes::Rule,
 };
 
 /// A worker's way to its registration. Calls return at once; nothing here waits for the worker.
@@ -31,6 +32,9 @@ pub(crate) trait Link: Send + Sync {
 
     /// Changes it.
     fn set_preload(&self, preload: Preload);
+
+    /// Adds static routes to the worker; or says which rule they break.
+    fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String>;
 }
 
 /// Why a script cannot have its registration updated.

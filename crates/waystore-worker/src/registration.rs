@@ -12,9 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use serde::{Deserialize, Serialize};
 use url::Url;
-use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, Response};
+use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, RequestMode, Response};
 
 use crate::{
     UpdateViaCache,
@@ -56,6 +57,20 @@ pub(crate) struct KeptWorker {
 pub(crate) struct Preload {
     pub(crate) enabled: bool,
     pub(crate) header_value: String,
+}
+
+impl Preload {
+    /// The preload of `request`, if there is to be one.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+    pub(crate) fn request(&self, request: &Request) -> Option<Request> {
+        if !self.enabled || request.mode != RequestMode::Navigate || request.method != Method::GET {
+            return None;
+        }
+        // Script gave a byte string: a character is a byte.
+        let value: Vec<u8> = self.header_value.chars().filter_map(|byte| u8::try_from(byte).ok()).collect();
+        Some(request.without_body().header("Service-Worker-Navigation-Preload", value))
+    }
 }
 
 impl Default for Preload {

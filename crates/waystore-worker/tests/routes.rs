@@ -1,5 +1,7 @@
 //! Static routes: added by a script, followed without it.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod imports;
+mod preload;
 mod registration;
 mod routes;
 
@@ -88,6 +89,7 @@ pub(crate) fn install<'js>(
 fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
+    preload::install(ctx, &bridge)?;
     registration::install(ctx, &bridge)?;
     routes::install(ctx, &bridge)?;
     let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
@@ -168,9 +170,10 @@ impl<'js> Scope<'js> {
                 let origin = self.bridge.script.origin().ascii_serialization();
                 self.call("dispatchMessage", (number, data, origin))
             }
-            Event::Fetch { request, client_id, resulting_client_id } => {
+            Event::Fetch { request, client_id, resulting_client_id, preload } => {
+                let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                self.call("dispatchFetch", (number, request, client_id, resulting_client_id))
+                self.call("dispatchFetch", (number, request, client_id, resulting_client_id, has_preload))
             }
         }
     }

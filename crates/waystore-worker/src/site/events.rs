@@ -10,11 +10,11 @@ use tokio::{
 };
 use waystore::Request;
 
-use super::{Inner, Site};
+use super::{Inner, Site, routing::Way};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
     accept::refusal,
-    isolate::{Answer, Event, Isolate, Stage, Ticket},
+    isolate::{Answer, Event, Isolate, Preloading, Stage, Ticket},
     lifecycle::{Id, Input},
     loan::Loan,
     worker::{NoIsolate, Worker},
@@ -67,8 +67,8 @@ impl Site {
 impl Inner {
     /// Sends a request to the active worker's script; to the first one's, once it is there.
     ///
-    /// `ruled` is the worker whose static routes led here. Where another answers, its own come first.
-    pub(super) async fn ask_script(self: &Arc<Self>, event: FetchEvent, ruled: Option<Id>) -> FetchOutcome {
+    /// Where it is not the worker whose static routes led here, its own come first.
+    pub(super) async fn ask_script(self: &Arc<Self>, event: FetchEvent, way: Way) -> FetchOutcome {
         let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
             return fallback(event.request, FallbackReason::Busy, None);
         };
@@ -76,7 +76,7 @@ impl Inner {
         let Ok(Some((worker, pin))) = timeout_at(deadline, self.admitted()).await else {
             return fallback(event.request, FallbackReason::NoWorker, None);
         };
-        if ruled != Some(worker.id) && !worker.routes().rules().is_empty() {
+        if way.ruled != Some(worker.id) && !way.raced && !worker.routes().rules().is_empty() {
             drop((queued, pin));
             return Arc::clone(self).follow_other_routes(worker, event).await;
         }
@@ -91,6 +91,8 @@ impl Inner {
         drop(queued);
         let holds = Arc::new((pin, slot));
         let loan = Loan::of(request);
+        // In parallel with the start of an isolate.
+        let preload = if way.raced { None } else { self.begin_preload(loan.request()) };
         for _ in 0..ATTEMPTS {
             let isolate = match timeout_at(deadline, worker.isolate()).await {
                 Ok(Ok(isolate)) => isolate,
@@ -102,6 +104,7 @@ impl Inner {
                 request: Box::new(loan.lend()),
                 client_id: client_id.clone(),
                 resulting_client_id: resulting_client_id.clone(),
+                preload: preload.clone(),
             };
             match self.ask(&isolate, event, ticket, answer).await {
                 Answer::Stopped(Stage::Queued) => {}
@@ -109,6 +112,11 @@ impl Inner {
             }
         }
         left(loan, FallbackReason::Stopped, &worker)
+    }
+
+    fn begin_preload(&self, request: &Request) -> Option<Preloading> {
+        let preload = self.life().preload.request(request)?;
+        Some(Preloading::new(self.begin_fetch(preload)))
     }
 
     /// The worker's answer, or that it took too long.

@@ -7,10 +7,26 @@ use std::sync::Arc;
 use futures::{FutureExt, future::BoxFuture};
 use http::Method;
 use tokio_util::task::AbortOnDropHandle;
-use waystore::{CacheName, FetchError, MultiCacheQueryOptions, Request, Response};
+use waystore::{CacheName, MultiCacheQueryOptions, Request, Response};
 
 use super::{Inner, events::fallback};
-use crate::{FallbackReason, FetchEvent, FetchOutcome, accept::refusal, routes::Source, worker::Worker};
+use crate::{
+    FallbackReason, FetchEvent, FetchOutcome,
+    accept::refusal,
+    isolate::{Fetching, fetched},
+    lifecycle::Id,
+    routes::Source,
+    worker::Worker,
+};
+
+/// How a request came to be the script's.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Way {
+    /// The worker whose static routes led there.
+    pub(super) ruled: Option<Id>,
+    /// Whether the network was asked already.
+    pub(super) raced: bool,
+}
 
 impl Inner {
     pub(super) async fn fetch(self: &Arc<Self>, event: FetchEvent) -> FetchOutcome {
@@ -19,7 +35,7 @@ impl Inner {
         }
         match self.active() {
             Some(worker) => self.follow_routes(&worker, event).await,
-            None => self.ask_script(event, None).await,
+            None => self.ask_script(event, Way::default()).await,
         }
     }
 
@@ -33,14 +49,16 @@ impl Inner {
     /// Sends a request where the static routes of `worker` lead, without script if they do not lead there.
     pub(super) async fn follow_routes(self: &Arc<Self>, worker: &Arc<Worker>, event: FetchEvent) -> FetchOutcome {
         match worker.route(&event.request) {
-            None | Some(Source::FetchEvent) => self.ask_script(event, Some(worker.id)).await,
+            None | Some(Source::FetchEvent) => {
+                self.ask_script(event, Way { ruled: Some(worker.id), raced: false }).await
+            }
             Some(Source::Network) => fallback(event.request, FallbackReason::Routed, Some(worker.version.clone())),
-            Some(Source::Cache) => self.from_caches(worker, event.request, None).await,
-            Some(Source::CacheName(name)) => self.from_caches(worker, event.request, Some(name)).await,
+            Some(Source::Cache) => self.cached_answer(worker, event.request, None).await,
+            Some(Source::CacheName(name)) => self.cached_answer(worker, event.request, Some(name)).await,
             Some(Source::Race) if event.request.method == Method::GET && event.request.body.is_none() => {
                 self.race(worker, event).await
             }
-            Some(Source::Race) => self.ask_script(event, Some(worker.id)).await,
+            Some(Source::Race) => self.ask_script(event, Way { ruled: Some(worker.id), raced: false }).await,
         }
     }
 
@@ -54,7 +72,7 @@ impl Inner {
     }
 
     /// The answer of one cache, or of the first that has one; the network's where none has.
-    async fn from_caches(&self, worker: &Worker, request: Request, cache_name: Option<CacheName>) -> FetchOutcome {
+    async fn cached_answer(&self, worker: &Worker, request: Request, cache_name: Option<CacheName>) -> FetchOutcome {
         let version = worker.version.clone();
         let options = MultiCacheQueryOptions { cache_name, ..MultiCacheQueryOptions::default() };
         match self.ground.caches.match_(&request, options).await {
@@ -73,15 +91,15 @@ impl Inner {
         let (request, version) = (event.request.without_body(), worker.version.clone());
         let mut network = self.begin_fetch(request.without_body());
         // In a task of its own: the event takes its course whoever wins.
-        let (this, ruled) = (Arc::clone(self), worker.id);
-        let mut script = self.ground.runtime.spawn(async move { this.ask_script(event, Some(ruled)).await });
-        let mut fetched = None;
+        let (this, way) = (Arc::clone(self), Way { ruled: Some(worker.id), raced: true });
+        let mut script = self.ground.runtime.spawn(async move { this.ask_script(event, way).await });
+        let mut came = None;
         let asked = loop {
             tokio::select! {
                 biased;
-                response = &mut network, if fetched.is_none() => match joined(response) {
+                response = &mut network, if came.is_none() => match fetched(response) {
                     Ok(response) if response.ok() => return answered(&request, response, version),
-                    other => fetched = Some(other),
+                    other => came = Some(other),
                 },
                 outcome = &mut script => break outcome,
             }
@@ -89,11 +107,11 @@ impl Inner {
         let fails = |reason: String| FetchOutcome::NetworkError { reason, version: version.clone() };
         match asked {
             Ok(FetchOutcome::Fallback { .. }) => {
-                let fetched = match fetched {
-                    Some(fetched) => fetched,
-                    None => joined(network.await),
+                let came = match came {
+                    Some(came) => came,
+                    None => fetched(network.await),
                 };
-                match fetched {
+                match came {
                     Ok(response) => answered(&request, response, version),
                     Err(error) => fails(error.to_string()),
                 }
@@ -104,16 +122,10 @@ impl Inner {
     }
 
     /// A fetch past the worker, which is aborted where nobody waits for it any more.
-    fn begin_fetch(&self, request: Request) -> Fetching {
+    pub(super) fn begin_fetch(&self, request: Request) -> Fetching {
         let fetch = Arc::clone(&self.ground.host.fetch);
         AbortOnDropHandle::new(self.ground.runtime.spawn(async move { fetch.fetch(request).await }))
     }
-}
-
-type Fetching = AbortOnDropHandle<Result<Response, FetchError>>;
-
-fn joined(fetched: Result<Result<Response, FetchError>, tokio::task::JoinError>) -> Result<Response, FetchError> {
-    fetched.unwrap_or_else(|error| Err(FetchError::Network(format!("the fetch ended early: {error}"))))
 }
 
 /// What answers in the place of the script answers by the same rules.

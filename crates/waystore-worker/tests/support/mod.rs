@@ -36,11 +36,13 @@ struct Page {
     headers: Vec<(String, String)>,
     redirected: bool,
     gate: Option<Arc<Notify>>,
+    held: Option<Arc<Notify>>,
 }
 
 impl Net {
     pub fn page(&self, path: &str, status: u16, mime: &'static str, body: &str) {
-        let page = Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None };
+        let page =
+            Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None, held: None };
         self.pages.lock().unwrap().insert(url(path), page);
     }
 
@@ -68,6 +70,13 @@ impl Net {
         gate
     }
 
+    /// Answers of `path` never come; the notice is given when one is no longer waited for.
+    pub fn hold(&self, path: &str) -> Arc<Notify> {
+        let given_up = Arc::new(Notify::new());
+        self.pages.lock().unwrap().get_mut(&url(path)).unwrap().held = Some(Arc::clone(&given_up));
+        given_up
+    }
+
     pub fn remove(&self, path: &str) {
         self.pages.lock().unwrap().remove(&url(path));
     }
@@ -81,6 +90,19 @@ impl Net {
     pub fn heads(&self) -> Vec<waystore::RequestHead> {
         self.heads.lock().unwrap().clone()
     }
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// Waits for a notice, and not for ever.
+pub async fn noticed(notice: &Notify) {
+    tokio::time::timeout(Duration::from_secs(20), notice.notified()).await.expect("the notice was given");
 }
 
 fn url(path: &str) -> String {
@@ -103,6 +125,10 @@ impl Fetch for Net {
                     () = signal.wait() => return Err(FetchError::Aborted),
                 },
             }
+        }
+        if let Some(given_up) = page.held {
+            let _guard = NotifyOnDrop(given_up);
+            return std::future::pending().await;
         }
         let mut response = Response::new(page.body).header("content-type", page.mime);
         for (name, value) in &page.headers {

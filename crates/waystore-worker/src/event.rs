@@ -103,4 +103,13 @@ pub struct ConsoleLine {
     pub level: ConsoleLevel,
     /// The arguments, formatted and joined by spaces.
     pub text: String,
+    /// The version whose script wrote it; `None` for scripts that are run without a registration.
+    pub version: Option<String>,
+}
+
+impl ConsoleLine {
+    /// A line of nobody in particular.
+    pub(crate) fn new(level: ConsoleLevel, text: String) -> Self {
+        Self { level, text, version: None }
+    }
 }

@@ -23,7 +23,7 @@ use waystore::CacheStorage;
 
 use super::{Command, EventTypes, Following, Pulse, Shared, network::OnHost};
 use crate::{
-    Limits, SiteHost, UpdateViaCache,
+    ConsoleLine, Limits, SiteHost, UpdateViaCache,
     js::{
         Engine, Realm, Work,
         scope::{self, Bridge, Link, Scope},
@@ -106,7 +106,7 @@ async fn run(
             Ok(scope) => scope,
             Err(words) => return drop(started.send(Err(words))),
         };
-        if started.send(scope.event_types()).is_ok() {
+        if started.send(scope.end_evaluation()).is_ok() {
             turns(&scope, serve(&scope, &bridge, commands, views, rests, shared), shared).await;
         }
     });
@@ -141,13 +141,13 @@ fn evaluate(scope: &Scope<'_>, main: &[u8], shared: &Shared) -> Result<(), Strin
 }
 
 fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
-    let console = Arc::clone(&launch.host.console);
+    let (console, version) = (Arc::clone(&launch.host.console), launch.version.clone());
     Realm {
         caches: launch.caches.clone(),
         fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
         base: launch.script.clone(),
         spooler: launch.caches.spooler(),
-        console: Rc::new(move |line| console(line)),
+        console: Rc::new(move |line| console(ConsoleLine { version: Some(version.clone()), ..line })),
         uncaught: Rc::new(|_| {}),
         clock: Arc::clone(&launch.host.clock),
         revoked: shared.revoked.clone(),

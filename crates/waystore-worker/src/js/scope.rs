@@ -45,7 +45,7 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
     let report = native_operation(ctx, "reportRejection", 1, |arguments| {
         let words = describe(arguments.ctx(), &arguments.get(0));
         let realm = realm(arguments.ctx())?;
-        (realm.console)(ConsoleLine { level: ConsoleLevel::Error, text: format!("Uncaught (in promise) {words}") });
+        (realm.console)(ConsoleLine::new(ConsoleLevel::Error, format!("Uncaught (in promise) {words}")));
         (realm.uncaught)(&words);
         Ok(())
     })?;
@@ -132,9 +132,9 @@ impl<'js> Scope<'js> {
         checkpoint(&self.ctx, &self.bridge.shared.pulse);
     }
 
-    /// The types of events that are listened to.
-    pub(crate) fn event_types(&self) -> Result<EventTypes, String> {
-        let types = self.call::<_, Vec<String>>("listenedTypes", (self.ctx.globals(),));
+    /// Ends the first evaluation: the types of events that are listened to.
+    pub(crate) fn end_evaluation(&self) -> Result<EventTypes, String> {
+        let types = self.call::<_, Vec<String>>("endEvaluation", ());
         types.map(|types| types.into_iter().collect())
     }
 

@@ -52,11 +52,10 @@ impl Link for SiteLink {
         if unregistered {
             return refused(UpdateRefused::Failed("update: the registration was removed".to_owned()));
         }
-        let updated = site.queue_update(false);
+        let begun = site.queue_update(false).begun;
         async move {
-            match updated.await {
-                // The promise tells whether a version came to be installed, not whether it was.
-                Ok(_) | Err(SiteError::Install { .. }) => Ok(()),
+            match begun.await {
+                Ok(()) => Ok(()),
                 Err(SiteError::Script(error @ ScriptError::Security { .. })) => {
                     Err(UpdateRefused::Security(error.to_string()))
                 }

@@ -1,6 +1,12 @@
 //! A site on a store in memory, with a network of canned answers that counts what it is asked.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "it is for tests, and each file uses a part of it")]
+#![allow(
+    async_fn_in_trait,
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "it is for tests, and each file uses a part of it"
+)]
 
 use std::{
     collections::HashMap,
@@ -14,6 +20,7 @@ use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
     ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
+    WorkerState,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -250,4 +257,29 @@ pub async fn tell(site: &Site, data: serde_json::Value) {
 /// The version that is active.
 pub fn active(site: &Site) -> String {
     site.status().active.map(|worker| worker.version).unwrap_or_default()
+}
+
+/// What tests wait for.
+pub trait Waits {
+    async fn activated(&self, version: &str);
+    async fn ready_again(&self);
+}
+
+impl Waits for Site {
+    async fn activated(&self, version: &str) {
+        let done = |site: &Site| {
+            site.status()
+                .active
+                .is_some_and(|worker| worker.version == version && worker.state == WorkerState::Activated)
+        };
+        while !done(self) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn ready_again(&self) {
+        while self.ready().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
 }

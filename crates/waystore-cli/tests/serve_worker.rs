@@ -274,6 +274,7 @@ async fn g29_the_console_of_the_script_is_in_the_log() {
     let gateway = Gateway::with_worker(upstream, r#"console.warn("careful", { a: 1 });"#, &[]);
     let line = gateway.logged(|line| line["target"] == "waystore::console");
     assert_eq!(line["level"], "WARN");
+    assert!(line["version"].as_str().is_some_and(|version| version.ends_with("-1")), "{line}");
     assert!(line["message"].as_str().unwrap().starts_with("careful"), "{line}");
 }
 

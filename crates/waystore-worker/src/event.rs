@@ -64,6 +64,8 @@ pub enum FallbackReason {
     NoListener,
     /// No listener called `respondWith`.
     NotAnswered,
+    /// A static route leads to the network, or to a cache that has no answer.
+    Routed,
     /// A listener threw before any called `respondWith`.
     Threw,
     /// The worker did not start, or was stopped before any listener called `respondWith`.
@@ -101,4 +103,13 @@ pub struct ConsoleLine {
     pub level: ConsoleLevel,
     /// The arguments, formatted and joined by spaces.
     pub text: String,
+    /// The version whose script wrote it; `None` for scripts that are run without a registration.
+    pub version: Option<String>,
+}
+
+impl ConsoleLine {
+    /// A line of nobody in particular.
+    pub(crate) fn new(level: ConsoleLevel, text: String) -> Self {
+        Self { level, text, version: None }
+    }
 }

@@ -5,6 +5,7 @@
 //! the engine's interrupt, or, where the engine does not ask, by abandoning the thread.
 
 mod network;
+mod preload;
 mod pulse;
 mod thread;
 mod ticket;
@@ -27,6 +28,7 @@ use waystore::Request;
 use self::pulse::Abandoned;
 pub(crate) use self::{
     network::OnHost,
+    preload::{Fetching, Preloaded, Preloading, fetched},
     pulse::{Pulse, too_many_abandoned},
     thread::{Launch, Sliced},
     ticket::{Answer, Stage, Ticket},
@@ -46,7 +48,7 @@ pub(crate) struct Command {
 pub(crate) enum Event {
     Install,
     Activate,
-    Fetch { request: Box<Request>, client_id: String, resulting_client_id: String },
+    Fetch { request: Box<Request>, client_id: String, resulting_client_id: String, preload: Option<Preloading> },
     Message { data: serde_json::Value },
 }
 

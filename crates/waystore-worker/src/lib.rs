@@ -15,6 +15,7 @@ mod limits;
 mod loan;
 mod options;
 mod registration;
+mod routes;
 mod run;
 mod script;
 mod site;

@@ -6,19 +6,27 @@
 //! changes is one batch, so that a process that is killed leaves the old registration or the new one.
 //! Knows no engine and no lifecycle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use http::Method;
 use serde::{Deserialize, Serialize};
 use url::Url;
-use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, Response};
+use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, RequestMode, Response};
 
-use crate::{UpdateViaCache, lifecycle::WorkerState};
+use crate::{
+    UpdateViaCache,
+    lifecycle::WorkerState,
+    routes::{self, Routes, Rule},
+};
 
 /// The header that tells versions of one URL apart.
 const MARK: &str = "waystore-worker";
 /// The longest state that is read.
-const STATE_BYTES: usize = 1 << 20;
+const STATE_BYTES: usize = 4 << 20;
 
 /// A registration as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,7 @@ pub(crate) struct KeptWorker {
     pub(crate) script: Url,
     pub(crate) state: WorkerState,
     pub(crate) event_types: BTreeSet<String>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
 }
@@ -48,6 +57,20 @@ pub(crate) struct KeptWorker {
 pub(crate) struct Preload {
     pub(crate) enabled: bool,
     pub(crate) header_value: String,
+}
+
+impl Preload {
+    /// The preload of `request`, if there is to be one.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+    pub(crate) fn request(&self, request: &Request) -> Option<Request> {
+        if !self.enabled || request.mode != RequestMode::Navigate || request.method != Method::GET {
+            return None;
+        }
+        // Script gave a byte string: a character is a byte.
+        let value: Vec<u8> = self.header_value.chars().filter_map(|byte| u8::try_from(byte).ok()).collect();
+        Some(request.without_body().header("Service-Worker-Navigation-Preload", value))
+    }
 }
 
 impl Default for Preload {
@@ -74,6 +97,8 @@ struct WorkerEntry {
     script: Url,
     state: WorkerState,
     event_types: BTreeSet<String>,
+    #[serde(default)]
+    routes: Vec<Rule>,
     imports: Vec<Url>,
 }
 
@@ -120,6 +145,14 @@ impl Registrations {
         script_bytes: usize,
     ) -> waystore::Result<Option<KeptWorker>> {
         let Some(entry) = entry else { return Ok(None) };
+        let ground = routes::Ground { script: &entry.script, listens: entry.event_types.contains("fetch") };
+        let routes = match Routes::default().with(entry.routes, ground) {
+            Ok(routes) => Arc::new(routes),
+            Err(reason) => {
+                tracing::warn!(scope = %self.scope, version = entry.version, reason, "a kept route cannot be used; the version is dropped");
+                return Ok(None);
+            }
+        };
         let gone = |url: &Url| {
             tracing::warn!(scope = %self.scope, version = entry.version, script = %url, "a kept script is gone; the version is dropped");
         };
@@ -136,7 +169,7 @@ impl Registrations {
             imports.insert(url.clone(), script);
         }
         let WorkerEntry { version, script, state, event_types, .. } = entry;
-        Ok(Some(KeptWorker { version, script, state, event_types, main, imports }))
+        Ok(Some(KeptWorker { version, script, state, event_types, routes, main, imports }))
     }
 
     /// Writes `new` in the place of `old`, in one batch.
@@ -171,6 +204,7 @@ impl Registrations {
             script: worker.script.clone(),
             state: worker.state,
             event_types: worker.event_types.clone(),
+            routes: worker.routes.rules().to_vec(),
             imports: worker.imports.keys().cloned().collect(),
         };
         let state = State {
@@ -223,17 +257,22 @@ async fn read(cache: &Cache, request: &Request, limit: usize) -> waystore::Resul
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use waystore::Waystore;
 
     use super::*;
 
     fn worker(version: &str, state: WorkerState) -> KeptWorker {
         let script = Url::parse("https://a.test/sw.js").unwrap();
+        let rule = json!({ "condition": { "urlPattern": { "text": "/x" } }, "source": "fetch-event" });
+        let rule = serde_json::from_value(rule).unwrap();
+        let ground = routes::Ground { script: &script, listens: true };
         KeptWorker {
             version: version.to_owned(),
             script: script.clone(),
             state,
             event_types: ["fetch".to_owned()].into(),
+            routes: Arc::new(Routes::default().with(vec![rule], ground).unwrap()),
             main: Bytes::from(format!("main of {version}")),
             imports: [(script, Bytes::from("imports itself"))].into(),
         }

@@ -11,7 +11,7 @@ use waystore::Waystore;
 use crate::{
     Limits, RunError, SiteHost,
     isolate::{OnHost, Shared, Sliced},
-    js::{self, Ctx, Realm, engine, scope},
+    js::{Engine, Realm, Work, scope},
 };
 
 /// What scripts are run with.
@@ -78,11 +78,11 @@ async fn run(
     runtime: tokio::runtime::Handle,
     shared: &Arc<Shared>,
 ) -> Result<(), RunError> {
-    let context = engine(&options.limits, shared.interrupt()).await;
-    let context = context.map_err(|error| RunError::Engine { reason: error.to_string() })?;
+    let engine = Engine::new(&options.limits, shared.interrupt()).await;
+    let engine = engine.map_err(|reason| RunError::Engine { reason })?;
     let uncaught = Rc::new(RefCell::new(None));
     let (first, console) = (Rc::clone(&uncaught), Arc::clone(&host.console));
-    let work = js::Work::default();
+    let work = Work::default();
     let realm = Realm {
         spooler: caches.spooler(),
         caches: caches.with_base(options.url.clone()),
@@ -96,22 +96,22 @@ async fn run(
         revoked: shared.revoked.clone(),
         work: work.clone(),
     };
-    let root = context.async_with(async |ctx| {
-        let turns = begin(&ctx, &options.url, realm).map_err(|reason| RunError::Engine { reason })?;
+    let root = engine.run(async |context| {
+        let global = scope::install_plain(&context, &options.url, realm);
+        let global = global.map_err(|reason| RunError::Engine { reason })?;
         for (url, source) in &scripts {
-            if let Err(error) = scope::evaluate(&ctx, source, url.as_str()) {
-                let words = scope::words_of(&ctx, &error);
+            if let Err(words) = global.evaluate(source, url) {
                 stopped(shared)?;
                 return Err(RunError::Uncaught { text: words });
             }
-            scope::checkpoint(&ctx, &shared.pulse);
-            turns.notify_rejections();
+            global.checkpoint(&shared.pulse);
+            global.notify_rejections();
         }
         let mut idle = pin!(work.idle());
         poll_fn(|cx| {
             shared.pulse.begin();
-            scope::checkpoint(&ctx, &shared.pulse);
-            turns.notify_rejections();
+            global.checkpoint(&shared.pulse);
+            global.notify_rejections();
             if uncaught.borrow().is_some() || shared.pulse.tripped() || shared.revoked.is_cancelled() {
                 return Poll::Ready(());
             }
@@ -119,22 +119,14 @@ async fn run(
         })
         .await;
         // What finished last may have rejected something.
-        scope::checkpoint(&ctx, &shared.pulse);
-        turns.notify_rejections();
+        global.checkpoint(&shared.pulse);
+        global.notify_rejections();
         Ok(())
     });
     Sliced::new(&shared.pulse, root).await?;
     stopped(shared)?;
     let uncaught = uncaught.borrow_mut().take();
     uncaught.map_or(Ok(()), |text| Err(RunError::Uncaught { text }))
-}
-
-fn begin<'js>(ctx: &Ctx<'js>, url: &Url, realm: Realm) -> Result<scope::Turns<'js>, String> {
-    let install = || {
-        js::install(ctx, Rc::new(realm))?;
-        scope::install_plain(ctx, url)
-    };
-    install().map_err(|error| scope::words_of(ctx, &error))
 }
 
 fn stopped(shared: &Shared) -> Result<(), RunError> {

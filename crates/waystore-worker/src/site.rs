@@ -7,6 +7,7 @@ mod events;
 mod jobs;
 mod link;
 mod rollover;
+mod routing;
 mod status;
 
 use std::{

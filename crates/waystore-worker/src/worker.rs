@@ -10,7 +10,7 @@ use std::{
 };
 
 use url::Url;
-use waystore::CacheStorage;
+use waystore::{CacheStorage, RequestHead};
 
 use crate::{
     Limits, SiteHost, UpdateViaCache,
@@ -18,6 +18,7 @@ use crate::{
     js::scope::Link,
     lifecycle::{Id, WorkerState},
     registration::KeptWorker,
+    routes::{self, Routes, Rule, Source},
     script::ScriptMap,
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     pub(crate) script: Url,
     pub(crate) scripts: Arc<ScriptMap>,
     event_types: OnceLock<EventTypes>,
+    routes: RwLock<Arc<Routes>>,
     ground: Ground,
     link: Arc<dyn Link>,
     isolate: RwLock<Option<Isolate>>,
@@ -89,6 +91,7 @@ impl Worker {
             script,
             scripts: Arc::new(scripts),
             event_types: OnceLock::new(),
+            routes: RwLock::default(),
             ground,
             link,
             isolate: RwLock::default(),
@@ -100,7 +103,7 @@ impl Worker {
     pub(crate) fn restored(id: Id, kept: KeptWorker, ground: Ground, link: Arc<dyn Link>) -> Self {
         let scripts = ScriptMap::stored(kept.main, kept.imports);
         let worker = Self::new(id, kept.version, kept.script, scripts, ground, link);
-        Self { event_types: OnceLock::from(kept.event_types), ..worker }
+        Self { event_types: OnceLock::from(kept.event_types), routes: RwLock::new(kept.routes), ..worker }
     }
 
     /// What is kept of it.
@@ -110,6 +113,7 @@ impl Worker {
             script: self.script.clone(),
             state,
             event_types: self.event_types.get().cloned().unwrap_or_default(),
+            routes: self.routes(),
             main: self.scripts.main().clone(),
             imports: self.scripts.imports(),
         }
@@ -123,6 +127,24 @@ impl Worker {
     /// Whether it listens to events of this type; before its first evaluation nobody knows, so it may.
     pub(crate) fn listens(&self, event_type: &str) -> bool {
         self.event_types.get().is_none_or(|types| types.contains(event_type))
+    }
+
+    /// Its static routes.
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds static routes, all or none.
+    pub(crate) fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {
+        let listens = self.event_types.get().is_some_and(|types| types.contains("fetch"));
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        *routes = Arc::new(routes.with(rules, routes::Ground { script: &self.script, listens })?);
+        Ok(())
+    }
+
+    /// Where a static route leads that `request` meets.
+    pub(crate) fn route(&self, request: &RequestHead) -> Option<Source> {
+        self.routes().route(request, &|| self.running().is_some()).cloned()
     }
 
     /// The isolate, if one runs.

@@ -1,4 +1,4 @@
-//! Fetch events and messages: every row of the outcome table, and how long an event lives.
+//! Fetch events: every row of the outcome table, and how long an event lives.
 
 mod support;
 
@@ -292,19 +292,6 @@ async fn wait_until_may_be_called_while_the_event_is_active_and_no_later() {
 }
 
 #[tokio::test]
-async fn w52_a_message_event_has_its_defaults_and_a_message_its_data() {
-    let world = World::with(
-        "const made = new ExtendableMessageEvent('message');
-         console.log(made.data === null, made.origin === '', made.ports.length, made.source);
-         onmessage = e => console.log(JSON.stringify(e.data), e.source, e.ports.length, e.origin)",
-    );
-    let site = world.ready().await;
-    tell(&site, serde_json::json!({ "type": "PREFETCH", "urls": ["/a"] })).await;
-    assert_eq!(world.line().await, "true true 0 null");
-    assert_eq!(world.line().await, r#"{"type":"PREFETCH","urls":["/a"]} null 0 https://a.test"#);
-}
-
-#[tokio::test]
 async fn events_of_one_worker_interleave() {
     let world = World::with("onfetch = e => e.respondWith(fetch(e.request))");
     world.net.text("/slow", "slow");
@@ -352,120 +339,9 @@ async fn a_stream_of_the_script_keeps_its_worker_alive_until_it_ends() {
 }
 
 #[tokio::test]
-async fn an_uncaught_error_and_a_rejection_are_told() {
-    let world = World::with(
-        "onunhandledrejection = e => { console.log('event', e.reason); if (e.reason === 'mine') e.preventDefault() };
-         onmessage = e => Promise.reject(e.data)",
-    );
-    let site = world.ready().await;
-    tell(&site, serde_json::json!("mine")).await;
-    assert_eq!(world.line().await, "event mine");
-    tell(&site, serde_json::json!("yours")).await;
-    assert_eq!(world.line().await, "event yours");
-    assert!(world.line().await.contains("yours"));
-}
-
-#[tokio::test]
-async fn the_global_is_that_of_a_service_worker() {
-    let world = World::with(
-        "onfetch = e => e.respondWith(new Response(JSON.stringify([
-           self === globalThis, self instanceof ServiceWorkerGlobalScope, location.href, location.origin, origin,
-           isSecureContext, navigator.onLine, navigator.userAgent.startsWith('Waystore/'), typeof importScripts,
-           'document' in self, typeof window, 'close' in self, 'indexedDB' in self, 'pushManager' in registration,
-           typeof XMLHttpRequest, e instanceof FetchEvent, e instanceof ExtendableEvent, e.isTrusted,
-           e.clientId, String(e.preloadResponse)])))",
-    );
-    let site = world.ready().await;
-    let expected = serde_json::json!([
-        true,
-        true,
-        "https://a.test/sw.js",
-        "https://a.test",
-        "https://a.test",
-        true,
-        true,
-        true,
-        "function",
-        false,
-        "undefined",
-        false,
-        false,
-        false,
-        "undefined",
-        true,
-        true,
-        true,
-        "",
-        "[object Promise]"
-    ]);
-    assert_eq!(answer(&site, "/x").await, expected.to_string());
-}
-
-#[tokio::test]
-async fn w49_nothing_is_preloaded() {
+async fn preload_response_is_undefined_where_nothing_is_preloaded() {
     let script = "onfetch = e => e.respondWith(e.preloadResponse.then(r => new Response(String(r))))";
     assert_eq!(outcome(script).await, "undefined");
-}
-
-#[tokio::test]
-async fn events_that_script_makes_extend_nothing_and_answer_nothing() {
-    let world = World::with(
-        "addEventListener('fetch', e => {
-           if (e.isTrusted) return;
-           try { e.respondWith(new Response('x')) } catch (error) { console.log(error.name) }
-         });
-         onmessage = () => dispatchEvent(new FetchEvent('fetch', { request: new Request('/x') }))",
-    );
-    let site = world.ready().await;
-    tell(&site, serde_json::json!(null)).await;
-    assert_eq!(world.line().await, "InvalidStateError");
-}
-
-#[tokio::test]
-async fn a_message_starts_a_worker_that_is_not_running() {
-    let mut world = World::with("onmessage = e => console.log('heard', e.data)");
-    world.limits.idle = Duration::from_millis(5);
-    let site = world.ready().await;
-    while site.status().active.is_some_and(|worker| worker.running) {
-        tokio::task::yield_now().await;
-    }
-    tell(&site, serde_json::json!("you")).await;
-    assert_eq!(world.line().await, "heard you");
-}
-
-#[tokio::test]
-async fn w56_there_are_no_clients_and_no_window_is_opened() {
-    let world = World::with(
-        "onmessage = e => e.waitUntil((async () => {
-           console.log(JSON.stringify(await clients.matchAll()), await clients.get('nope'));
-           await clients.openWindow('/x').catch(error => console.log(error.name));
-         })())",
-    );
-    let site = world.ready().await;
-    tell(&site, serde_json::json!(null)).await;
-    assert_eq!(world.line().await, "[] undefined");
-    assert_eq!(world.line().await, "InvalidAccessError");
-}
-
-#[tokio::test]
-async fn an_error_that_a_listener_throws_is_an_error_event_and_else_a_line_with_its_position() {
-    let world = World::with(
-        "onmessage = e => {\n throw new TypeError(e.data) };
-         onerror = (message, file, line, column, error) => {
-           console.log(message, file, line, error instanceof TypeError);
-           return error.message === 'mine';
-         };
-         addEventListener('error', e => console.log(e.type, e.isTrusted))",
-    );
-    let site = world.ready().await;
-    tell(&site, serde_json::json!("mine")).await;
-    assert_eq!(world.line().await, "Uncaught TypeError: mine https://a.test/sw.js 2 true");
-    assert_eq!(world.line().await, "error true");
-    tell(&site, serde_json::json!("yours")).await;
-    assert_eq!(world.line().await, "Uncaught TypeError: yours https://a.test/sw.js 2 true");
-    assert_eq!(world.line().await, "error true");
-    let line = world.line().await;
-    assert!(line.starts_with("Uncaught TypeError: yours") && line.contains("sw.js:2"), "{line}");
 }
 
 #[tokio::test]

@@ -76,11 +76,11 @@ pub(super) async fn watch(site: Arc<Site>, interval: Duration, stop: Cancellatio
 
 /// Writes a line of the script's console to the log.
 fn log(line: ConsoleLine) {
-    let text = line.text;
+    let (text, version) = (line.text, line.version.as_deref());
     match line.level {
-        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", "{text}"),
-        ConsoleLevel::Info => tracing::info!(target: "waystore::console", "{text}"),
-        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", "{text}"),
-        ConsoleLevel::Error => tracing::error!(target: "waystore::console", "{text}"),
+        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", version, "{text}"),
+        ConsoleLevel::Info => tracing::info!(target: "waystore::console", version, "{text}"),
+        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", version, "{text}"),
+        ConsoleLevel::Error => tracing::error!(target: "waystore::console", version, "{text}"),
     }
 }

@@ -21,11 +21,11 @@ use tokio::{
 use url::Url;
 use waystore::CacheStorage;
 
-use super::{Command, EventTypes, Following, Pulse, Shared, View, network::OnHost};
+use super::{Command, EventTypes, Following, Pulse, Shared, network::OnHost};
 use crate::{
-    Limits, SiteHost, UpdateViaCache,
+    ConsoleLine, Limits, SiteHost, UpdateViaCache,
     js::{
-        self, Ctx, Realm, engine,
+        Engine, Realm, Work,
         scope::{self, Bridge, Link, Scope},
     },
     script::ScriptMap,
@@ -88,37 +88,36 @@ async fn run(
     started: Started,
     shared: &Arc<Shared>,
 ) {
-    let context = match engine(&launch.limits, shared.interrupt()).await {
-        Ok(context) => context,
+    let engine = match Engine::new(&launch.limits, shared.interrupt()).await {
+        Ok(engine) => engine,
         Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
     };
-    let root = context.async_with(async |ctx| live(ctx, launch, commands, views, started, shared).await);
+    // The life of the one context, from its first evaluation on.
+    let root = engine.run(async |context| {
+        let rests = (launch.limits.idle, launch.limits.event);
+        let realm = realm_of(&launch, shared);
+        let main = launch.scripts.main().clone();
+        let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
+        let evaluated = scope::install(&context, realm, Rc::clone(&bridge), &views.first)
+            .and_then(|scope| evaluate(&scope, &main, shared).map(|()| scope));
+        let scope = match evaluated {
+            Ok(scope) => scope,
+            Err(words) => return drop(started.send(Err(words))),
+        };
+        if started.send(scope.end_evaluation()).is_ok() {
+            turns(&scope, serve(&scope, &bridge, commands, views, rests, shared), shared).await;
+        }
+    });
     Sliced::new(&shared.pulse, root).await;
 }
 
-/// The life of the one context, from its first evaluation on.
-async fn live(
-    ctx: Ctx<'_>,
-    launch: Launch,
-    commands: mpsc::Receiver<Command>,
-    views: Following,
-    started: Started,
-    shared: &Arc<Shared>,
-) {
-    let rests = (launch.limits.idle, launch.limits.event);
-    let (scope, bridge) = match evaluate(&ctx, launch, &views.first, shared) {
-        Ok(scope) => scope,
-        Err(words) => return drop(started.send(Err(words))),
-    };
-    if started.send(scope.event_types()).is_err() {
-        return;
-    }
-    let mut serving = pin!(serve(&scope, &bridge, commands, views, rests, shared));
-    // Each poll is one turn of the event loop, with its microtasks.
+/// Each poll of `serving` is one turn of the event loop, with its microtasks.
+async fn turns(scope: &Scope<'_>, serving: impl Future<Output = ()>, shared: &Shared) {
+    let mut serving = pin!(serving);
     poll_fn(|cx| {
         shared.pulse.begin();
         let turn = serving.as_mut().poll(cx);
-        scope::checkpoint(&ctx, &shared.pulse);
+        scope.checkpoint();
         scope.notify_rejections();
         if shared.pulse.tripped() && !shared.revoked.is_cancelled() {
             tracing::warn!(version = shared.version, "worker stopped: its script ran for too long without a pause");
@@ -130,48 +129,33 @@ async fn live(
 }
 
 /// Evaluates the script and runs its microtasks; what listens after that is what counts (6.2, 6.3).
-fn evaluate<'js>(
-    ctx: &Ctx<'js>,
-    launch: Launch,
-    view: &View,
-    shared: &Arc<Shared>,
-) -> Result<(Scope<'js>, Rc<Bridge>), String> {
-    let main = launch.scripts.main().clone();
-    let script = launch.script.clone();
-    let realm = Rc::new(realm_of(&launch, shared));
-    let bridge = Rc::new(Bridge::new(launch, Arc::clone(shared)));
-    let install = || {
-        js::install(ctx, realm)?;
-        scope::install(ctx, Rc::clone(&bridge), view)
-    };
-    let scope = install().map_err(|error| scope::words_of(ctx, &error))?;
-    let evaluated = scope::evaluate(ctx, &main, script.as_str());
-    let failed = evaluated.err().map(|error| scope::words_of(ctx, &error));
-    scope::checkpoint(ctx, &shared.pulse);
+fn evaluate(scope: &Scope<'_>, main: &[u8], shared: &Shared) -> Result<(), String> {
+    let evaluated = scope.evaluate(main);
+    scope.checkpoint();
     if shared.pulse.tripped() || shared.revoked.is_cancelled() {
         return Err("its script ran for too long".to_owned());
     }
-    failed.map_or(Ok((scope, bridge)), Err)
+    evaluated
 }
 
 fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
-    let console = Arc::clone(&launch.host.console);
+    let (console, version) = (Arc::clone(&launch.host.console), launch.version.clone());
     Realm {
         caches: launch.caches.clone(),
         fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
         base: launch.script.clone(),
         spooler: launch.caches.spooler(),
-        console: Rc::new(move |line| console(line)),
+        console: Rc::new(move |line| console(ConsoleLine { version: Some(version.clone()), ..line })),
         uncaught: Rc::new(|_| {}),
         clock: Arc::clone(&launch.host.clock),
         revoked: shared.revoked.clone(),
-        work: js::Work::default(),
+        work: Work::default(),
     }
 }
 
 /// The event loop.
-async fn serve<'js>(
-    scope: &Scope<'js>,
+async fn serve(
+    scope: &Scope<'_>,
     bridge: &Bridge,
     mut commands: mpsc::Receiver<Command>,
     mut views: Following,

@@ -24,7 +24,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             _ => ConsoleLevel::Error,
         };
         let text = bounded(arguments.get(1).to_usv_string()?);
-        (realm(arguments.ctx())?.console)(ConsoleLine { level, text });
+        (realm(arguments.ctx())?.console)(ConsoleLine::new(level, text));
         Ok(())
     })?;
     kit.give("print", print)?;

@@ -195,6 +195,6 @@ pub(crate) fn report<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) {
 }
 
 fn report_words(realm: &Realm, words: &str) {
-    (realm.console)(ConsoleLine { level: ConsoleLevel::Error, text: format!("Uncaught {words}") });
+    (realm.console)(ConsoleLine::new(ConsoleLevel::Error, format!("Uncaught {words}")));
     (realm.uncaught)(words);
 }

@@ -44,10 +44,10 @@ mod tests;
 
 use std::rc::Rc;
 
-pub(crate) use rquickjs::Ctx;
+use rquickjs::Ctx;
 
 pub(crate) use self::{
-    engine::engine,
+    engine::Engine,
     exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},

@@ -6,7 +6,9 @@
 
 mod bridge;
 mod imports;
+mod preload;
 mod registration;
+mod routes;
 
 use std::{cell::Cell, rc::Rc};
 
@@ -16,7 +18,7 @@ pub(crate) use self::{
     bridge::Bridge,
     registration::{Link, UpdateRefused},
 };
-use super::{Kit, describe, idl::native_operation, kit, new_request, realm};
+use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
 use crate::{
     ConsoleLevel, ConsoleLine,
     isolate::{Answer, Command, Event, EventTypes, Pulse, Seen, Stage, View},
@@ -43,7 +45,7 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
     let report = native_operation(ctx, "reportRejection", 1, |arguments| {
         let words = describe(arguments.ctx(), &arguments.get(0));
         let realm = realm(arguments.ctx())?;
-        (realm.console)(ConsoleLine { level: ConsoleLevel::Error, text: format!("Uncaught (in promise) {words}") });
+        (realm.console)(ConsoleLine::new(ConsoleLevel::Error, format!("Uncaught (in promise) {words}")));
         (realm.uncaught)(&words);
         Ok(())
     })?;
@@ -60,17 +62,36 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
     Ok(rejected)
 }
 
-/// Makes the global of `ctx` that of a worker without a registration.
-pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Turns<'js>> {
-    let rejected = install_worker(ctx, url, "WorkerGlobalScope")?;
-    Ok(Turns { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
+/// Makes the global of `ctx`, which is fresh, that of a worker without a registration.
+pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url, realm: Realm) -> Result<Plain<'js>, String> {
+    let install = || {
+        super::install(ctx, Rc::new(realm))?;
+        let rejected = install_worker(ctx, url, "WorkerGlobalScope")?;
+        Ok(Plain { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
+    };
+    install().map_err(|error| words_of(ctx, &error))
 }
 
-/// Makes the global of `ctx` that of a service worker.
-pub(crate) fn install<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
+/// Makes the global of `ctx`, which is fresh, that of a service worker.
+pub(crate) fn install<'js>(
+    ctx: &Ctx<'js>,
+    realm: Realm,
+    bridge: Rc<Bridge>,
+    view: &View,
+) -> Result<Scope<'js>, String> {
+    let install = || {
+        super::install(ctx, Rc::new(realm))?;
+        install_scope(ctx, bridge, view)
+    };
+    install().map_err(|error| words_of(ctx, &error))
+}
+
+fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
+    preload::install(ctx, &bridge)?;
     registration::install(ctx, &bridge)?;
+    routes::install(ctx, &bridge)?;
     let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
     let kit = kit(ctx)?;
     let start = kit.function("startServiceWorker")?;
@@ -101,9 +122,19 @@ fn location<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Object<'js>
 }
 
 impl<'js> Scope<'js> {
-    /// The types of events that are listened to.
-    pub(crate) fn event_types(&self) -> Result<EventTypes, String> {
-        let types = self.call::<_, Vec<String>>("listenedTypes", (self.ctx.globals(),));
+    /// Evaluates the worker's script.
+    pub(crate) fn evaluate(&self, source: &[u8]) -> Result<(), String> {
+        evaluate(&self.ctx, source, self.bridge.script.as_str()).map_err(|error| words_of(&self.ctx, &error))
+    }
+
+    /// Runs the microtasks that wait, and those they queue, while the slice lasts.
+    pub(crate) fn checkpoint(&self) {
+        checkpoint(&self.ctx, &self.bridge.shared.pulse);
+    }
+
+    /// Ends the first evaluation: the types of events that are listened to.
+    pub(crate) fn end_evaluation(&self) -> Result<EventTypes, String> {
+        let types = self.call::<_, Vec<String>>("endEvaluation", ());
         types.map(|types| types.into_iter().collect())
     }
 
@@ -139,9 +170,10 @@ impl<'js> Scope<'js> {
                 let origin = self.bridge.script.origin().ascii_serialization();
                 self.call("dispatchMessage", (number, data, origin))
             }
-            Event::Fetch { request, client_id, resulting_client_id } => {
+            Event::Fetch { request, client_id, resulting_client_id, preload } => {
+                let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                self.call("dispatchFetch", (number, request, client_id, resulting_client_id))
+                self.call("dispatchFetch", (number, request, client_id, resulting_client_id, has_preload))
             }
         }
     }
@@ -192,14 +224,24 @@ impl<'js> Scope<'js> {
     }
 }
 
-/// The turns of a global without events of its own.
-pub(crate) struct Turns<'js> {
+/// A context with the global of a worker without a registration, and so without events of its own.
+pub(crate) struct Plain<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
     rejected: Rejected,
 }
 
-impl Turns<'_> {
+impl Plain<'_> {
+    /// Evaluates a classic script.
+    pub(crate) fn evaluate(&self, source: &[u8], url: &url::Url) -> Result<(), String> {
+        evaluate(&self.ctx, source, url.as_str()).map_err(|error| words_of(&self.ctx, &error))
+    }
+
+    /// Runs the microtasks that wait, and those they queue, while the slice lasts.
+    pub(crate) fn checkpoint(&self, pulse: &Pulse) {
+        checkpoint(&self.ctx, pulse);
+    }
+
     /// Tells of rejections that nobody handled.
     pub(crate) fn notify_rejections(&self) {
         notify(&self.ctx, &self.kit, &self.rejected);
@@ -227,7 +269,7 @@ pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: V
 }
 
 /// Evaluates a classic script.
-pub(crate) fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Result<()> {
+fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Result<()> {
     let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
     let mut options = EvalOptions::default();
     options.strict = false;
@@ -236,12 +278,12 @@ pub(crate) fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Res
 }
 
 /// Runs the microtasks that wait, and those they queue, while the slice lasts.
-pub(crate) fn checkpoint(ctx: &Ctx<'_>, pulse: &Pulse) {
+fn checkpoint(ctx: &Ctx<'_>, pulse: &Pulse) {
     while !pulse.tripped() && ctx.execute_pending_job() {}
 }
 
 /// What the engine failed with, in words and with its position.
-pub(crate) fn words_of(ctx: &Ctx<'_>, error: &Error) -> String {
+fn words_of(ctx: &Ctx<'_>, error: &Error) -> String {
     match error {
         Error::Exception => describe(ctx, &ctx.catch()),
         other => other.to_string(),

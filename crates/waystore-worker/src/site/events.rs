@@ -10,11 +10,11 @@ use tokio::{
 };
 use waystore::Request;
 
-use super::{Inner, Site};
+use super::{Inner, Site, routing::Way};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
     accept::refusal,
-    isolate::{Answer, Event, Isolate, Stage, Ticket},
+    isolate::{Answer, Event, Isolate, Preloading, Stage, Ticket},
     lifecycle::{Id, Input},
     loan::Loan,
     worker::{NoIsolate, Worker},
@@ -65,18 +65,22 @@ impl Site {
 }
 
 impl Inner {
-    async fn fetch(self: &Arc<Self>, event: FetchEvent) -> FetchOutcome {
-        let FetchEvent { request, client_id, resulting_client_id } = event;
-        if self.closed.is_cancelled() {
-            return fallback(request, FallbackReason::Stopped, None);
-        }
+    /// Sends a request to the active worker's script; to the first one's, once it is there.
+    ///
+    /// Where it is not the worker whose static routes led here, its own come first.
+    pub(super) async fn ask_script(self: &Arc<Self>, event: FetchEvent, way: Way) -> FetchOutcome {
         let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return fallback(request, FallbackReason::Busy, None);
+            return fallback(event.request, FallbackReason::Busy, None);
         };
         let deadline = Instant::now() + self.options.limits.response;
         let Ok(Some((worker, pin))) = timeout_at(deadline, self.admitted()).await else {
-            return fallback(request, FallbackReason::NoWorker, None);
+            return fallback(event.request, FallbackReason::NoWorker, None);
         };
+        if way.ruled != Some(worker.id) && !way.raced && !worker.routes().rules().is_empty() {
+            drop((queued, pin));
+            return Arc::clone(self).follow_other_routes(worker, event).await;
+        }
+        let FetchEvent { request, client_id, resulting_client_id } = event;
         let version = Some(worker.version.clone());
         if !worker.listens("fetch") {
             return fallback(request, FallbackReason::NoListener, version);
@@ -87,6 +91,8 @@ impl Inner {
         drop(queued);
         let holds = Arc::new((pin, slot));
         let loan = Loan::of(request);
+        // In parallel with the start of an isolate.
+        let preload = if way.raced { None } else { self.begin_preload(loan.request()) };
         for _ in 0..ATTEMPTS {
             let isolate = match timeout_at(deadline, worker.isolate()).await {
                 Ok(Ok(isolate)) => isolate,
@@ -98,6 +104,7 @@ impl Inner {
                 request: Box::new(loan.lend()),
                 client_id: client_id.clone(),
                 resulting_client_id: resulting_client_id.clone(),
+                preload: preload.clone(),
             };
             match self.ask(&isolate, event, ticket, answer).await {
                 Answer::Stopped(Stage::Queued) => {}
@@ -105,6 +112,11 @@ impl Inner {
             }
         }
         left(loan, FallbackReason::Stopped, &worker)
+    }
+
+    fn begin_preload(&self, request: &Request) -> Option<Preloading> {
+        let preload = self.life().preload.request(request)?;
+        Some(Preloading::new(self.begin_fetch(preload)))
     }
 
     /// The worker's answer, or that it took too long.
@@ -234,6 +246,6 @@ fn left(loan: Loan, reason: FallbackReason, worker: &Worker) -> FetchOutcome {
     }
 }
 
-fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {
+pub(super) fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {
     FetchOutcome::Fallback { request: Box::new(request), reason, version }
 }

@@ -12,6 +12,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use tokio::sync::oneshot;
 
 use super::{Inner, Life, Site, link::SiteLink};
 use crate::{
@@ -39,19 +40,23 @@ pub enum Updated {
 }
 
 /// An update that waits or runs, for those who ask for the same meanwhile.
+#[derive(Clone)]
 pub(super) struct Queued {
     forced: bool,
-    done: Shared<BoxFuture<'static, Result<Updated, SiteError>>>,
+    /// When the install of a new version begins, or there is none to begin: what a script waits for.
+    pub(super) begun: Settled<()>,
+    done: Settled<Updated>,
 }
+
+type Settled<T> = Shared<BoxFuture<'static, Result<T, SiteError>>>;
 
 impl Site {
     /// Checks for an update, in the background. Calls while a check waits or runs are that check.
     ///
     /// Spec: <https://w3c.github.io/ServiceWorker/#soft-update>
     pub fn soft_update(&self) {
-        let done = self.inner.queue_update(false);
         // The job runs in a task of its own; nobody has to wait for it.
-        drop(done);
+        drop(self.inner.queue_update(false));
     }
 
     /// Fetches the script and, where it or what it imports changed, installs the new version; where
@@ -62,35 +67,38 @@ impl Site {
     /// * [`SiteError::Script`]: it could not be fetched, or may not be used.
     /// * [`SiteError::Start`], [`SiteError::Install`]: the new version failed. The old one stays.
     pub async fn update(&self, force: bool) -> Result<Updated, SiteError> {
-        self.inner.queue_update(force).await
+        self.inner.queue_update(force).done.await
     }
 }
 
 impl Inner {
-    /// An update job; the last one in the queue, where that is as good.
-    pub(super) fn queue_update(
-        self: &Arc<Self>,
-        forced: bool,
-    ) -> Shared<BoxFuture<'static, Result<Updated, SiteError>>> {
+    /// An update job; the last one in the queue, where that is as good: where it has yet to compare.
+    pub(super) fn queue_update(self: &Arc<Self>, forced: bool) -> Queued {
         let mut last = self.last_job.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queued) = &*last
             && queued.forced >= forced
-            && queued.done.peek().is_none()
+            && queued.begun.peek().is_none()
         {
-            return queued.done.clone();
+            return queued.clone();
         }
         let this = Arc::clone(self);
+        let (begins, begun) = oneshot::channel();
         let task = self.ground.runtime.spawn(async move {
             let _turn = this.turn.lock().await;
-            let result = this.update(forced).await;
+            let result = this.update(forced, begins).await;
             this.end_job(&result);
             result
         });
         let done = task.map(|joined| joined.unwrap_or(Err(SiteError::Closed))).boxed().shared();
-        // Somebody has to poll it for `peek` to see the end.
+        let ended = done.clone();
+        // The other end is dropped where the job ended without an install.
+        let begun = async move { if begun.await.is_ok() { Ok(()) } else { ended.await.map(drop) } }.boxed().shared();
+        // Somebody has to poll them for `peek` to see their end.
+        self.ground.runtime.spawn(begun.clone().map(drop));
         self.ground.runtime.spawn(done.clone().map(drop));
-        *last = Some(Queued { forced, done: done.clone() });
-        done
+        let queued = Queued { forced, begun, done };
+        *last = Some(queued.clone());
+        queued
     }
 
     /// Removes the registration; its worker ends the events it has. Whether there was one.
@@ -123,7 +131,9 @@ impl Inner {
     }
 
     /// Spec: <https://w3c.github.io/ServiceWorker/#update-algorithm>
-    async fn update(self: &Arc<Self>, forced: bool) -> Result<Updated, SiteError> {
+    ///
+    /// `begins` is told when an install does.
+    async fn update(self: &Arc<Self>, forced: bool, begins: oneshot::Sender<()>) -> Result<Updated, SiteError> {
         if self.closed.is_cancelled() {
             return Err(SiteError::Closed);
         }
@@ -154,12 +164,17 @@ impl Inner {
                 self.save().await;
                 Ok(Updated::Unchanged)
             }
-            Found::Changed { main, imports } => self.install(main, imports).await,
+            Found::Changed { main, imports } => self.install(main, imports, begins).await,
         }
     }
 
     /// Evaluates and installs a new version. Spec: <https://w3c.github.io/ServiceWorker/#installation-algorithm>
-    async fn install(self: &Arc<Self>, main: Bytes, imports: BTreeMap<url::Url, Bytes>) -> Result<Updated, SiteError> {
+    async fn install(
+        self: &Arc<Self>,
+        main: Bytes,
+        imports: BTreeMap<url::Url, Bytes>,
+        begins: oneshot::Sender<()>,
+    ) -> Result<Updated, SiteError> {
         let worker = self.parsed(main, imports);
         let version = worker.version.clone();
         self.counts.installs.add();
@@ -173,6 +188,8 @@ impl Inner {
         }
         let actions = self.decide(Input::Install(worker.id));
         self.carry_out(actions).await;
+        // Whoever asked may be gone.
+        begins.send(()).ok();
         let installed = match worker.listens("install") {
             true => self.dispatch(&worker, || Event::Install).await,
             false => Ok(()),

@@ -10,6 +10,7 @@ use crate::{
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
     registration::Preload,
+    routes::Rule,
     update::ScriptError,
 };
 
@@ -51,11 +52,10 @@ impl Link for SiteLink {
         if unregistered {
             return refused(UpdateRefused::Failed("update: the registration was removed".to_owned()));
         }
-        let updated = site.queue_update(false);
+        let begun = site.queue_update(false).begun;
         async move {
-            match updated.await {
-                // The promise tells whether a version came to be installed, not whether it was.
-                Ok(_) | Err(SiteError::Install { .. }) => Ok(()),
+            match begun.await {
+                Ok(()) => Ok(()),
                 Err(SiteError::Script(error @ ScriptError::Security { .. })) => {
                     Err(UpdateRefused::Security(error.to_string()))
                 }
@@ -79,5 +79,10 @@ impl Link for SiteLink {
         site.life().preload = preload;
         let saving = Arc::clone(&site);
         site.ground.runtime.spawn(async move { saving.save().await });
+    }
+
+    fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {
+        let worker = self.site.upgrade().and_then(|site| site.life().workers.get(&self.id).cloned());
+        worker.map_or_else(|| Err("the worker is gone".to_owned()), |worker| worker.add_routes(rules))
     }
 }

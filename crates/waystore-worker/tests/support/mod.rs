@@ -1,6 +1,12 @@
 //! A site on a store in memory, with a network of canned answers that counts what it is asked.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "it is for tests, and each file uses a part of it")]
+#![allow(
+    async_fn_in_trait,
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "it is for tests, and each file uses a part of it"
+)]
 
 use std::{
     collections::HashMap,
@@ -14,6 +20,7 @@ use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
     ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
+    WorkerState,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -36,11 +43,13 @@ struct Page {
     headers: Vec<(String, String)>,
     redirected: bool,
     gate: Option<Arc<Notify>>,
+    held: Option<Arc<Notify>>,
 }
 
 impl Net {
     pub fn page(&self, path: &str, status: u16, mime: &'static str, body: &str) {
-        let page = Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None };
+        let page =
+            Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None, held: None };
         self.pages.lock().unwrap().insert(url(path), page);
     }
 
@@ -68,6 +77,13 @@ impl Net {
         gate
     }
 
+    /// Answers of `path` never come; the notice is given when one is no longer waited for.
+    pub fn hold(&self, path: &str) -> Arc<Notify> {
+        let given_up = Arc::new(Notify::new());
+        self.pages.lock().unwrap().get_mut(&url(path)).unwrap().held = Some(Arc::clone(&given_up));
+        given_up
+    }
+
     pub fn remove(&self, path: &str) {
         self.pages.lock().unwrap().remove(&url(path));
     }
@@ -81,6 +97,19 @@ impl Net {
     pub fn heads(&self) -> Vec<waystore::RequestHead> {
         self.heads.lock().unwrap().clone()
     }
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// Waits for a notice, and not for ever.
+pub async fn noticed(notice: &Notify) {
+    tokio::time::timeout(Duration::from_secs(20), notice.notified()).await.expect("the notice was given");
 }
 
 fn url(path: &str) -> String {
@@ -103,6 +132,10 @@ impl Fetch for Net {
                     () = signal.wait() => return Err(FetchError::Aborted),
                 },
             }
+        }
+        if let Some(given_up) = page.held {
+            let _guard = NotifyOnDrop(given_up);
+            return std::future::pending().await;
         }
         let mut response = Response::new(page.body).header("content-type", page.mime);
         for (name, value) in &page.headers {
@@ -224,4 +257,29 @@ pub async fn tell(site: &Site, data: serde_json::Value) {
 /// The version that is active.
 pub fn active(site: &Site) -> String {
     site.status().active.map(|worker| worker.version).unwrap_or_default()
+}
+
+/// What tests wait for.
+pub trait Waits {
+    async fn activated(&self, version: &str);
+    async fn ready_again(&self);
+}
+
+impl Waits for Site {
+    async fn activated(&self, version: &str) {
+        let done = |site: &Site| {
+            site.status()
+                .active
+                .is_some_and(|worker| worker.version == version && worker.state == WorkerState::Activated)
+        };
+        while !done(self) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn ready_again(&self) {
+        while self.ready().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     pin::Pin,
     rc::Rc,
@@ -18,12 +18,12 @@ use futures::{Stream, StreamExt};
 use rquickjs::{Ctx, Value};
 use tokio::{sync::Notify, time::Instant};
 use url::Url;
-use waystore::{Body, BodyError, Fetch, Response};
+use waystore::{Body, BodyError, Fetch, FetchError, Response};
 
 use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
-    isolate::{Answer, Launch, OnHost, Shared, Stage, Ticket},
+    isolate::{Answer, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
         idl::{Arguments, native_operation},
@@ -49,6 +49,8 @@ pub(crate) struct Bridge {
     pub(super) shared: Arc<Shared>,
     /// The events that are active, and until when they may be.
     events: RefCell<BTreeMap<u64, Instant>>,
+    /// What was begun for some of them.
+    preloads: RefCell<HashMap<u64, Preloaded>>,
     /// Bodies of answers that are still being read: script may be their source.
     streams: Arc<AtomicUsize>,
     changed: Notify,
@@ -74,6 +76,7 @@ impl Bridge {
             runtime: launch.runtime,
             shared,
             events: RefCell::default(),
+            preloads: RefCell::default(),
             streams: Arc::default(),
             changed: Notify::new(),
         }
@@ -110,10 +113,25 @@ impl Bridge {
     /// The event is no longer active.
     pub(super) fn end(&self, id: u64, result: Result<(), String>) {
         self.events.borrow_mut().remove(&id);
+        self.preloads.borrow_mut().remove(&id);
         if let Some(ticket) = self.shared.take(id) {
             ticket.over(result);
         }
         self.changed.notify_one();
+    }
+
+    /// Keeps a preload until its event is over; whether there is one.
+    pub(super) fn keep_preload(&self, id: u64, preload: &Preloading) -> bool {
+        let taken = preload.take();
+        taken.map(|taken| self.preloads.borrow_mut().insert(id, taken)).is_some()
+    }
+
+    /// The response of an event's preload; `None` where the event is over.
+    pub(super) fn ask_for_preload(
+        &self,
+        id: u64,
+    ) -> Option<impl Future<Output = Option<Result<Response, FetchError>>> + use<>> {
+        self.preloads.borrow_mut().get_mut(&id).map(Preloaded::ask)
     }
 
     fn answer(&self, id: u64, answer: Answer) {
@@ -220,7 +238,7 @@ fn give<'js>(
 }
 
 /// The event's number; the prelude passes it first.
-fn id_of(arguments: &Arguments<'_>) -> u64 {
+pub(super) fn id_of(arguments: &Arguments<'_>) -> u64 {
     arguments.get(0).as_number().unwrap_or_default() as u64
 }
 

@@ -39,7 +39,15 @@
     }
   }
 
-  class InstallEvent extends ExtendableEvent {}
+  class InstallEvent extends ExtendableEvent {
+    // Spec: https://w3c.github.io/ServiceWorker/#dom-installevent-addroutes
+    async addRoutes(rules) {
+      if (arguments.length === 0) throw new TypeError("addRoutes needs 1 argument, but was given 0");
+      // Rules that are refused do not fail the install.
+      extend(stateOf(this), undefined, "addRoutes");
+      kit.addRoutes(rules);
+    }
+  }
 
   class FetchEvent extends ExtendableEvent {
     #request;
@@ -47,6 +55,8 @@
     #resultingClientId;
     #replacesClientId;
     #preloadResponse = promiseOf(undefined);
+    // The number of the event, while there is a preload that nobody asked for.
+    #preload = null;
     #handled;
     #settleHandled;
     #entered = false;
@@ -54,6 +64,9 @@
     static {
       kit.handledOf = (event) => event.#settleHandled;
       kit.enteredOf = (event) => event.#entered;
+      kit.offerPreload = (event, id) => {
+        event.#preload = id;
+      };
     }
 
     constructor(type, init) {
@@ -91,6 +104,12 @@
     }
 
     get preloadResponse() {
+      if (this.#preload !== null) {
+        this.#preloadResponse = kit.askForPreload(this.#preload);
+        this.#preload = null;
+        // Who asks and does not wait is not told that it failed.
+        then(this.#preloadResponse, undefined, nothing);
+      }
       return this.#preloadResponse;
     }
 
@@ -194,9 +213,10 @@
   kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
   kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
   kit.dispatchMessage = (id, data, origin) => run(adopt(new ExtendableMessageEvent("message", { data, origin }), id));
-  kit.dispatchFetch = (id, request, clientId, resultingClientId) => {
+  kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {
     const init = { request, clientId, resultingClientId, cancelable: true };
     const event = adopt(new FetchEvent("fetch", init), id);
+    if (hasPreload) kit.offerPreload(event, id);
     run(event, (threw) => {
       if (kit.enteredOf(event)) return;
       const settle = kit.handledOf(event);

@@ -13,6 +13,7 @@ use crate::{
         kit,
     },
     registration::Preload,
+    routes::Rule,
 };
 
 /// A worker's way to its registration. Calls return at once; nothing here waits for the worker.
@@ -20,7 +21,7 @@ pub(crate) trait Link: Send + Sync {
     /// The worker need not wait for its turn.
     fn skip_waiting(&self);
 
-    /// Checks for an update.
+    /// Checks for an update; ends when the install of a new version begins.
     fn update(&self) -> BoxFuture<'static, Result<(), UpdateRefused>>;
 
     /// Removes the registration; whether there was one.
@@ -31,6 +32,9 @@ pub(crate) trait Link: Send + Sync {
 
     /// Changes it.
     fn set_preload(&self, preload: Preload);
+
+    /// Adds static routes to the worker; or says which rule they break.
+    fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String>;
 }
 
 /// Why a script cannot have its registration updated.
@@ -56,7 +60,10 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
     let update = native_operation(ctx, "update", 0, move |arguments| {
         let updated = link.update();
         let update = async move {
-            updated.await.map_err(|refused| match refused {
+            let updated = updated.await;
+            // The slots were told before; the loop gets its turn to show them.
+            tokio::task::yield_now().await;
+            updated.map_err(|refused| match refused {
                 UpdateRefused::State(words) => Thrown::Dom("InvalidStateError", words),
                 UpdateRefused::Security(words) => Thrown::Dom("SecurityError", words),
                 UpdateRefused::Failed(words) => Thrown::Type(words),

@@ -4,6 +4,7 @@
   "use strict";
   const { Event, EventTarget, domException } = kit;
   const { defineProperty, freeze } = Object;
+  const WARN = 2;
   const secret = Symbol("made by the runtime");
   // The service worker objects, one for each version.
   const workers = new Map();
@@ -174,6 +175,22 @@
   kit.handler(ServiceWorkerRegistration.prototype, "updatefound");
   kit.ServiceWorkerGlobalScope = ServiceWorkerGlobalScope;
 
+  // What a worker listens to is known from its first evaluation; later listeners may never be woken.
+  // Spec: https://w3c.github.io/ServiceWorker/#execution-context-events
+  const TYPES = ["install", "activate", "fetch", "message", "messageerror"];
+  const heardBefore = kit.heard;
+  let evaluated = false;
+  kit.heard = (target, type) => {
+    heardBefore?.(target, type);
+    if (evaluated && target === globalThis && TYPES.includes(type)) {
+      kit.print(WARN, `the listener for ${type} was added after the first evaluation of the script: it may never be called`);
+    }
+  };
+  kit.endEvaluation = () => {
+    evaluated = true;
+    return kit.listenedTypes(globalThis);
+  };
+
   let ownVersion;
   const own = () => workers.get(ownVersion);
 
@@ -210,7 +227,7 @@
     kit.readonly(globalThis, "clients", () => clients);
     kit.readonly(globalThis, "registration", () => registration);
     kit.readonly(globalThis, "serviceWorker", () => own());
-    for (const type of ["install", "activate", "fetch", "message", "messageerror"]) kit.handler(globalThis, type);
+    for (const type of TYPES) kit.handler(globalThis, type);
     const operations = {
       async skipWaiting() {
         kit.skipWaiting();

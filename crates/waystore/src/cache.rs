@@ -24,6 +24,7 @@ use crate::{
     Body, CacheQueryOptions, Clock, Request, Response, ResponseHead, ResponseSource, ResponseType, Result, Spooler,
     StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
+    shared::Shared,
     spec::{
         audience::Audience,
         batch::check_put,
@@ -58,6 +59,7 @@ pub struct Cache {
     pub(crate) base: Arc<Url>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -241,7 +243,7 @@ impl Cache {
     /// Commits steps whose bodies are in place; returns how many entries each removed.
     async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
         let parts = [Part { list: self.list.clone(), steps: prepared }];
-        let removed = commit_parts(&*self.store, &self.clock, &self.key, &parts).await?;
+        let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.key, &parts).await?;
         Ok(removed.into_iter().flatten().collect())
     }
 
@@ -249,11 +251,13 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(Vec::new());
         }
+        self.shared.touch(&self.key);
         let url = url_match(request.url.as_str(), options);
         Ok(self.store.candidates(&[Read { list: &self.list, url }]).await?.1)
     }
 
     async fn all(&self) -> Result<Vec<Candidate>> {
+        self.shared.touch(&self.key);
         Ok(self.store.candidates(&[Read { list: &self.list, url: UrlMatch::Any }]).await?.1)
     }
 }

@@ -7,10 +7,12 @@ use std::{path::Path, sync::Arc};
 use url::Url;
 
 use crate::{
-    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Place, Response, Result,
-    Spooler, StorageKey,
+    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
+    Limits, Place, Response, Result, Spooler, StorageKey,
     cache::{Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
+    quota::NO_LIMIT,
+    shared::Shared,
     spec::{
         audience::Audience,
         corp::Reader,
@@ -28,6 +30,7 @@ use crate::{
 pub struct Waystore {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
+    shared: Arc<Shared>,
 }
 
 impl Waystore {
@@ -86,7 +89,7 @@ impl Waystore {
 
     /// Caches over a store of the caller's own.
     pub fn with_store(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, shared: Arc::default() }
     }
 
     /// Returns the caches of the origin of `url`; relative URLs given to them resolve against it.
@@ -130,10 +133,49 @@ impl Waystore {
         self.store.sync().await
     }
 
+    /// Sets how much may be used from now on, also by handles that were given out. What is stored
+    /// stays, even where it is more: it can be read and deleted, and only growth fails.
+    pub fn set_limits(&self, limits: Limits) {
+        self.store.set_limits(limits);
+    }
+
+    /// From now on opaque responses are charged more than their length, by up to 14 MiB each, so that
+    /// usage does not tell a script what it may not know. The padding is kept with the entry.
+    ///
+    /// Off by default: worth it where scripts that distrust each other share a process.
+    pub fn pad_opaque_responses(&self) {
+        self.shared.pad_opaque(&self.clock);
+    }
+
+    /// From now on, where the limit for all storage keys together would be passed, the key that was
+    /// least recently used is emptied: all its caches and registrations, never some of them. Off by
+    /// default.
+    ///
+    /// Keys that are persisted ([`set_persisted`](Self::set_persisted)), held ([`hold`](Self::hold)) or
+    /// ask for the room themselves are spared. Uses are counted from this call on.
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#storage-pressure>
+    pub fn set_eviction(&self, on: bool) {
+        self.shared.set_evicts(on);
+    }
+
+    /// Says whether `key` is to be spared by eviction: what
+    /// [`CacheStorage::persisted`] tells. A matter of configuration; not stored.
+    pub fn set_persisted(&self, key: &StorageKey, persisted: bool) {
+        self.shared.set_persisted(key, persisted);
+    }
+
+    /// Keeps `key` from eviction while the guard lives: for whoever runs a worker of it.
+    #[must_use]
+    pub fn hold(&self, key: &StorageKey) -> KeyGuard {
+        self.shared.hold(key)
+    }
+
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
             reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
+            shared: Arc::clone(&self.shared),
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -151,6 +193,7 @@ pub struct CacheStorage {
     base: Arc<Url>,
     clock: Arc<Clock>,
     reader: Arc<Reader>,
+    shared: Arc<Shared>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -180,6 +223,7 @@ impl CacheStorage {
     /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
     pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
         let name = name.into();
+        self.shared.touch(&self.place.key);
         loop {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(list));
@@ -292,7 +336,7 @@ impl CacheStorage {
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
             parts[at].steps.extend(steps);
         }
-        let removed = commit_parts(&*self.store, &self.clock, &self.place.key, &parts).await?;
+        let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await?;
         Ok(placed.into_iter().map(|(at, steps)| removed[at][steps].to_vec()).collect())
     }
 
@@ -325,6 +369,7 @@ impl CacheStorage {
         if !may_match(&request.head, options.query) {
             return Ok(None);
         }
+        self.shared.touch(&self.place.key);
         let lists = self.lists(options.cache_name.as_ref()).await?;
         let url = url_match(request.url.as_str(), options.query);
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
@@ -337,6 +382,46 @@ impl CacheStorage {
             }
         }
         Ok(None)
+    }
+
+    /// Returns how much this storage key uses, and how much it may use: all its caches and
+    /// registrations together.
+    ///
+    /// What is used is the sum over entries and names, not the room on the disk: each entry counts
+    /// its body in full, though equal bodies are kept once.
+    ///
+    /// ```
+    /// use waystore::{Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("v1").await?.put("/pear", Response::new(vec![0; 100_000])).await?;
+    /// let estimate = caches.estimate().await?;
+    /// assert!((100_000..102_000).contains(&estimate.usage_bytes));
+    /// assert!(estimate.quota_bytes > estimate.usage_bytes);
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-estimate>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn estimate(&self) -> Result<Estimate> {
+        let usage = self.store.usage(Some(&self.place.key)).await?;
+        let limits = self.store.limits();
+        let quota = limits.of_key(&self.place.key).into_iter().chain(limits.total_bytes).min();
+        let quota_bytes = quota.unwrap_or(NO_LIMIT);
+        Ok(Estimate { usage_bytes: usage.padded, real_bytes: usage.real, quota_bytes })
+    }
+
+    /// Whether this storage key is spared by eviction: see [`Waystore::set_persisted`].
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-persisted>
+    pub fn persisted(&self) -> bool {
+        self.shared.is_persisted(&self.place.key)
     }
 
     /// The storage key whose caches these are.
@@ -397,9 +482,14 @@ impl CacheStorage {
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
-        match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await? {
-            Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
-            known => Ok(known),
+        loop {
+            return match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await {
+                Ok(Commit::OutcomeUnknown) => Err(Error::OutcomeUnknown { op }),
+                Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.place.key, &error).await? => {
+                    continue;
+                }
+                done => done,
+            };
         }
     }
 
@@ -411,6 +501,7 @@ impl CacheStorage {
             base: Arc::clone(&self.base),
             clock: Arc::clone(&self.clock),
             reader: Arc::clone(&self.reader),
+            shared: Arc::clone(&self.shared),
         }
     }
 }

@@ -11,9 +11,11 @@ mod corp;
 mod doomed;
 mod durable;
 mod entries;
+mod evict;
 mod kept;
 mod matching;
 mod put;
+mod quota;
 mod reading;
 mod several;
 mod storage;
@@ -66,6 +68,8 @@ pub fn cases() -> Vec<Case> {
         corp::CASES,
         entries::CASES,
         several::CASES,
+        quota::CASES,
+        evict::CASES,
     ]
     .concat()
 }

@@ -39,6 +39,7 @@
 
 mod abort;
 mod body;
+mod budget;
 mod cache;
 mod clock;
 mod error;

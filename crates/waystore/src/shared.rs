@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
+    budget::Budgets,
     quota::Reservations,
     store::{Changes, Commit, NameChange, ReadSet, Store},
 };
@@ -22,6 +23,7 @@ const MOST_PADDING: u64 = 224;
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
+    pub(crate) budgets: Budgets,
     /// What padding is drawn with; unset: there is none.
     padding_secret: OnceLock<[u8; 32]>,
     evicts: AtomicBool,

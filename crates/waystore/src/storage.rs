@@ -9,7 +9,7 @@ use url::Url;
 use crate::{
     BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
     Limits, Place, Response, Result, Spooler, StorageKey,
-    cache::{Part, check_all, commit_parts, first_readable, url_match},
+    cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     quota::NO_LIMIT,
     shared::Shared,
@@ -176,6 +176,7 @@ impl Waystore {
             store: Arc::clone(&self.store),
             reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             shared: Arc::clone(&self.shared),
+            keeping: Keeping::default(),
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -194,6 +195,7 @@ pub struct CacheStorage {
     clock: Arc<Clock>,
     reader: Arc<Reader>,
     shared: Arc<Shared>,
+    keeping: Keeping,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -327,6 +329,7 @@ impl CacheStorage {
         let mut parts: Vec<Part> = Vec::with_capacity(batches.len());
         // Where the steps of each batch went: two handles may stand for one cache.
         let mut placed = Vec::with_capacity(batches.len());
+        let caches: Vec<_> = batches.iter().map(|(cache, _)| cache.clone()).collect();
         for (cache, operations) in batches {
             let steps = cache.prepare(operations).await?;
             let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
@@ -337,6 +340,9 @@ impl CacheStorage {
             parts[at].steps.extend(steps);
         }
         let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await?;
+        for cache in &caches {
+            cache.keep_within_budget().await?;
+        }
         Ok(placed.into_iter().map(|(at, steps)| removed[at][steps].to_vec()).collect())
     }
 
@@ -377,7 +383,8 @@ impl CacheStorage {
         for list in &lists {
             let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
-            if !found.is_empty() {
+            if let Some(first) = found.first() {
+                self.shared.budgets.note_use(list.id(), first.id);
                 return first_readable(&found, &self.reader);
             }
         }
@@ -467,6 +474,43 @@ impl CacheStorage {
         Self { reader: Arc::new(Reader { origin, embedder_policy }), ..self }
     }
 
+    /// The same caches, where each one gives up the entries that were least recently used when it is
+    /// charged more than `bytes` after something was put in it through these handles, or when there is
+    /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
+    /// count. Without this, and so by default, no entry is ever evicted.
+    ///
+    /// An entry is used when it is stored and when `match_` answers with it; uses are counted in this
+    /// process, so that after a restart the order is that of storing. Not in the standard, where only
+    /// whole storage keys go.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?.with_budget(100_000);
+    /// let cache = caches.open("images").await?;
+    /// for image in ["/1", "/2", "/3"] {
+    ///     cache.put(image, Response::new(vec![0; 40_000])).await?;
+    ///     cache.match_("/1", CacheQueryOptions::default()).await?;
+    /// }
+    /// assert!(cache.match_("/1", CacheQueryOptions::default()).await?.is_some());
+    /// assert!(cache.match_("/2", CacheQueryOptions::default()).await?.is_none());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_budget(self, bytes: u64) -> Self {
+        Self { keeping: Keeping { budget_bytes: Some(bytes), ..self.keeping }, ..self }
+    }
+
+    /// The same caches, where what is put through these handles is pinned: no budget evicts it, now or
+    /// after a restart, until it is deleted or replaced.
+    #[must_use]
+    pub fn pinning(self) -> Self {
+        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self }
+    }
+
     /// Where a tee of a response of this origin puts what it cannot hold.
     pub fn spooler(&self) -> Spooler {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
@@ -502,6 +546,7 @@ impl CacheStorage {
             clock: Arc::clone(&self.clock),
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
+            keeping: self.keeping,
         }
     }
 }

@@ -53,7 +53,12 @@ pub(crate) async fn commit_parts(
             committed => committed?,
         };
         match committed {
-            Commit::Applied => return Ok(plans.into_iter().map(|plan| plan.removed).collect()),
+            Commit::Applied => {
+                for (part, plan) in parts.iter().zip(&plans) {
+                    shared.budgets.note_removed(part.list.id(), &plan.remove);
+                }
+                return Ok(plans.into_iter().map(|plan| plan.removed).collect());
+            }
             // Another batch touched the same URLs first, so someone made progress: plan again.
             Commit::Stale => tokio::task::yield_now().await,
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),

@@ -18,6 +18,7 @@ impl Cache {
         response.headers.retain(|name, _| !is_set_cookie(name));
         let entry = Entry::new(&request.head, &response.head);
         let (body, room) = self.write_body(body, &request, &entry).await?;
+        let entry = if self.keeping.pinned { entry.pinned() } else { entry };
         let entry = match self.shared.padding_of(&self.key, &response.head, body.length()) {
             0 => entry,
             padding => entry.with_padding(padding),
@@ -75,6 +76,7 @@ impl Cache {
         loop {
             match room.grow_to(&*self.store, bytes).await {
                 Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.key, &error).await? => {}
+                Err(error) if self.evict_for(&error).await? => {}
                 grown => return grown,
             }
         }

@@ -41,8 +41,10 @@ const RANGE_REQUESTED: u8 = 1 << 3;
 const WITH_CREDENTIALS: u8 = 1 << 4;
 const PERSONAL: u8 = 1 << 5;
 const NO_REFERRER: u8 = 1 << 6;
+const PINNED: u8 = 1 << 7;
 
-/// Where the padding stands in the fixed part.
+/// Where the flags and the padding stand in the fixed part.
+const FLAGS: usize = 1;
 const PADDING: usize = 9;
 const NO_PADDING: u8 = 0;
 
@@ -111,6 +113,19 @@ impl Entry {
     /// See [`with_padding`](Self::with_padding).
     pub fn padding(&self) -> u8 {
         self.bytes[PADDING]
+    }
+
+    /// The same entry, pinned: no budget evicts it.
+    #[must_use]
+    pub fn pinned(self) -> Self {
+        let mut bytes = BytesMut::from(self.bytes);
+        bytes[FLAGS] |= PINNED;
+        Self { bytes: bytes.freeze(), ends: self.ends }
+    }
+
+    /// See [`pinned`](Self::pinned).
+    pub fn is_pinned(&self) -> bool {
+        self.bytes[FLAGS] & PINNED != 0
     }
 
     /// Takes an encoded entry, after a check of every length and number in it.

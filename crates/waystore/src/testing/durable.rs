@@ -19,6 +19,7 @@ super::case_list!(DurableCase:
     personal_marks_come_back,
     a_name_that_went_over_stays_there,
     s28_usage_is_the_same_after_a_restart,
+    pins_come_back,
     numbers_are_never_used_again,
 );
 
@@ -153,6 +154,16 @@ async fn s28_usage_is_the_same_after_a_restart(place: Arc<dyn Reopen>) {
         let cache = caches(&store).open("c").await.unwrap();
         assert_eq!(recount(&cache.store).await, cache.store.usage(None).await.unwrap());
     }
+}
+
+async fn pins_come_back(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    put(&caches(&store).pinning().open("c").await.unwrap(), "/pinned", &"x".repeat(50_000)).await;
+    put(&caches(&store).open("c").await.unwrap(), "/x", &"x".repeat(50_000)).await;
+    drop(store);
+    let cache = caches(&place.open().await).with_budget(60_000).open("c").await.unwrap();
+    put(&cache, "/y", &"x".repeat(50_000)).await;
+    assert_eq!(keys(&cache).await, ["/pinned", "/y"]);
 }
 
 async fn numbers_are_never_used_again(place: Arc<dyn Reopen>) {

@@ -6,6 +6,7 @@
 
 mod add;
 mod batch;
+mod budget;
 mod contract;
 mod corp;
 mod doomed;
@@ -70,6 +71,7 @@ pub fn cases() -> Vec<Case> {
         several::CASES,
         quota::CASES,
         evict::CASES,
+        budget::CASES,
     ]
     .concat()
 }

@@ -21,9 +21,10 @@ pub use self::{
 };
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Request, Response, ResponseHead, ResponseSource, ResponseType, Result, Spooler,
-    StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
+    Spooler, StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
+    shared::Shared,
     spec::{
         audience::Audience,
         batch::check_put,
@@ -58,6 +59,17 @@ pub struct Cache {
     pub(crate) base: Arc<Url>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) reader: Arc<Reader>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) keeping: Keeping,
+}
+
+/// How what a handle stores is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Keeping {
+    /// What the entries of a cache that are not pinned may be charged together.
+    pub(crate) budget_bytes: Option<u64>,
+    /// Whether what is stored is pinned.
+    pub(crate) pinned: bool,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -101,6 +113,9 @@ impl Cache {
         let request = request.into().resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
+        if let Some(first) = found.first() {
+            self.shared.budgets.note_use(self.list.id(), first.id);
+        }
         first_readable(&found, &self.reader)
     }
 
@@ -241,19 +256,40 @@ impl Cache {
     /// Commits steps whose bodies are in place; returns how many entries each removed.
     async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
         let parts = [Part { list: self.list.clone(), steps: prepared }];
-        let removed = commit_parts(&*self.store, &self.clock, &self.key, &parts).await?;
+        let removed = loop {
+            match commit_parts(&*self.store, &self.shared, &self.clock, &self.key, &parts).await {
+                Err(error) if self.evict_for(&error).await? => {}
+                done => break done?,
+            }
+        };
+        self.keep_within_budget().await?;
         Ok(removed.into_iter().flatten().collect())
+    }
+
+    /// Where a budget evicts entries of this cache, lets those go that make up for `error`. Returns
+    /// whether it is worth trying again.
+    async fn evict_for(&self, error: &Error) -> Result<bool> {
+        let budgets = &self.shared.budgets;
+        Ok(self.keeping.budget_bytes.is_some()
+            && budgets.make_room(&*self.store, &self.clock, &self.key, &self.list, error).await?)
+    }
+
+    pub(crate) async fn keep_within_budget(&self) -> Result<()> {
+        let Some(budget) = self.keeping.budget_bytes else { return Ok(()) };
+        self.shared.budgets.keep_within(&*self.store, &self.clock, &self.key, &self.list, budget).await
     }
 
     async fn candidates(&self, request: &Resolved<'_>, options: CacheQueryOptions) -> Result<Vec<Candidate>> {
         if !may_match(&request.head, options) {
             return Ok(Vec::new());
         }
+        self.shared.touch(&self.key);
         let url = url_match(request.url.as_str(), options);
         Ok(self.store.candidates(&[Read { list: &self.list, url }]).await?.1)
     }
 
     async fn all(&self) -> Result<Vec<Candidate>> {
+        self.shared.touch(&self.key);
         Ok(self.store.candidates(&[Read { list: &self.list, url: UrlMatch::Any }]).await?.1)
     }
 }

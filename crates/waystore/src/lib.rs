@@ -39,6 +39,7 @@
 
 mod abort;
 mod body;
+mod budget;
 mod cache;
 mod clock;
 mod error;
@@ -47,8 +48,10 @@ mod headers;
 mod info;
 mod key;
 mod name;
+mod quota;
 mod request;
 mod response;
+mod shared;
 mod spec;
 mod storage;
 pub mod store;
@@ -69,8 +72,10 @@ pub use self::{
     info::{RequestFilter, RequestInfo},
     key::{Bottle, Place, StorageKey},
     name::CacheName,
+    quota::{Estimate, Limits},
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
     response::{Response, ResponseHead, ResponseSource},
+    shared::KeyGuard,
     spec::CacheQueryOptions,
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{

@@ -3,6 +3,8 @@
 use super::url_match;
 use crate::{
     CacheQueryOptions, Clock, Error, Request, Result, StorageKey,
+    quota::Reservation,
+    shared::Shared,
     spec::batch::{Plan, Step, plan_batch},
     store::{Candidate, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store},
 };
@@ -10,8 +12,17 @@ use crate::{
 /// A step whose body, if it has one, is in place.
 #[derive(Debug)]
 pub(crate) enum Prepared {
-    Put { request: Request, entry: Entry, body: NewBody },
-    Delete { request: Request, options: CacheQueryOptions },
+    Put {
+        request: Request,
+        entry: Entry,
+        body: NewBody,
+        /// The room the body takes until it is committed.
+        _room: Option<Reservation>,
+    },
+    Delete {
+        request: Request,
+        options: CacheQueryOptions,
+    },
 }
 
 /// The steps of a batch that are for one list. No two parts of a batch are for the same one.
@@ -24,10 +35,12 @@ pub(crate) struct Part {
 /// Commits all `parts` together, or none; returns how many entries each step of each part removed.
 pub(crate) async fn commit_parts(
     store: &dyn Store,
+    shared: &Shared,
     clock: &Clock,
     key: &StorageKey,
     parts: &[Part],
 ) -> Result<Vec<Vec<usize>>> {
+    shared.touch(key);
     let op = clock.op_id();
     let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
     loop {
@@ -35,8 +48,17 @@ pub(crate) async fn commit_parts(
         let plans = parts.iter().map(|part| part.plan(&candidates)).collect::<Result<Vec<_>>>()?;
         let lists = parts.iter().zip(&plans).map(|(part, plan)| part.change(plan));
         let changes = Changes { lists: lists.collect(), ..Changes::default() };
-        match store.commit(key, op, &read, &changes).await? {
-            Commit::Applied => return Ok(plans.into_iter().map(|plan| plan.removed).collect()),
+        let committed = match store.commit(key, op, &read, &changes).await {
+            Err(error) if shared.make_room(store, clock, key, &error).await? => continue,
+            committed => committed?,
+        };
+        match committed {
+            Commit::Applied => {
+                for (part, plan) in parts.iter().zip(&plans) {
+                    shared.budgets.note_removed(part.list.id(), &plan.remove);
+                }
+                return Ok(plans.into_iter().map(|plan| plan.removed).collect());
+            }
             // Another batch touched the same URLs first, so someone made progress: plan again.
             Commit::Stale => tokio::task::yield_now().await,
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),

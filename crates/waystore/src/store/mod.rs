@@ -8,6 +8,7 @@ pub mod disk;
 mod entry;
 pub mod memory;
 mod names;
+mod usage;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -15,9 +16,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-pub use self::entry::Entry;
-pub(crate) use self::names::{Names, check_names, rename};
-use crate::{BodyError, CacheName, Place, Result, StorageKey};
+pub use self::{
+    entry::Entry,
+    usage::{Ledger, Usage},
+};
+pub(crate) use self::{
+    names::{Names, check_names, rename},
+    usage::fits,
+};
+use crate::{BodyError, CacheName, Limits, Place, Result, StorageKey};
 
 /// Keeps lists of entries, their names, and bodies.
 ///
@@ -48,11 +55,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`Commit::Applied`] the changes are seen by all and survive the end of the process; in strict
     /// durability, and always in the bottle of registrations, power loss too. Names and lists must
     /// be of `key`.
+    ///
+    /// What would make `key` use more than it may ([`set_limits`](Self::set_limits)), and more than
+    /// before, fails with [`Error::QuotaExceeded`](crate::Error::QuotaExceeded).
     async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit>;
 
     /// Starts a body of unknown length that `key` will own. Dropping the writer removes the bytes,
     /// and so does dropping what [`BodyWriter::finish`] gave before a commit names it.
     fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter>;
+
+    /// Returns what `key` uses, or all keys together: the sum over its entries, those of doomed lists
+    /// included, and its names, as [`Usage`] has it. Exact at any time.
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage>;
+
+    /// Sets how much may be used from now on. What is stored stays, even beyond it.
+    fn set_limits(&self, limits: Limits);
+
+    /// How much may be used, with the store's own default where nothing was set.
+    fn limits(&self) -> Limits;
 
     /// Makes everything committed survive power loss, whatever the durability.
     async fn sync(&self) -> Result<()>;
@@ -277,6 +297,42 @@ pub enum NewBody {
     Inline(Bytes),
     /// What [`BodyWriter::finish`] gave.
     Written(WrittenBody),
+}
+
+impl NewBody {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Written(written) => written.length(),
+        }
+    }
+}
+
+impl CandidateBody {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored(body) => body.length(),
+        }
+    }
+}
+
+impl NewEntry {
+    /// What it is charged.
+    pub fn usage(&self) -> Usage {
+        Usage::of_entry(&self.entry, self.body.length())
+    }
+}
+
+impl Candidate {
+    /// What it is charged.
+    pub fn usage(&self) -> Usage {
+        Usage::of_entry(&self.entry, self.body.length())
+    }
 }
 
 /// Bodies up to this length go into the entry; longer ones through [`Store::write_body`].

@@ -6,14 +6,17 @@
 
 mod add;
 mod batch;
+mod budget;
 mod contract;
 mod corp;
 mod doomed;
 mod durable;
 mod entries;
+mod evict;
 mod kept;
 mod matching;
 mod put;
+mod quota;
 mod reading;
 mod several;
 mod storage;
@@ -66,6 +69,9 @@ pub fn cases() -> Vec<Case> {
         corp::CASES,
         entries::CASES,
         several::CASES,
+        quota::CASES,
+        evict::CASES,
+        budget::CASES,
     ]
     .concat()
 }

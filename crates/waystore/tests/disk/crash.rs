@@ -5,7 +5,7 @@ use waystore::store::{
     disk::{Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, assert_no_strays, open, options, state, states};
+use super::support::{Op, apply, assert_counted, assert_no_strays, open, options, state, states};
 
 /// Everything a store does: names, small and large bodies, a batch, a body shared by two entries,
 /// replacing, deleting, deleting a cache, renaming one over another, full segments, syncs.
@@ -74,6 +74,7 @@ async fn check(disk: &SimDisk, done: usize, left: Left, durability: Durability, 
     let found = state(&store).await;
     assert!(allowed.contains(&found), "{what}: {done} were done, and there is {found:?}");
     assert_no_strays(disk, &found);
+    assert_counted(&store, what).await;
     // It works on, and what it does is all there is after the next start.
     assert!(apply(&store, Op::Open("after")).await, "{what}");
     assert!(apply(&store, Op::Put("after", &[("/x", 30), ("/y", 65_537)])).await, "{what}");

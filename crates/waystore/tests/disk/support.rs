@@ -9,7 +9,7 @@ use waystore::{
     BodyError, Bottle, CacheName, Clock, Place, RequestHead, ResponseHead, Result, StorageKey,
     store::{
         Candidate, CandidateBody, Changes, Commit, Entry, INLINE_BYTES, List, ListChange, NameChange, NewBody,
-        NewEntry, Read, ReadSet, Store, UrlMatch,
+        NewEntry, Read, ReadSet, Store, UrlMatch, Usage,
         disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
     },
 };
@@ -199,6 +199,18 @@ pub async fn state(store: &DiskStore) -> State {
         state.push((name.to_string(), entries));
     }
     state
+}
+
+/// The books say what a look at everything says.
+pub async fn assert_counted(store: &DiskStore, what: &str) {
+    let mut counted = Vec::new();
+    for (name, list) in store.names(&place()).await.unwrap() {
+        counted.push(Usage::of_name(&name));
+        counted.extend(store.page(&list, None, usize::MAX).await.unwrap().iter().map(Candidate::usage));
+    }
+    let counted: Usage = counted.into_iter().sum();
+    assert_eq!(store.usage(Some(&key())).await.unwrap(), counted, "{what}");
+    assert_eq!(store.usage(None).await.unwrap(), counted, "{what}");
 }
 
 /// The lengths of the large bodies in `state`, each once: there is a file for each and no other.

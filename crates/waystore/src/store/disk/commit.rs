@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
-    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, check_names},
+    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, check_names},
 };
 
 /// What became of a commit, and how far the log must be synced before that is said.
@@ -43,7 +43,7 @@ impl Inner {
             if is_stale(&index, read) {
                 return Ok(Commit::Stale.into());
             }
-            match Plan::new(self, &index, &mut log, changes)? {
+            match Plan::new(self, &index, &mut log, key, changes)? {
                 Some(plan) => plan,
                 None => return Ok(Commit::Stale.into()),
             }
@@ -97,7 +97,8 @@ impl Inner {
             index.apply(step);
         }
         for (insert, written) in plan.inserts.into_iter().zip(written.into_iter().skip(plan.control.len())) {
-            let slot = Slot { segment: Arc::clone(&segment), written, hashes: insert.hashes, file: insert.file };
+            let PlannedInsert { hashes, padding, file, .. } = insert;
+            let slot = Slot { segment: Arc::clone(&segment), written, hashes, padding, file };
             index.apply(Step::Insert { list: insert.list, entry: insert.entry, slot });
         }
         Ok(())
@@ -118,6 +119,8 @@ struct Plan {
     /// Names and removals.
     control: Vec<Draft>,
     steps: Vec<Step>,
+    grows: Usage,
+    shrinks: Usage,
     inserts: Vec<PlannedInsert>,
     strictly: bool,
 }
@@ -127,12 +130,13 @@ struct PlannedInsert {
     list: ListId,
     entry: EntryId,
     hashes: UrlHashes,
+    padding: u8,
     file: Option<Arc<BodyFile>>,
 }
 
 impl Plan {
     /// Plans `changes`. `None`: a name to take away or change is not bound.
-    fn new(inner: &Inner, index: &Index, log: &mut Log, changes: &Changes) -> Result<Option<Self>> {
+    fn new(inner: &Inner, index: &Index, log: &mut Log, key: &StorageKey, changes: &Changes) -> Result<Option<Self>> {
         let mut plan = Self::default();
         if !plan.names(index, log, &changes.names) {
             return Ok(None);
@@ -143,9 +147,12 @@ impl Plan {
             let present = change.remove.iter().copied().filter(|entry| index.contains(list, *entry));
             let present: Vec<_> = present.collect();
             if !present.is_empty() {
+                plan.shrinks += present.iter().map(|entry| index.usage_of(list, *entry)).sum();
                 plan.remove(list, present);
             }
+            plan.grows += change.insert.iter().map(NewEntry::usage).sum();
         }
+        index.ledger.check(key, plan.grows, plan.shrinks)?;
         for change in &changes.lists {
             for new in &change.insert {
                 plan.insert(inner, index, log, change.list.id(), new)?;
@@ -176,16 +183,22 @@ impl Plan {
                 (NameChange::Bind(..), None) => {
                     let list = ListId(log.next.list);
                     log.next.list += 1;
+                    self.grows += Usage::of_name(name);
                     self.control.push(Draft::new(Kind::Bind, list.0, 0, encode_bind(place, name)));
                     self.steps.push(Step::Bind { list, place: place.clone(), name: name.clone() });
                     changed.insert((place, name), Some(list));
                 }
                 (NameChange::Unbind(..), Some(list)) => {
                     self.control.push(Draft::new(Kind::Unbind, list.0, 0, Vec::new()));
+                    self.shrinks += Usage::of_name(name);
                     self.steps.push(Step::Unbind { list });
                     changed.insert((place, name), None);
                 }
                 (NameChange::Rename { to, .. }, Some(list)) if to != name => {
+                    self.shrinks += Usage::of_name(name);
+                    if index.list(place, to).is_none() {
+                        self.grows += Usage::of_name(to);
+                    }
                     self.control.push(Draft::new(Kind::Rename, list.0, 0, encode_bind(place, to)));
                     self.steps.push(Step::Rename { list, place: place.clone(), name: to.clone() });
                 }
@@ -216,8 +229,9 @@ impl Plan {
         let entry = EntryId(log.next.entry);
         log.next.entry += 1;
         let payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
+        let hashes = index.hashes(new.entry.url());
         let draft = Draft { kind: Kind::Insert, list: list.0, entry: entry.0, payload };
-        self.inserts.push(PlannedInsert { draft, list, entry, hashes: index.hashes(new.entry.url()), file });
+        self.inserts.push(PlannedInsert { draft, list, entry, hashes, padding: new.entry.padding(), file });
         Ok(())
     }
 }

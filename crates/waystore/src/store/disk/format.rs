@@ -27,7 +27,9 @@ const SEGMENT_MAGIC: [u8; 8] = *b"waystore";
 const VERSION: u32 = 1;
 const END: u8 = 1;
 /// Bytes of an insertion's payload before the entry.
-const INSERT_FIXED: usize = 16;
+pub(super) const INSERT_FIXED: usize = 16;
+/// Bytes of an insertion's payload that stand for a body in a file.
+pub(super) const FILE_REFERENCE: usize = 40;
 
 /// A place in the log: the segment's number, then the offset in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

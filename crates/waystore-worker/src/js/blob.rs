@@ -1,4 +1,4 @@
-//! `Blob`: bytes in memory, and their type. Spec: <https://w3c.github.io/FileAPI/#blob-section>
+//! `Blob`: bytes in memory, and their type. `File` adds a name to it, in the prelude. Spec: <https://w3c.github.io/FileAPI/#blob-section>
 
 use bytes::{Bytes, BytesMut};
 use rquickjs::{ArrayBuffer, Class, Ctx, JsLifetime, Value};
@@ -8,6 +8,7 @@ use super::{
     body::BodySlot,
     exception::{Outcome, Thrown},
     idl::{Arguments, Call, Convert, Interface, interface},
+    kit::kit,
     values::{bytes_of, is_bytes, uint8_array},
 };
 
@@ -57,7 +58,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             let (ctx, bytes) = (call.ctx().clone(), call.this.borrow().bytes.clone());
             Ok(async move { uint8_array(&ctx, bytes) })
         })?;
-    Ok(())
+    kit(ctx)?.run("file", include_str!("prelude/file.js"))
 }
 
 fn make<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Blob> {
@@ -72,6 +73,10 @@ fn make<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Blob> {
         _ => None,
     })?;
     let kind = options.member("type")?.map_or(Ok(String::new()), |kind| kind.to_usv_string())?;
+    // What a file is made of mostly: the bytes are shared.
+    if let [part] = &parts[..] {
+        return Ok(Blob::new(bytes_of_part(part, endings.unwrap_or(false))?, &kind));
+    }
     let mut bytes = BytesMut::new();
     for part in &parts {
         bytes.extend_from_slice(&bytes_of_part(part, endings.unwrap_or(false))?);

@@ -18,10 +18,13 @@ use super::{
     abort,
     blob::Blob,
     exception::{Outcome, Thrown},
-    idl::{Convert, interface, native_operation, promised},
+    form_data,
+    idl::Convert,
     kit::kit,
+    mime::Mime,
+    streams::NativeBody,
     url_search_params::URLSearchParams,
-    values::{ScriptError, bytes_of, is_bytes, uint8_array},
+    values::{ScriptError, bytes_of, is_bytes},
 };
 
 /// What a script may read into its memory as one piece; its heap holds no more by default.
@@ -104,10 +107,7 @@ impl<'js> BodySlot<'js> {
             Content::Stream(stream) => stream,
             Content::Used => kit(ctx)?.function("usedStream")?.call(())?,
             Content::Whole(body) => {
-                let native = Class::instance(
-                    ctx.clone(),
-                    NativeBody { body: RefCell::new(Some(body)), signal: self.signal.borrow().clone() },
-                )?;
+                let native = Class::instance(ctx.clone(), NativeBody::new(body, self.signal.borrow().clone()))?;
                 kit(ctx)?.function("streamOf")?.call((native,))?
             }
         };
@@ -213,6 +213,9 @@ pub(super) fn extract<'js>(init: &Value<'js>) -> Outcome<'js, Extracted<'js>> {
             return Ok(of_bytes(params.borrow().to_text().into(), Some(kind)));
         }
     }
+    if let Some(form) = form_data::encoded(init)? {
+        return Ok(of_bytes(form.bytes, Some(form.content_type)));
+    }
     let text = init.get::<Coerced<rquickjs::String<'js>>>()?.0.into_value().to_usv_string()?;
     Ok(of_bytes(text.into(), Some("text/plain;charset=UTF-8".to_owned())))
 }
@@ -229,6 +232,16 @@ pub(super) async fn json<'js>(ctx: Ctx<'js>, taken: Taken<'js>) -> Outcome<'js, 
         return Err(Thrown::Syntax("unexpected NUL in JSON".to_owned()));
     }
     Ok(ctx.json_parse(text)?)
+}
+
+/// The whole body as the form it holds; `kind` tells its type once it was read.
+pub(super) async fn form<'js>(
+    ctx: Ctx<'js>,
+    taken: Taken<'js>,
+    kind: impl FnOnce() -> Option<Mime>,
+) -> Outcome<'js, Value<'js>> {
+    let bytes = taken.collect().await?;
+    form_data::decoded(&ctx, &bytes, kind().as_ref())
 }
 
 /// The whole body as it is.
@@ -249,7 +262,7 @@ fn ask<'js>(stream: &Object<'js>, question: &str) -> Outcome<'js, bool> {
 fn body_of_stream<'js>(ctx: &Ctx<'js>, stream: &Object<'js>) -> Outcome<'js, Body> {
     let native: Value<'js> = kit(ctx)?.function("takeNative")?.call((stream.clone(),))?;
     if let Ok(native) = Class::<NativeBody<'js>>::from_value(&native) {
-        return Ok(native.borrow().body.take().unwrap_or_default());
+        return Ok(native.borrow().take().unwrap_or_default());
     }
     let drain: Object<'js> = kit(ctx)?.function("drain")?.call((stream.clone(),))?;
     let (read, cancel): (Function<'js>, Function<'js>) = (drain.get("read")?, drain.get("cancel")?);
@@ -334,57 +347,5 @@ impl futures::Stream for FusedOnError {
             self.0 = None;
         }
         std::task::Poll::Ready(item)
-    }
-}
-
-/// The native body behind a stream; script never sees it.
-#[derive(JsLifetime)]
-struct NativeBody<'js> {
-    body: RefCell<Option<Body>>,
-    signal: Option<Object<'js>>,
-}
-
-impl<'js> Trace<'js> for NativeBody<'js> {
-    fn trace<'a>(&self, tracer: Tracer<'a, 'js>) {
-        self.signal.trace(tracer);
-    }
-}
-
-interface!(NativeBody<'js>);
-
-pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    let kit = kit(ctx)?;
-    kit.give(
-        "readNative",
-        super::idl::function(ctx, "readNative", 1, |params| {
-            let native = params.arg(0).map(|native| Class::<NativeBody<'_>>::from_value(&native));
-            let begun = match native {
-                Some(Ok(native)) => Ok(read_native(native)),
-                _ => Err(Thrown::type_error("not a body")),
-            };
-            Ok(promised(params.ctx(), begun)?)
-        })?,
-    )?;
-    kit.give(
-        "dropNative",
-        native_operation(ctx, "dropNative", 1, |arguments| {
-            let native = Class::<NativeBody<'_>>::from_value(&arguments.get(0));
-            native.map_err(|_| Thrown::type_error("not a body"))?.borrow().body.take();
-            Ok(())
-        })?,
-    )?;
-    kit.run("stream", include_str!("prelude/stream.js"))
-}
-
-/// The next chunk as a `Uint8Array`, `undefined` at the end.
-async fn read_native<'js>(native: Class<'js, NativeBody<'js>>) -> Outcome<'js, Option<rquickjs::TypedArray<'js, u8>>> {
-    let Some(mut body) = native.borrow().body.take() else { return Ok(None) };
-    match body.next().await {
-        Some(Ok(chunk)) => {
-            native.borrow().body.replace(Some(body));
-            uint8_array(native.ctx(), chunk).map(Some)
-        }
-        Some(Err(error)) => Err(Taken::failure(native.borrow().signal.as_ref(), error.into())),
-        None => Ok(None),
     }
 }

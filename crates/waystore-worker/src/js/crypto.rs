@@ -1,9 +1,16 @@
-//! `crypto`: random values from the realm's clock. There is no `subtle`.
+//! `crypto`: random values from the realm's clock, and [`subtle`].
 //!
 //! Spec: <https://w3c.github.io/webcrypto/#crypto-interface>
 
-use rquickjs::{Class, Ctx, JsLifetime, Value, convert::List};
+mod subtle;
 
+use rquickjs::{
+    Class, Ctx, JsLifetime, Value,
+    class::{Trace, Tracer},
+    convert::List,
+};
+
+use self::subtle::SubtleCrypto;
 use super::{
     exception::{Outcome, Thrown},
     idl::{Call, Interface, interface},
@@ -28,24 +35,31 @@ const INTEGERS: [&str; 9] = [
 ];
 
 /// The one object; the randomness is the realm's.
-#[derive(Debug, JsLifetime)]
-struct Crypto;
+#[derive(JsLifetime)]
+struct Crypto<'js> {
+    subtle: Class<'js, SubtleCrypto>,
+}
 
-interface!(Crypto);
+interface!(Crypto<'js>);
+
+impl<'js> Trace<'js> for Crypto<'js> {
+    fn trace<'a>(&self, tracer: Tracer<'a, 'js>) {
+        self.subtle.trace(tracer);
+    }
+}
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     kit(ctx)?.run("crypto", include_str!("prelude/crypto.js"))?;
-    Interface::illegal(ctx)?.operation("getRandomValues", 1, get_random_values)?.operation(
-        "randomUUID",
-        0,
-        |call| Ok(uuid(realm(call.ctx())?.clock.random())),
-    )?;
-    let crypto = Class::instance(ctx.clone(), Crypto)?;
+    Interface::<Crypto<'_>>::illegal(ctx)?
+        .attribute("subtle", |call| Ok(call.this.borrow().subtle.clone()))?
+        .operation("getRandomValues", 1, get_random_values)?
+        .operation("randomUUID", 0, |call| Ok(uuid(realm(call.ctx())?.clock.random())))?;
+    let crypto = Class::instance(ctx.clone(), Crypto { subtle: subtle::install(ctx)? })?;
     kit(ctx)?.function("globalAttribute")?.call(("crypto", crypto))
 }
 
 /// Spec: <https://w3c.github.io/webcrypto/#Crypto-method-getRandomValues>
-fn get_random_values<'js>(call: &Call<'js, Crypto>) -> Outcome<'js, Value<'js>> {
+fn get_random_values<'js>(call: &Call<'js, Crypto<'js>>) -> Outcome<'js, Value<'js>> {
     let view = call.arguments.get(0);
     let kit = kit(call.ctx())?;
     let kind: Option<List<(String, u32)>> = kit.function("viewKind")?.call((view.clone(),))?;

@@ -212,6 +212,12 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             let (ctx, bytes) = (call.ctx().clone(), body::bytes(call.this.borrow().body.take(call.ctx())?));
             Ok(async move { uint8_array(&ctx, bytes.await?) })
         })?
+        .promise("formData", 0, |call| {
+            let this = call.this.clone();
+            Ok(body::form(call.ctx().clone(), call.this.borrow().body.take(call.ctx())?, move || {
+                mime::extracted(&this.borrow().native().headers)
+            }))
+        })?
         .promise("json", 0, |call| Ok(body::json(call.ctx().clone(), call.this.borrow().body.take(call.ctx())?)))?
         .promise("text", 0, |call| Ok(body::text(call.this.borrow().body.take(call.ctx())?)))?;
     Ok(())

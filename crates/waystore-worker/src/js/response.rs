@@ -185,6 +185,10 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             let (ctx, bytes) = (call.ctx().clone(), body::bytes(taken(call)?));
             Ok(async move { uint8_array(&ctx, bytes.await?) })
         })?
+        .promise("formData", 0, |call| {
+            let this = call.this.clone();
+            Ok(body::form(call.ctx().clone(), taken(call)?, move || mime::extracted(&this.borrow().visible_headers())))
+        })?
         .promise("json", 0, |call| Ok(body::json(call.ctx().clone(), taken(call)?)))?
         .promise("text", 0, |call| Ok(body::text(taken(call)?)))?;
     Ok(())

@@ -271,6 +271,29 @@ fn a_revoked_realm_refuses_every_native_call() {
 }
 
 #[test]
+#[ignore = "a figure, not a rule: run it in release with --nocapture"]
+fn figures_of_a_fresh_context() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let measured = async |count: u32| {
+        let begun = std::time::Instant::now();
+        for _ in 0..count {
+            on_context(async |_, _| ()).await;
+        }
+        begun.elapsed() / count
+    };
+    runtime.block_on(async {
+        measured(5).await;
+        println!("a context with all interfaces: {:?}", measured(50).await);
+        let runtime = AsyncRuntime::new().unwrap();
+        let context = AsyncContext::full(&runtime).await.unwrap();
+        let bare = runtime.memory_usage().await.malloc_size;
+        context.async_with(async |ctx| install(&ctx, realm_of_tests(Rc::new(|_| {}))).catch(&ctx).unwrap()).await;
+        let with_all = runtime.memory_usage().await.malloc_size;
+        println!("the engine's heap: {} KiB bare, {} KiB with all interfaces", bare / 1024, with_all / 1024);
+    });
+}
+
+#[test]
 fn names_and_lengths_are_those_of_webidl() {
     with_context(async |ctx, _| {
         for (source, expected) in [

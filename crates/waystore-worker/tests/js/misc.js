@@ -57,7 +57,21 @@ test("crypto is an object of an interface that script cannot make", () => {
   is(Object.prototype.toString.call(crypto), "[object Crypto]");
   throws(TypeError, () => new Crypto());
   throws(TypeError, () => crypto.randomUUID.call({}));
-  is("subtle" in crypto, false);
+});
+
+test("subtle.digest digests, and says what it cannot", async () => {
+  const hex = async (name, data) => new Uint8Array(await crypto.subtle.digest(name, data)).toHex();
+  const abc = new TextEncoder().encode("abc");
+  is(await hex("SHA-1", abc), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  is(await hex("sha-256", abc.buffer), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  is((await hex({ name: "SHA-384" }, abc)).slice(0, 16), "cb00753f45a35e8b");
+  is((await hex("SHA-512", new DataView(abc.buffer))).slice(0, 16), "ddaf35a193617aba");
+  is((await hex("SHA-256", new Uint8Array())).slice(0, 8), "e3b0c442");
+  await rejects("NotSupportedError", () => crypto.subtle.digest("MD5", abc));
+  await rejects(TypeError, () => crypto.subtle.digest("SHA-1", "abc"));
+  await rejects(TypeError, () => crypto.subtle.digest({}, abc));
+  await rejects(TypeError, () => crypto.subtle.digest("SHA-1"));
+  ok(crypto.subtle === crypto.subtle && crypto.subtle instanceof SubtleCrypto);
 });
 
 test("reportError reports and goes on", () => {

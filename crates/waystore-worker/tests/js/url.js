@@ -194,3 +194,15 @@ test("the interfaces look as WebIDL has them", () => {
   is(URLSearchParams.prototype[Symbol.iterator], URLSearchParams.prototype.entries);
   throws(TypeError, () => URLSearchParams.prototype.get.call({}, "a"));
 });
+
+test("a class of a script's own may be a URL", () => {
+  class Place extends URL {
+    get port2() {
+      return this.port * 2;
+    }
+  }
+  const place = new Place("https://a.test:8/");
+  ok(place instanceof Place && place instanceof URL && place.constructor === Place);
+  is([place.port2, place.searchParams.size], [16, 0]);
+  ok(Reflect.construct(URL, ["https://a.test/"], Place) instanceof Place);
+});

@@ -157,7 +157,9 @@
     }
   }
 
+  const heardBefore = kit.heard;
   kit.heard = (target, type) => {
+    heardBefore?.(target, type);
     if (type === "abort" && isSignal(target)) keep(target);
   };
 
@@ -165,6 +167,14 @@
   kit.whenAborted = (signal, algorithm) => {
     keep(signal);
     stateOf(signal).algorithms.push(algorithm);
+  };
+  // The same, until what it returns is called.
+  kit.whileUnaborted = (signal, algorithm) => {
+    kit.whenAborted(signal, algorithm);
+    return () => {
+      const state = stateOf(signal);
+      state.algorithms = state.algorithms.filter((known) => known !== algorithm);
+    };
   };
   kit.followSignal = (source) => follow([source]);
   kit.newSignal = make;

@@ -142,6 +142,14 @@
     ],
   ]);
 
+  // Kinds of the runtime's own interfaces, which come later or elsewhere.
+  kit.cloneable = (Interface, kind) => KINDS.set(Interface.prototype, kind);
+  kit.cloneable(kit.File, {
+    is: kit.isFile,
+    write: (value) => ({ value, name: value.name, lastModified: value.lastModified }),
+    make: ({ value, name, lastModified }) => kit.fileOf(value, name, lastModified),
+  });
+
   const ARRAY = {
     write: (value, inner) => ({ length: value.length, properties: propertiesOf(value, inner) }),
     make: ({ length }) => new Array(length),
@@ -273,23 +281,55 @@
     defineProperty(clone, "cause", { value: revive(cause), writable: true, enumerable: false, configurable: true });
   }
 
+  // What can be given away. `refusal(value)` says why this one cannot, `move(value)` is the same thing
+  // in its new place.
+  const TRANSFERS = [
+    {
+      is: KINDS.get(ArrayBuffer.prototype).is,
+      refusal: (value) => (buffer.detached(value) ? "the ArrayBuffer is detached" : undefined),
+      move: buffer.transfer,
+    },
+  ];
+  kit.transferable = (kind) => TRANSFERS.push(kind);
+
   // The records of what is given away. They get their targets once all else is written down, so
-  // that a failure leaves every buffer with its owner.
+  // that a failure leaves everything with its owner.
   function claim(transfer, memory) {
     const claimed = [];
     for (const value of transfer) {
       if (value === null || typeof value !== "object") throw new TypeError("what is transferred must be objects");
       claimed.push(value);
     }
-    const isBuffer = KINDS.get(ArrayBuffer.prototype).is;
     return claimed.map((value) => {
-      if (!isBuffer(value)) throw domException("only an ArrayBuffer can be transferred", "DataCloneError");
-      if (memory.has(value)) throw domException("an ArrayBuffer is transferred twice", "DataCloneError");
+      const kind = TRANSFERS.find((kind) => kind.is(value));
+      if (kind === undefined) throw domException("an object of this kind cannot be transferred", "DataCloneError");
+      if (memory.has(value)) throw domException("an object is transferred twice", "DataCloneError");
       const record = { kind: MOVED, data: { target: undefined } };
       memory.set(value, record);
-      return { value, record };
+      return { value, kind, record };
     });
   }
+
+  // What `value` was when this was called, and what is given away with it in its new place. `revive`
+  // makes the clone. Spec: https://html.spec.whatwg.org/#structuredserializewithtransfer
+  kit.serialize = (value, transfer = []) => {
+    const memory = new Map();
+    const claimed = claim(transfer, memory);
+    const record = write(value, memory);
+    for (const { value, kind } of claimed) {
+      const refusal = kind.refusal(value);
+      if (refusal !== undefined) throw domException(refusal, "DataCloneError");
+    }
+    for (const { value, kind, record } of claimed) record.data.target = kind.move(value);
+    return { revive: () => make(record, new Map()), moved: claimed.map(({ record }) => record.data.target) };
+  };
+
+  // The transfer list of a call that takes one, or options that have one.
+  kit.transferOf = (given) => {
+    if (given === undefined || given === null) return [];
+    if (typeof given !== "object" && typeof given !== "function") throw new TypeError("the options must be an object");
+    return given[Symbol.iterator] === undefined ? given.transfer ?? [] : given;
+  };
 
   const { structuredClone } = {
     structuredClone(value, options = {}) {
@@ -297,14 +337,7 @@
       if (options !== null && typeof options !== "object" && typeof options !== "function") {
         throw new TypeError("the options of structuredClone must be an object");
       }
-      const memory = new Map();
-      const claimed = claim(options?.transfer ?? [], memory);
-      const record = write(value, memory);
-      if (claimed.some((claim) => buffer.detached(claim.value))) {
-        throw domException("an ArrayBuffer to transfer is detached", "DataCloneError");
-      }
-      for (const { value: moved, record } of claimed) record.data.target = buffer.transfer(moved);
-      return make(record, new Map());
+      return kit.serialize(value, options?.transfer ?? []).revive();
     },
   };
   defineProperty(globalThis, "structuredClone", {

@@ -197,6 +197,12 @@ impl Shared {
         }
     }
 
+    /// Whether script has to stop where it is: what the engine asks now and then.
+    pub(crate) fn interrupt(self: &Arc<Self>) -> impl Fn() -> bool + Send + 'static {
+        let watched = Arc::clone(self);
+        move || watched.pulse.is_over() || watched.revoked.is_cancelled()
+    }
+
     fn register(&self, id: u64, ticket: &Arc<Ticket>) {
         self.lock().insert(id, Arc::clone(ticket));
     }

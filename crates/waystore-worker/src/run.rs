@@ -78,9 +78,7 @@ async fn run(
     runtime: tokio::runtime::Handle,
     shared: &Arc<Shared>,
 ) -> Result<(), RunError> {
-    let watched = Arc::clone(shared);
-    let interrupted = move || watched.pulse.is_over() || watched.revoked.is_cancelled();
-    let engine = Engine::new(&options.limits, interrupted).await;
+    let engine = Engine::new(&options.limits, shared.interrupt()).await;
     let engine = engine.map_err(|reason| RunError::Engine { reason })?;
     let uncaught = Rc::new(RefCell::new(None));
     let (first, console) = (Rc::clone(&uncaught), Arc::clone(&host.console));

@@ -5,6 +5,8 @@
 //! [spec]: https://w3c.github.io/ServiceWorker/#cache-interface
 
 mod add;
+mod commit;
+mod entries;
 mod explain;
 mod write;
 
@@ -12,21 +14,25 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use self::explain::{Considered, Explanation, Verdict};
+pub(crate) use self::commit::{Part, Prepared, commit_parts};
+pub use self::{
+    entries::{Entries, EntryRange, StoredEntry},
+    explain::{Considered, Explanation, Verdict},
+};
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, Result, Spooler,
-    StorageKey,
+    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
+    Spooler, StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
+    shared::Shared,
     spec::{
         audience::Audience,
-        batch::{Plan, Step, check_put, plan_batch},
+        batch::check_put,
+        corp::{Reader, check_readable},
         query::{may_match, query_cache},
         url_key::{without_fragment, without_query},
     },
-    store::{
-        Candidate, CandidateBody, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store, UrlMatch,
-    },
+    store::{Candidate, CandidateBody, List, Read, Store, UrlMatch},
 };
 
 /// A handle on one cache. Any number of handles may stand for the same cache; what one writes, all
@@ -52,6 +58,18 @@ pub struct Cache {
     pub(crate) list: List,
     pub(crate) base: Arc<Url>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) keeping: Keeping,
+}
+
+/// How what a handle stores is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Keeping {
+    /// What the entries of a cache that are not pinned may be charged together.
+    pub(crate) budget_bytes: Option<u64>,
+    /// Whether what is stored is pinned.
+    pub(crate) pinned: bool,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -83,7 +101,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// * [`Error::Type`]: `request` is text that is not a URL, or a URL with credentials.
+    /// * [`Error::Type`]: `request` is text that is not a URL, or a URL with credentials; or one of the
+    ///   matches is an opaque response that may not be read from here
+    ///   ([`CacheStorage::with_embedder_policy`](crate::CacheStorage::with_embedder_policy)).
     /// * [`Error::Unavailable`], [`Error::Damaged`]: the store.
     pub async fn match_<'a>(
         &self,
@@ -93,7 +113,10 @@ impl Cache {
         let request = request.into().resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
-        found.first().map(|candidate| response_of(candidate)).transpose()
+        if let Some(first) = found.first() {
+            self.shared.budgets.note_use(self.list.id(), first.id);
+        }
+        first_readable(&found, &self.reader)
     }
 
     /// Returns the responses stored under the requests that `request` matches, oldest first; with
@@ -112,12 +135,12 @@ impl Cache {
         let Some(request) = request.into().0 else {
             let all = self.all().await?;
             let shared = all.iter().filter(|candidate| Audience::Anyone.admits(candidate.entry.personal()));
-            return shared.map(response_of).collect();
+            return readable(shared, &self.reader);
         };
         let request = request.resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
-        found.into_iter().map(response_of).collect()
+        readable(found, &self.reader)
     }
 
     /// Returns the stored requests that `request` matches, oldest first; with `()`, all of them.
@@ -160,7 +183,7 @@ impl Cache {
         let request = request.into().resolve(&self.base)?;
         check_put(&request.head, &response.head)?;
         let prepared = self.prepare_put(request.into_owned(), response).await?;
-        self.commit(&[prepared]).await.map(drop)
+        self.commit(vec![prepared]).await.map(drop)
     }
 
     /// Checks what [`put`](Self::put) checks before it reads the body: for callers that must not
@@ -195,7 +218,7 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(false);
         }
-        let removed = self.commit(&[Prepared::Delete { request: request.into_owned(), options }]).await?;
+        let removed = self.commit(vec![Prepared::Delete { request: request.into_owned(), options }]).await?;
         Ok(removed.iter().any(|count| *count > 0))
     }
 
@@ -209,11 +232,12 @@ impl Cache {
     /// As for [`put`](Self::put), and [`Error::Duplicate`] where an operation's request matches
     /// what an earlier one of the batch stores.
     pub async fn batch(&self, operations: Vec<BatchOperation>) -> Result<Vec<usize>> {
-        for operation in &operations {
-            if let BatchOperation::Put { request, response } = operation {
-                check_put(&request.head, &response.head)?;
-            }
-        }
+        check_all(&operations)?;
+        self.commit(self.prepare(operations).await?).await
+    }
+
+    /// Reads the bodies of checked operations to their ends, one after the other.
+    pub(crate) async fn prepare(&self, operations: Vec<BatchOperation>) -> Result<Vec<Prepared>> {
         let mut prepared = Vec::with_capacity(operations.len());
         for operation in operations {
             prepared.push(match operation {
@@ -221,7 +245,7 @@ impl Cache {
                 BatchOperation::Delete { request, options } => Prepared::Delete { request, options },
             });
         }
-        self.commit(&prepared).await
+        Ok(prepared)
     }
 
     /// Where a tee of a response of this cache's origin puts what it cannot hold.
@@ -230,67 +254,52 @@ impl Cache {
     }
 
     /// Commits steps whose bodies are in place; returns how many entries each removed.
-    async fn commit(&self, prepared: &[Prepared]) -> Result<Vec<usize>> {
-        let op = self.clock.op_id();
-        let reads: Vec<_> = prepared.iter().map(|step| step.read(&self.list)).collect();
-        let steps: Vec<_> = prepared.iter().map(Prepared::step).collect();
-        loop {
-            let (read, candidates) = self.store.candidates(&reads).await?;
-            let plan = plan_batch(&candidates, &steps)?;
-            let changes = self.changes(&plan, prepared);
-            match self.store.commit(&self.key, op, &read, &changes).await? {
-                Commit::Applied => return Ok(plan.removed),
-                // Another batch touched the same URLs first, so someone made progress: plan again.
-                Commit::Stale => tokio::task::yield_now().await,
-                Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+    async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
+        let parts = [Part { list: self.list.clone(), steps: prepared }];
+        let removed = loop {
+            match commit_parts(&*self.store, &self.shared, &self.clock, &self.key, &parts).await {
+                Err(error) if self.evict_for(&error).await? => {}
+                done => break done?,
             }
-        }
+        };
+        self.keep_within_budget().await?;
+        Ok(removed.into_iter().flatten().collect())
     }
 
-    fn changes(&self, plan: &Plan, prepared: &[Prepared]) -> Changes {
-        let insert = prepared.iter().filter_map(|step| match step {
-            Prepared::Put { entry, body, .. } => Some(NewEntry { entry: entry.clone(), body: body.clone() }),
-            Prepared::Delete { .. } => None,
-        });
-        let change = ListChange { list: self.list.clone(), remove: plan.remove.clone(), insert: insert.collect() };
-        Changes { lists: vec![change], ..Changes::default() }
+    /// Where a budget evicts entries of this cache, lets those go that make up for `error`. Returns
+    /// whether it is worth trying again.
+    async fn evict_for(&self, error: &Error) -> Result<bool> {
+        let budgets = &self.shared.budgets;
+        Ok(self.keeping.budget_bytes.is_some()
+            && budgets.make_room(&*self.store, &self.clock, &self.key, &self.list, error).await?)
+    }
+
+    pub(crate) async fn keep_within_budget(&self) -> Result<()> {
+        let Some(budget) = self.keeping.budget_bytes else { return Ok(()) };
+        self.shared.budgets.keep_within(&*self.store, &self.clock, &self.key, &self.list, budget).await
     }
 
     async fn candidates(&self, request: &Resolved<'_>, options: CacheQueryOptions) -> Result<Vec<Candidate>> {
         if !may_match(&request.head, options) {
             return Ok(Vec::new());
         }
+        self.shared.touch(&self.key);
         let url = url_match(request.url.as_str(), options);
         Ok(self.store.candidates(&[Read { list: &self.list, url }]).await?.1)
     }
 
     async fn all(&self) -> Result<Vec<Candidate>> {
+        self.shared.touch(&self.key);
         Ok(self.store.candidates(&[Read { list: &self.list, url: UrlMatch::Any }]).await?.1)
     }
 }
 
-/// A step whose body, if it has one, is in place.
-#[derive(Debug)]
-enum Prepared {
-    Put { request: Request, entry: Entry, body: NewBody },
-    Delete { request: Request, options: CacheQueryOptions },
-}
-
-impl Prepared {
-    fn step(&self) -> Step<'_> {
-        match self {
-            Self::Put { request, entry, .. } => Step::Put { request: &request.head, visitor: request.visitor, entry },
-            Self::Delete { request, options } => Step::Delete { request: &request.head, options: *options },
-        }
-    }
-
-    fn read<'a>(&'a self, list: &'a List) -> Read<'a> {
-        let url = match self {
-            Self::Put { request, .. } => url_match(request.url.as_str(), CacheQueryOptions::default()),
-            Self::Delete { request, options } => url_match(request.url.as_str(), *options),
-        };
-        Read { list, url }
-    }
+/// Checks what can be checked of operations before a body is read.
+pub(crate) fn check_all(operations: &[BatchOperation]) -> Result<()> {
+    operations.iter().try_for_each(|operation| match operation {
+        BatchOperation::Put { request, response } => check_put(&request.head, &response.head),
+        BatchOperation::Delete { .. } => Ok(()),
+    })
 }
 
 /// How a store narrows a search for `url`.
@@ -302,8 +311,24 @@ pub(crate) fn url_match(url: &str, options: CacheQueryOptions) -> UrlMatch<'_> {
     }
 }
 
+/// The first of the responses found, provided that `reader` may be given all of them.
+pub(crate) fn first_readable(found: &[&Candidate], reader: &Reader) -> Result<Option<Response>> {
+    let opaque = found.iter().filter(|candidate| candidate.entry.kind() == ResponseType::Opaque);
+    for candidate in opaque {
+        check_readable(&candidate.entry.response()?, reader)?;
+    }
+    found.first().map(|candidate| response_of(candidate)).transpose()
+}
+
+/// The responses found, provided that `reader` may be given all of them.
+fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader) -> Result<Vec<Response>> {
+    let responses = found.into_iter().map(response_of).collect::<Result<Vec<_>>>()?;
+    responses.iter().try_for_each(|response| check_readable(&response.head, reader))?;
+    Ok(responses)
+}
+
 /// The response that a found entry holds.
-pub(crate) fn response_of(candidate: &Candidate) -> Result<Response> {
+fn response_of(candidate: &Candidate) -> Result<Response> {
     let body = match &candidate.body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),

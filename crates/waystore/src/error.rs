@@ -33,10 +33,11 @@ pub enum Error {
     /// The request was aborted before its response was complete. An `AbortError` in script.
     #[error("the request was aborted")]
     Aborted,
-    /// There is no room; delete something first. An `QuotaExceededError` in script.
-    #[error("no room to store {}", Bytes(*requested))]
+    /// There is no room; delete something first. A `QuotaExceededError` in script.
+    #[error("{}", NoRoom { requested: *requested, quota: *quota })]
     QuotaExceeded {
-        /// The bytes that were asked for, padding included, where they are known.
+        /// The bytes that would be used then, padding included, or where the disk is full those that were
+        /// to be written.
         requested: Option<u64>,
         /// The limit in bytes, where one was set; a full disk has none.
         quota: Option<u64>,
@@ -137,14 +138,18 @@ impl BodyError {
     }
 }
 
-/// Shows a number of bytes that may be unknown.
-struct Bytes(Option<u64>);
+/// Shows what there is no room for.
+struct NoRoom {
+    requested: Option<u64>,
+    quota: Option<u64>,
+}
 
-impl std::fmt::Display for Bytes {
+impl std::fmt::Display for NoRoom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(bytes) => write!(f, "{bytes} bytes"),
-            None => f.write_str("more"),
+        match (self.requested, self.quota) {
+            (Some(requested), Some(quota)) => write!(f, "it would use {requested} bytes of a quota of {quota}"),
+            (Some(requested), None) => write!(f, "no room to store {requested} bytes"),
+            (None, _) => f.write_str("no room to store more"),
         }
     }
 }

@@ -39,6 +39,7 @@
 
 mod abort;
 mod body;
+mod budget;
 mod cache;
 mod clock;
 mod error;
@@ -47,8 +48,10 @@ mod headers;
 mod info;
 mod key;
 mod name;
+mod quota;
 mod request;
 mod response;
+mod shared;
 mod spec;
 mod storage;
 pub mod store;
@@ -61,7 +64,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache, Considered, Explanation, Verdict},
+    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},
@@ -69,12 +72,15 @@ pub use self::{
     info::{RequestFilter, RequestInfo},
     key::{Bottle, Place, StorageKey},
     name::CacheName,
+    quota::{Estimate, Limits},
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
     response::{Response, ResponseHead, ResponseSource},
+    shared::KeyGuard,
     spec::CacheQueryOptions,
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
-        Destination, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect, ResponseType,
+        Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,
+        ResponseType,
     },
     visitor::{CredentialHash, Visitor},
 };

@@ -7,11 +7,15 @@ use std::{path::Path, sync::Arc};
 use url::Url;
 
 use crate::{
-    Bottle, Cache, CacheName, CacheQueryOptions, Clock, Error, Place, Response, Result, Spooler, StorageKey,
-    cache::{response_of, url_match},
+    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
+    Limits, Place, Response, Result, Spooler, StorageKey,
+    cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
+    quota::NO_LIMIT,
+    shared::Shared,
     spec::{
         audience::Audience,
+        corp::Reader,
         query::{may_match, query_cache},
     },
     store::{
@@ -26,6 +30,7 @@ use crate::{
 pub struct Waystore {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
+    shared: Arc<Shared>,
 }
 
 impl Waystore {
@@ -84,7 +89,7 @@ impl Waystore {
 
     /// Caches over a store of the caller's own.
     pub fn with_store(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, shared: Arc::default() }
     }
 
     /// Returns the caches of the origin of `url`; relative URLs given to them resolve against it.
@@ -128,9 +133,50 @@ impl Waystore {
         self.store.sync().await
     }
 
+    /// Sets how much may be used from now on, also by handles that were given out. What is stored
+    /// stays, even where it is more: it can be read and deleted, and only growth fails.
+    pub fn set_limits(&self, limits: Limits) {
+        self.store.set_limits(limits);
+    }
+
+    /// From now on opaque responses are charged more than their length, by up to 14 MiB each, so that
+    /// usage does not tell a script what it may not know. The padding is kept with the entry.
+    ///
+    /// Off by default: worth it where scripts that distrust each other share a process.
+    pub fn pad_opaque_responses(&self) {
+        self.shared.pad_opaque(&self.clock);
+    }
+
+    /// From now on, where the limit for all storage keys together would be passed, the key that was
+    /// least recently used is emptied: all its caches and registrations, never some of them. Off by
+    /// default.
+    ///
+    /// Keys that are persisted ([`set_persisted`](Self::set_persisted)), held ([`hold`](Self::hold)) or
+    /// ask for the room themselves are spared. Uses are counted from this call on.
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#storage-pressure>
+    pub fn set_eviction(&self, on: bool) {
+        self.shared.set_evicts(on);
+    }
+
+    /// Says whether `key` is to be spared by eviction: what
+    /// [`CacheStorage::persisted`] tells. A matter of configuration; not stored.
+    pub fn set_persisted(&self, key: &StorageKey, persisted: bool) {
+        self.shared.set_persisted(key, persisted);
+    }
+
+    /// Keeps `key` from eviction while the guard lives: for whoever runs a worker of it.
+    #[must_use]
+    pub fn hold(&self, key: &StorageKey) -> KeyGuard {
+        self.shared.hold(key)
+    }
+
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
+            reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
+            shared: Arc::clone(&self.shared),
+            keeping: Keeping::default(),
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -147,6 +193,9 @@ pub struct CacheStorage {
     place: Place,
     base: Arc<Url>,
     clock: Arc<Clock>,
+    reader: Arc<Reader>,
+    shared: Arc<Shared>,
+    keeping: Keeping,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -176,11 +225,12 @@ impl CacheStorage {
     /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
     pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
         let name = name.into();
+        self.shared.touch(&self.place.key);
         loop {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(list));
             }
-            self.rename(NameChange::Bind(self.place.clone(), name.clone())).await?;
+            self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
         }
     }
 
@@ -204,8 +254,96 @@ impl CacheStorage {
     /// [`Error::Unavailable`]: the store.
     pub async fn delete(&self, name: impl Into<CacheName>) -> Result<bool> {
         let name = name.into();
-        let unbound = self.rename(NameChange::Unbind(self.place.clone(), name)).await?;
+        let unbound = self.change_name(NameChange::Unbind(self.place.clone(), name)).await?;
         Ok(unbound == Commit::Applied)
+    }
+
+    /// Gives the cache `from` the name `to`, and tells whether there was one. A cache that was called
+    /// `to` loses its name in the same instant, as by [`delete`](Self::delete): nobody ever finds
+    /// neither, or half of one. Handles follow their caches, whatever these are called.
+    ///
+    /// In the order of names, the cache takes the place of the one it displaces, if there is one.
+    /// Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("site").await?.put("/", Response::new("old")).await?;
+    /// caches.open("site-next").await?.put("/", Response::new("new")).await?;
+    ///
+    /// assert!(caches.rename("site-next", "site").await?);
+    /// let hit = caches.match_("/", CacheQueryOptions::default()).await?.expect("one of the two is always there");
+    /// assert_eq!(hit.body.expect("it has a body").collect(1024).await?, "new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn rename(&self, from: impl Into<CacheName>, to: impl Into<CacheName>) -> Result<bool> {
+        let (place, from, to) = (self.place.clone(), from.into(), to.into());
+        let renamed = self.change_name(NameChange::Rename { place, from, to }).await?;
+        Ok(renamed == Commit::Applied)
+    }
+
+    /// Applies batches to several caches of this origin, all of them or none: nobody ever sees one
+    /// cache changed and another not yet. Returns how many entries each operation removed.
+    ///
+    /// In each cache the operations are a [`Cache::batch`]; all bodies are read to their ends before
+    /// anything changes. Not in the standard.
+    ///
+    /// ```
+    /// use waystore::{BatchOperation, Request, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// let (pages, data) = (caches.open("pages").await?, caches.open("data").await?);
+    /// let put = |url: &str, body: &'static str| -> waystore::Result<BatchOperation> {
+    ///     Ok(BatchOperation::Put { request: Request::get(url)?, response: Response::new(body) })
+    /// };
+    /// caches
+    ///     .batch(vec![
+    ///         (pages.clone(), vec![put("https://shop.example/", "page 2")?]),
+    ///         (data.clone(), vec![put("https://shop.example/stock.json", "{}")?]),
+    ///     ])
+    ///     .await?;
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::batch`]; [`Error::Type`] also where a cache is not of this storage key and store.
+    pub async fn batch(&self, batches: Vec<(Cache, Vec<BatchOperation>)>) -> Result<Vec<Vec<usize>>> {
+        for (cache, operations) in &batches {
+            if cache.key != self.place.key || !Arc::ptr_eq(&cache.store, &self.store) {
+                return Err(Error::type_error(format!("a batch for `{}` names a cache of another", self.place.key)));
+            }
+            check_all(operations)?;
+        }
+        let mut parts: Vec<Part> = Vec::with_capacity(batches.len());
+        // Where the steps of each batch went: two handles may stand for one cache.
+        let mut placed = Vec::with_capacity(batches.len());
+        let caches: Vec<_> = batches.iter().map(|(cache, _)| cache.clone()).collect();
+        for (cache, operations) in batches {
+            let steps = cache.prepare(operations).await?;
+            let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.len() - 1
+            });
+            placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
+            parts[at].steps.extend(steps);
+        }
+        let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await?;
+        for cache in &caches {
+            cache.keep_within_budget().await?;
+        }
+        Ok(placed.into_iter().map(|(at, steps)| removed[at][steps].to_vec()).collect())
     }
 
     /// Returns the names in the order in which they were created.
@@ -237,6 +375,7 @@ impl CacheStorage {
         if !may_match(&request.head, options.query) {
             return Ok(None);
         }
+        self.shared.touch(&self.place.key);
         let lists = self.lists(options.cache_name.as_ref()).await?;
         let url = url_match(request.url.as_str(), options.query);
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
@@ -244,11 +383,52 @@ impl CacheStorage {
         for list in &lists {
             let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
-            if let Some(candidate) = found.first() {
-                return response_of(candidate).map(Some);
+            if let Some(first) = found.first() {
+                self.shared.budgets.note_use(list.id(), first.id);
+                return first_readable(&found, &self.reader);
             }
         }
         Ok(None)
+    }
+
+    /// Returns how much this storage key uses, and how much it may use: all its caches and
+    /// registrations together.
+    ///
+    /// What is used is the sum over entries and names, not the room on the disk: each entry counts
+    /// its body in full, though equal bodies are kept once.
+    ///
+    /// ```
+    /// use waystore::{Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("v1").await?.put("/pear", Response::new(vec![0; 100_000])).await?;
+    /// let estimate = caches.estimate().await?;
+    /// assert!((100_000..102_000).contains(&estimate.usage_bytes));
+    /// assert!(estimate.quota_bytes > estimate.usage_bytes);
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-estimate>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn estimate(&self) -> Result<Estimate> {
+        let usage = self.store.usage(Some(&self.place.key)).await?;
+        let limits = self.store.limits();
+        let quota = limits.of_key(&self.place.key).into_iter().chain(limits.total_bytes).min();
+        let quota_bytes = quota.unwrap_or(NO_LIMIT);
+        Ok(Estimate { usage_bytes: usage.padded, real_bytes: usage.real, quota_bytes })
+    }
+
+    /// Whether this storage key is spared by eviction: see [`Waystore::set_persisted`].
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-persisted>
+    pub fn persisted(&self) -> bool {
+        self.shared.is_persisted(&self.place.key)
     }
 
     /// The storage key whose caches these are.
@@ -260,6 +440,75 @@ impl CacheStorage {
     #[must_use]
     pub fn with_base(self, base: Url) -> Self {
         Self { base: Arc::new(base), ..self }
+    }
+
+    /// The same caches, as a context with this embedder policy reads them; the default is
+    /// [`EmbedderPolicy::UnsafeNone`].
+    ///
+    /// A look-up that finds an opaque response which the policy, or the response's own
+    /// `Cross-Origin-Resource-Policy`, keeps from this origin fails as a whole.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, EmbedderPolicy, Error, ResponseHead, Response, ResponseType, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let head = ResponseHead {
+    ///     kind: ResponseType::Opaque,
+    ///     url_list: vec!["https://cdn.example/logo".parse()?],
+    ///     ..ResponseHead::with_status(200)
+    /// };
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?;
+    /// caches.open("v1").await?.put("/logo", Response::from_parts(head, None)).await?;
+    /// assert!(caches.match_("/logo", CacheQueryOptions::default()).await?.is_some());
+    ///
+    /// let strict = caches.with_embedder_policy(EmbedderPolicy::RequireCorp);
+    /// let refused = strict.match_("/logo", CacheQueryOptions::default()).await;
+    /// assert!(matches!(refused, Err(Error::Type { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_embedder_policy(self, embedder_policy: EmbedderPolicy) -> Self {
+        let origin = self.reader.origin.clone();
+        Self { reader: Arc::new(Reader { origin, embedder_policy }), ..self }
+    }
+
+    /// The same caches, where each one gives up the entries that were least recently used when it is
+    /// charged more than `bytes` after something was put in it through these handles, or when there is
+    /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
+    /// count. Without this, and so by default, no entry is ever evicted.
+    ///
+    /// An entry is used when it is stored and when `match_` answers with it; uses are counted in this
+    /// process, so that after a restart the order is that of storing. Not in the standard, where only
+    /// whole storage keys go.
+    ///
+    /// ```
+    /// use waystore::{CacheQueryOptions, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let caches = Waystore::in_memory().caches("https://shop.example")?.with_budget(100_000);
+    /// let cache = caches.open("images").await?;
+    /// for image in ["/1", "/2", "/3"] {
+    ///     cache.put(image, Response::new(vec![0; 40_000])).await?;
+    ///     cache.match_("/1", CacheQueryOptions::default()).await?;
+    /// }
+    /// assert!(cache.match_("/1", CacheQueryOptions::default()).await?.is_some());
+    /// assert!(cache.match_("/2", CacheQueryOptions::default()).await?.is_none());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_budget(self, bytes: u64) -> Self {
+        Self { keeping: Keeping { budget_bytes: Some(bytes), ..self.keeping }, ..self }
+    }
+
+    /// The same caches, where what is put through these handles is pinned: no budget evicts it, now or
+    /// after a restart, until it is deleted or replaced.
+    #[must_use]
+    pub fn pinning(self) -> Self {
+        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self }
     }
 
     /// Where a tee of a response of this origin puts what it cannot hold.
@@ -274,12 +523,17 @@ impl CacheStorage {
         })
     }
 
-    async fn rename(&self, change: NameChange) -> Result<Commit> {
+    async fn change_name(&self, change: NameChange) -> Result<Commit> {
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
-        match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await? {
-            Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
-            known => Ok(known),
+        loop {
+            return match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await {
+                Ok(Commit::OutcomeUnknown) => Err(Error::OutcomeUnknown { op }),
+                Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.place.key, &error).await? => {
+                    continue;
+                }
+                done => done,
+            };
         }
     }
 
@@ -290,6 +544,9 @@ impl CacheStorage {
             list,
             base: Arc::clone(&self.base),
             clock: Arc::clone(&self.clock),
+            reader: Arc::clone(&self.reader),
+            shared: Arc::clone(&self.shared),
+            keeping: self.keeping,
         }
     }
 }

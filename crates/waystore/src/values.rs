@@ -181,3 +181,39 @@ words! {
         Error = 5 "error",
     }
 }
+
+/// An [embedder policy](https://html.spec.whatwg.org/#coep): what a context demands of the foreign things it loads.
+///
+/// Not stored: it belongs to whoever reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EmbedderPolicy {
+    /// Nothing.
+    #[default]
+    UnsafeNone,
+    /// That they say in `Cross-Origin-Resource-Policy` that they may be loaded.
+    RequireCorp,
+    /// That, or that they were fetched without credentials.
+    Credentialless,
+}
+
+impl EmbedderPolicy {
+    /// The standard's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsafeNone => "unsafe-none",
+            Self::RequireCorp => "require-corp",
+            Self::Credentialless => "credentialless",
+        }
+    }
+
+    /// The value the standard spells `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::UnsafeNone, Self::RequireCorp, Self::Credentialless].into_iter().find(|policy| policy.as_str() == word)
+    }
+}
+
+impl std::fmt::Display for EmbedderPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

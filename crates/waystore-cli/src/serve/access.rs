@@ -97,7 +97,7 @@ impl Drop for Record {
             version = self.version.as_deref(),
             status = self.status,
             bytes = self.bytes,
-            ms = self.started.elapsed().as_secs_f64() * 1000.0,
+            ms = (self.started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0,
             note = self.note.as_deref(),
             error,
             "request"

@@ -1,6 +1,6 @@
 //! Accepts connections, and stops in order.
 //!
-//! Knows sockets and HTTP/1.1's limits; what a request means is [`handle`](super::handler::handle)'s business.
+//! Knows sockets and HTTP/1.1's limits; what a request means is [`handle`]'s business.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 

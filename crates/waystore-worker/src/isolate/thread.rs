@@ -88,9 +88,7 @@ async fn run(
     started: Started,
     shared: &Arc<Shared>,
 ) {
-    let watched = Arc::clone(shared);
-    let interrupted = move || watched.pulse.is_over() || watched.revoked.is_cancelled();
-    let engine = match Engine::new(&launch.limits, interrupted).await {
+    let engine = match Engine::new(&launch.limits, shared.interrupt()).await {
         Ok(engine) => engine,
         Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
     };

@@ -54,7 +54,7 @@ impl Cache {
         let mut done: Vec<(usize, Prepared)> = stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await?;
         done.sort_by_key(|(index, _)| *index);
         let prepared: Vec<_> = done.into_iter().map(|(_, prepared)| prepared).collect();
-        if prepared.is_empty() { Ok(()) } else { self.commit(&prepared).await.map(drop) }
+        if prepared.is_empty() { Ok(()) } else { self.commit(prepared).await.map(drop) }
     }
 
     async fn add_one(&self, fetch: &dyn Fetch, request: Request) -> Result<Prepared> {

@@ -3,44 +3,93 @@
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
-use super::{Cache, Prepared};
+use super::{Cache, Prepared, url_match};
 use crate::{
-    AbortSignal, Body, Error, Request, Response, Result,
-    store::{Entry, INLINE_BYTES, NewBody},
+    AbortSignal, Body, CacheQueryOptions, Error, Request, Response, Result,
+    quota::Reservation,
+    spec::batch::{Step, plan_batch},
+    store::{Candidate, Entry, INLINE_BYTES, NewBody, Read, Usage, WrittenBody},
 };
 
 impl Cache {
     /// Reads the response's body to its end and puts it in place.
     pub(super) async fn prepare_put(&self, request: Request, mut response: Response) -> Result<Prepared> {
-        let body = self.write_body(response.body.take()).await?;
+        let body = response.body.take();
         response.headers.retain(|name, _| !is_set_cookie(name));
-        Ok(Prepared::Put { entry: Entry::new(&request.head, &response.head), request, body })
+        let entry = Entry::new(&request.head, &response.head);
+        let (body, room) = self.write_body(body, &request, &entry).await?;
+        let entry = if self.keeping.pinned { entry.pinned() } else { entry };
+        let entry = match self.shared.padding_of(&self.key, &response.head, body.length()) {
+            0 => entry,
+            padding => entry.with_padding(padding),
+        };
+        Ok(Prepared::Put { request, entry, body, _room: room })
     }
 
-    async fn write_body(&self, body: Option<Body>) -> Result<NewBody> {
-        let Some(mut body) = body else { return Ok(NewBody::Null) };
+    async fn write_body(
+        &self,
+        body: Option<Body>,
+        request: &Request,
+        entry: &Entry,
+    ) -> Result<(NewBody, Option<Reservation>)> {
+        let Some(mut body) = body else { return Ok((NewBody::Null, None)) };
         if let Some(bytes) = body.as_bytes().filter(|bytes| bytes.len() <= INLINE_BYTES) {
-            return Ok(NewBody::Inline(bytes.clone()));
+            return Ok((NewBody::Inline(bytes.clone()), None));
         }
         let mut start = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
             if start.len() + chunk.len() > INLINE_BYTES {
-                return self.write_long(start.freeze(), chunk, body).await;
+                let replaces = self.replaced_by(request, entry).await?;
+                let room = Reservation::new(&self.shared.reservations, &self.key, replaces);
+                let (written, room) = self.write_long(start.freeze(), chunk, body, room).await?;
+                return Ok((NewBody::Written(written), Some(room)));
             }
             start.extend_from_slice(&chunk);
         }
-        Ok(NewBody::Inline(start.freeze()))
+        Ok((NewBody::Inline(start.freeze()), None))
     }
 
-    async fn write_long(&self, start: Bytes, chunk: Bytes, mut rest: Body) -> Result<NewBody> {
+    /// Room is taken before a chunk is written, and all of it at once where the length is known.
+    async fn write_long(
+        &self,
+        start: Bytes,
+        chunk: Bytes,
+        mut rest: Body,
+        mut room: Reservation,
+    ) -> Result<(WrittenBody, Reservation)> {
+        let mut written = (start.len() + chunk.len()) as u64;
+        self.reserve(&mut room, written.saturating_add(rest.length().unwrap_or_default())).await?;
         let mut writer = self.store.write_body(&self.key);
         writer.write(start).await?;
         writer.write(chunk).await?;
         while let Some(chunk) = rest.next().await {
-            writer.write(chunk?).await?;
+            let chunk = chunk?;
+            written += chunk.len() as u64;
+            self.reserve(&mut room, written).await?;
+            writer.write(chunk).await?;
         }
-        Ok(NewBody::Written(writer.finish().await?))
+        Ok((writer.finish().await?, room))
+    }
+
+    async fn reserve(&self, room: &mut Reservation, bytes: u64) -> Result<()> {
+        loop {
+            match room.grow_to(&*self.store, bytes).await {
+                Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.key, &error).await? => {}
+                Err(error) if self.evict_for(&error).await? => {}
+                grown => return grown,
+            }
+        }
+    }
+
+    /// What a put of `entry` would free, as things are now.
+    async fn replaced_by(&self, request: &Request, entry: &Entry) -> Result<u64> {
+        let url = url_match(request.url.as_str(), CacheQueryOptions::default());
+        let (_, candidates) = self.store.candidates(&[Read { list: &self.list, url }]).await?;
+        let step = Step::Put { request: &request.head, visitor: request.visitor, entry };
+        let plan = plan_batch(candidates.iter(), &[step])?;
+        let replaced = candidates.iter().filter(|candidate| plan.remove.contains(&candidate.id));
+        Ok(replaced.map(Candidate::usage).sum::<Usage>().padded)
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) struct Plan {
 /// stays as it was.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#batch-cache-operations-algorithm>
-pub(crate) fn plan_batch(cached: &[Candidate], steps: &[Step<'_>]) -> Result<Plan> {
+pub(crate) fn plan_batch<'a>(cached: impl Iterator<Item = &'a Candidate>, steps: &[Step<'_>]) -> Result<Plan> {
+    let cached: Vec<_> = cached.collect();
     let mut added: Vec<&Entry> = Vec::new();
     let mut gone: HashSet<EntryId> = HashSet::new();
     let mut plan = Plan::default();
@@ -53,7 +54,7 @@ pub(crate) fn plan_batch(cached: &[Candidate], steps: &[Step<'_>]) -> Result<Pla
             return Err(Error::Duplicate { url: request.url.clone() });
         }
         let before = plan.remove.len();
-        for candidate in cached {
+        for candidate in &cached {
             if step.removes(&candidate.entry) && gone.insert(candidate.id) {
                 plan.remove.push(candidate.id);
             }

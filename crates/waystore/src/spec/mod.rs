@@ -4,6 +4,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod batch;
+pub(crate) mod corp;
 pub(crate) mod matching;
 pub(crate) mod query;
 pub(crate) mod url_key;

@@ -41,6 +41,12 @@ const RANGE_REQUESTED: u8 = 1 << 3;
 const WITH_CREDENTIALS: u8 = 1 << 4;
 const PERSONAL: u8 = 1 << 5;
 const NO_REFERRER: u8 = 1 << 6;
+const PINNED: u8 = 1 << 7;
+
+/// Where the flags and the padding stand in the fixed part.
+const FLAGS: usize = 1;
+const PADDING: usize = 9;
+const NO_PADDING: u8 = 0;
 
 /// The heads of a request and its response, encoded.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +88,7 @@ impl Entry {
             request.referrer_policy as u8,
             request.destination as u8,
             response.kind as u8,
-            0,
+            NO_PADDING,
         ]);
         bytes.put_u16_le(response.status);
         bytes.put_slice(&response.personal.map_or([0; 16], |hash| hash.0));
@@ -93,6 +99,33 @@ impl Entry {
             bytes.put_slice(section);
         }
         Self::parse(bytes.freeze()).expect("what was encoded is decodable")
+    }
+
+    /// The same entry with this padding: what is counted beside its length, in steps, so that usage does
+    /// not tell how long it is. 0 is none, and *n* adds up to *n* steps of 64 KiB.
+    #[must_use]
+    pub fn with_padding(self, padding: u8) -> Self {
+        let mut bytes = BytesMut::from(self.bytes);
+        bytes[PADDING] = padding;
+        Self { bytes: bytes.freeze(), ends: self.ends }
+    }
+
+    /// See [`with_padding`](Self::with_padding).
+    pub fn padding(&self) -> u8 {
+        self.bytes[PADDING]
+    }
+
+    /// The same entry, pinned: no budget evicts it.
+    #[must_use]
+    pub fn pinned(self) -> Self {
+        let mut bytes = BytesMut::from(self.bytes);
+        bytes[FLAGS] |= PINNED;
+        Self { bytes: bytes.freeze(), ends: self.ends }
+    }
+
+    /// See [`pinned`](Self::pinned).
+    pub fn is_pinned(&self) -> bool {
+        self.bytes[FLAGS] & PINNED != 0
     }
 
     /// Takes an encoded entry, after a check of every length and number in it.
@@ -317,6 +350,14 @@ mod tests {
         let read = Entry::parse(stored.as_bytes().clone()).unwrap();
         assert_eq!(read.request().unwrap(), request);
         assert_eq!(read.response().unwrap(), response);
+    }
+
+    #[test]
+    fn padding_changes_nothing_else() {
+        let (request, response) = entry();
+        let stored = Entry::parse(Entry::new(&request, &response).with_padding(200).as_bytes().clone()).unwrap();
+        assert_eq!(stored.padding(), 200);
+        assert_eq!((stored.request().unwrap(), stored.response().unwrap()), (request, response));
     }
 
     #[test]

@@ -11,14 +11,14 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use indexmap::IndexMap;
 
 use super::{
-    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, List, ListHold, ListId, NameChange, NewBody,
-    NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, WrittenBody,
+    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, Ledger, List, ListHold, ListId, NameChange,
+    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, WrittenBody, check_names,
+    rename,
 };
 use crate::{
-    BodyError, CacheName, Clock, Error, Place, Result, StorageKey,
+    BodyError, CacheName, Clock, Error, Limits, Place, Result, StorageKey,
     spec::url_key::{without_fragment, without_query},
 };
 
@@ -29,18 +29,21 @@ pub struct MemoryStore {
     clock: Arc<Clock>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    places: HashMap<Place, IndexMap<CacheName, ListId>>,
+    places: HashMap<Place, Names>,
     lists: HashMap<ListId, ListState>,
     last_id: u64,
+    ledger: Ledger,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ListState {
+    key: StorageKey,
+    usage: Usage,
     entries: BTreeMap<EntryId, Kept>,
     by_url: HashMap<String, Vec<EntryId>>,
     by_url_without_query: HashMap<String, Vec<EntryId>>,
@@ -59,7 +62,8 @@ struct Kept {
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: Arc<Clock>) -> Self {
-        Self { shared: Arc::default(), clock }
+        let state = State { places: HashMap::new(), lists: HashMap::new(), last_id: 0, ledger: Ledger::new(None) };
+        Self { shared: Arc::new(Shared(Mutex::new(state))), clock }
     }
 }
 
@@ -67,7 +71,8 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
         let state = self.shared.lock();
-        let mut keys: Vec<_> = state.places.keys().map(|place| place.key.clone()).collect();
+        let bound = state.places.iter().filter(|(_, names)| !names.is_empty());
+        let mut keys: Vec<_> = bound.map(|(place, _)| place.key.clone()).collect();
         keys.sort();
         keys.dedup();
         Ok(keys)
@@ -111,7 +116,8 @@ impl Store for MemoryStore {
         Ok(ids.filter_map(|id| kept.candidate(list.id(), id)).collect())
     }
 
-    async fn commit(&self, _: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+    async fn commit(&self, key: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+        check_names(&changes.names)?;
         let mut state = self.shared.lock();
         let unchanged = |seen: &Seen| {
             let now = state.lists.get(&seen.list).map(|list| list.find(seen.url.as_match()));
@@ -119,11 +125,15 @@ impl Store for MemoryStore {
         };
         let bound = |change: &NameChange| match change {
             NameChange::Bind(..) => true,
-            NameChange::Unbind(place, name) => state.places.get(place).is_some_and(|names| names.contains_key(name)),
+            NameChange::Unbind(place, name) | NameChange::Rename { place, from: name, .. } => {
+                state.places.get(place).is_some_and(|names| names.contains_key(name))
+            }
         };
         if !read.0.iter().all(unchanged) || !changes.names.iter().all(bound) {
             return Ok(Commit::Stale);
         }
+        let (grows, shrinks) = state.growth(changes);
+        state.ledger.check(key, grows, shrinks)?;
         // Everything that can fail comes before anything is changed: whole or not at all.
         if !changes.lists.iter().all(|change| state.lists.contains_key(&change.list.id())) {
             return Err(unknown_list());
@@ -131,23 +141,34 @@ impl Store for MemoryStore {
         let bodies = changes.lists.iter().flat_map(|change| &change.insert).map(kept_body);
         let mut bodies = bodies.collect::<Result<Vec<_>>>()?.into_iter();
         for change in &changes.names {
-            state.rename(change);
+            state.change_names(change);
         }
         let stored_at_ms = self.clock.now_ms();
         for change in &changes.lists {
             for (new, body) in change.insert.iter().zip(&mut bodies) {
                 let id = EntryId(state.next_id());
                 let kept = Kept { stored_at_ms, entry: new.entry.clone(), body };
-                state.lists.entry(change.list.id()).or_default().insert(id, kept);
+                state.insert(change.list.id(), id, kept);
             }
-            let list = state.lists.entry(change.list.id()).or_default();
-            change.remove.iter().for_each(|id| list.remove(*id));
+            change.remove.iter().for_each(|id| state.remove(change.list.id(), *id));
         }
         Ok(Commit::Applied)
     }
 
     fn write_body(&self, _: &StorageKey) -> Box<dyn BodyWriter> {
         Box::new(MemoryBody::default())
+    }
+
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
+        Ok(self.shared.lock().ledger.usage(key))
+    }
+
+    fn set_limits(&self, limits: Limits) {
+        self.shared.lock().ledger.set_limits(limits);
+    }
+
+    fn limits(&self) -> Limits {
+        self.shared.lock().ledger.limits().clone()
     }
 
     async fn sync(&self) -> Result<()> {
@@ -190,34 +211,104 @@ impl State {
         self.last_id
     }
 
-    fn rename(&mut self, change: &NameChange) {
+    fn change_names(&mut self, change: &NameChange) {
         match change {
             NameChange::Bind(place, name) => {
                 let id = ListId(self.next_id());
                 let names = self.places.entry(place.clone()).or_default();
                 if !names.contains_key(name) {
                     names.insert(name.clone(), id);
-                    self.lists.insert(id, ListState::default());
+                    self.lists.insert(id, ListState::new(place.key.clone()));
+                    self.ledger.charge(&place.key, Usage::of_name(name));
                 }
             }
             NameChange::Unbind(place, name) => {
-                let Some(id) = self.places.get_mut(place).and_then(|names| names.shift_remove(name)) else { return };
-                if let Some(list) = self.lists.get_mut(&id) {
-                    list.doomed = true;
+                let unbound = self.places.get_mut(place).and_then(|names| names.shift_remove(name));
+                self.ledger.discharge(&place.key, Usage::of_name(name));
+                self.doom(unbound);
+            }
+            NameChange::Rename { place, from, to } => {
+                let displaced = self.places.get_mut(place).and_then(|names| rename(names, from, to));
+                self.ledger.discharge(&place.key, Usage::of_name(from));
+                if displaced.is_none() {
+                    self.ledger.charge(&place.key, Usage::of_name(to));
                 }
-                self.free_if_unused(id);
+                self.doom(displaced);
             }
         }
     }
 
-    fn free_if_unused(&mut self, id: ListId) {
-        if self.lists.get(&id).is_some_and(|list| list.doomed && list.handles == 0) {
-            self.lists.remove(&id);
+    fn doom(&mut self, unbound: Option<ListId>) {
+        let Some(id) = unbound else { return };
+        if let Some(list) = self.lists.get_mut(&id) {
+            list.doomed = true;
         }
+        self.free_if_unused(id);
+    }
+
+    fn free_if_unused(&mut self, id: ListId) {
+        if self.lists.get(&id).is_some_and(|list| list.doomed && list.handles == 0)
+            && let Some(freed) = self.lists.remove(&id)
+        {
+            self.ledger.discharge(&freed.key, freed.usage);
+        }
+    }
+
+    fn insert(&mut self, list: ListId, id: EntryId, kept: Kept) {
+        let Some(list) = self.lists.get_mut(&list) else { return };
+        let usage = kept.usage();
+        list.insert(id, kept);
+        list.usage += usage;
+        self.ledger.charge(&list.key, usage);
+    }
+
+    fn remove(&mut self, list: ListId, id: EntryId) {
+        let Some(list) = self.lists.get_mut(&list) else { return };
+        let Some(kept) = list.remove(id) else { return };
+        list.usage -= kept.usage();
+        self.ledger.discharge(&list.key, kept.usage());
+    }
+
+    /// What `changes` add and what they take away.
+    fn growth(&self, changes: &Changes) -> (Usage, Usage) {
+        let (mut grows, mut shrinks) = (Usage::default(), Usage::default());
+        let bound = |place, name| self.places.get(place).is_some_and(|names: &Names| names.contains_key(name));
+        for change in &changes.names {
+            match change {
+                NameChange::Bind(place, name) if !bound(place, name) => grows += Usage::of_name(name),
+                NameChange::Bind(..) => {}
+                NameChange::Unbind(_, name) => shrinks += Usage::of_name(name),
+                NameChange::Rename { place, from, to } => {
+                    shrinks += Usage::of_name(from);
+                    if from == to || !bound(place, to) {
+                        grows += Usage::of_name(to);
+                    }
+                }
+            }
+        }
+        for change in &changes.lists {
+            grows += change.insert.iter().map(NewEntry::usage).sum();
+            let list = self.lists.get(&change.list.id());
+            let removed = change.remove.iter().filter_map(|id| list?.entries.get(id));
+            shrinks += removed.map(Kept::usage).sum();
+        }
+        (grows, shrinks)
+    }
+}
+
+impl Kept {
+    fn usage(&self) -> Usage {
+        Usage::of_entry(&self.entry, self.body.length())
     }
 }
 
 impl ListState {
+    fn new(key: StorageKey) -> Self {
+        let (by_url, by_url_without_query) = (HashMap::new(), HashMap::new());
+        let (entries, usage) = (BTreeMap::new(), Usage::default());
+        Self { key, usage, entries, by_url, by_url_without_query, handles: 0, doomed: false }
+    }
+
     fn find(&self, url: UrlMatch<'_>) -> Vec<EntryId> {
         match url {
             UrlMatch::Exact(url) => self.by_url.get(url).cloned().unwrap_or_default(),
@@ -238,10 +329,11 @@ impl ListState {
         self.entries.insert(id, kept);
     }
 
-    fn remove(&mut self, id: EntryId) {
-        let Some(kept) = self.entries.remove(&id) else { return };
+    fn remove(&mut self, id: EntryId) -> Option<Kept> {
+        let kept = self.entries.remove(&id)?;
         forget(&mut self.by_url, without_fragment(kept.entry.url()), id);
         forget(&mut self.by_url_without_query, without_query(kept.entry.url()), id);
+        Some(kept)
     }
 }
 

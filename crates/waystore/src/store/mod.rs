@@ -7,6 +7,8 @@
 pub mod disk;
 mod entry;
 pub mod memory;
+mod names;
+mod usage;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -14,8 +16,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-pub use self::entry::Entry;
-use crate::{BodyError, CacheName, Place, Result, StorageKey};
+pub use self::{
+    entry::Entry,
+    usage::{Ledger, Usage},
+};
+pub(crate) use self::{
+    names::{Names, check_names, rename},
+    usage::fits,
+};
+use crate::{BodyError, CacheName, Limits, Place, Result, StorageKey};
 
 /// Keeps lists of entries, their names, and bodies.
 ///
@@ -46,11 +55,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`Commit::Applied`] the changes are seen by all and survive the end of the process; in strict
     /// durability, and always in the bottle of registrations, power loss too. Names and lists must
     /// be of `key`.
+    ///
+    /// What would make `key` use more than it may ([`set_limits`](Self::set_limits)), and more than
+    /// before, fails with [`Error::QuotaExceeded`](crate::Error::QuotaExceeded).
     async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit>;
 
     /// Starts a body of unknown length that `key` will own. Dropping the writer removes the bytes,
     /// and so does dropping what [`BodyWriter::finish`] gave before a commit names it.
     fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter>;
+
+    /// Returns what `key` uses, or all keys together: the sum over its entries, those of doomed lists
+    /// included, and its names, as [`Usage`] has it. Exact at any time.
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage>;
+
+    /// Sets how much may be used from now on. What is stored stays, even beyond it.
+    fn set_limits(&self, limits: Limits);
+
+    /// How much may be used, with the store's own default where nothing was set.
+    fn limits(&self) -> Limits;
 
     /// Makes everything committed survive power loss, whatever the durability.
     async fn sync(&self) -> Result<()>;
@@ -233,6 +255,17 @@ pub enum NameChange {
     /// Takes the name away. Its list is doomed. Where the name is not bound, the commit is
     /// [`Commit::Stale`].
     Unbind(Place, CacheName),
+    /// Gives the list that is bound to `from` the name `to`, in the order of names where `to` was, or
+    /// else where `from` was. The list that was bound to `to` is doomed. Where `from` is not bound, the
+    /// commit is [`Commit::Stale`]. The only change to names in its commit; else the commit fails.
+    Rename {
+        /// Where the names are.
+        place: Place,
+        /// The name the list has.
+        from: CacheName,
+        /// The name it gets.
+        to: CacheName,
+    },
 }
 
 /// A change to one list.
@@ -266,6 +299,42 @@ pub enum NewBody {
     Written(WrittenBody),
 }
 
+impl NewBody {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Written(written) => written.length(),
+        }
+    }
+}
+
+impl CandidateBody {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored(body) => body.length(),
+        }
+    }
+}
+
+impl NewEntry {
+    /// What it is charged.
+    pub fn usage(&self) -> Usage {
+        Usage::of_entry(&self.entry, self.body.length())
+    }
+}
+
+impl Candidate {
+    /// What it is charged.
+    pub fn usage(&self) -> Usage {
+        Usage::of_entry(&self.entry, self.body.length())
+    }
+}
+
 /// Bodies up to this length go into the entry; longer ones through [`Store::write_body`].
 pub const INLINE_BYTES: usize = 64 * 1024;
 
@@ -274,7 +343,7 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 pub enum Commit {
     /// Applied, whole.
     Applied,
-    /// Not applied: something under the read set changed, or a name to unbind is not bound. Search
+    /// Not applied: something under the read set changed, or a name to take away or change is not bound. Search
     /// again, plan again.
     Stale,
     /// The store failed while it said so; trying to read on may tell.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{
     Reopen,
-    support::{PLAIN, caches, get, keys, put, put_varying, text},
+    quota::recount,
+    support::{PLAIN, caches, get, keys, of_kind, put, put_varying, text},
 };
-use crate::{CacheName, CredentialHash, Response};
+use crate::{CacheName, CredentialHash, Response, ResponseType};
 
 super::case_list!(DurableCase:
     e160_s57_entries_come_back_in_order,
@@ -16,6 +17,9 @@ super::case_list!(DurableCase:
     deleted_and_replaced_entries_stay_away,
     large_bodies_come_back,
     personal_marks_come_back,
+    a_name_that_went_over_stays_there,
+    s28_usage_is_the_same_after_a_restart,
+    pins_come_back,
     numbers_are_never_used_again,
 );
 
@@ -102,6 +106,64 @@ async fn personal_marks_come_back(place: Arc<dyn Reopen>) {
     let cache = caches(&store).open("c").await.unwrap();
     assert!(cache.match_("/x", PLAIN).await.unwrap().is_none());
     assert_eq!(keys(&cache).await, ["/x"]);
+}
+
+async fn a_name_that_went_over_stays_there(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    for name in ["a", "b", "c", "d"] {
+        put(&caches(&store).open(name).await.unwrap(), "/x", name).await;
+    }
+    caches(&store).rename("d", "b").await.unwrap();
+    caches(&store).rename("a", "e").await.unwrap();
+    caches(&store).open("a").await.unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let caches = caches(&place.open().await);
+        let names: Vec<_> = caches.keys().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["e", "b", "c", "a"]);
+        for (name, expected) in [("e", "a"), ("b", "d"), ("c", "c")] {
+            assert_eq!(get(&caches.open(name).await.unwrap(), "/x").await, expected);
+        }
+        assert!(keys(&caches.open("a").await.unwrap()).await.is_empty());
+    }
+}
+
+async fn s28_usage_is_the_same_after_a_restart(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    store.pad_opaque_responses();
+    let storage = caches(&store);
+    let (cache, gone) = (storage.open("c").await.unwrap(), storage.open("gone").await.unwrap());
+    for round in 0..3 {
+        for number in 0..20 {
+            put(&cache, &format!("/{number}"), &"x".repeat(number * 7_000)).await;
+        }
+        cache.put(format!("/opaque{round}"), of_kind(ResponseType::Opaque, 200, &[], "image")).await.unwrap();
+        put(&gone, "/x", "1").await;
+    }
+    cache.delete("/3", PLAIN).await.unwrap();
+    storage.delete("gone").await.unwrap();
+    storage.open("next").await.unwrap();
+    storage.rename("next", "a longer name").await.unwrap();
+    drop(gone);
+    let before = storage.estimate().await.unwrap();
+    assert_eq!(recount(&cache.store).await, cache.store.usage(None).await.unwrap());
+    drop((cache, storage, store));
+    for _ in 0..2 {
+        let store = place.open().await;
+        assert_eq!(caches(&store).estimate().await.unwrap(), before);
+        let cache = caches(&store).open("c").await.unwrap();
+        assert_eq!(recount(&cache.store).await, cache.store.usage(None).await.unwrap());
+    }
+}
+
+async fn pins_come_back(place: Arc<dyn Reopen>) {
+    let store = place.open().await;
+    put(&caches(&store).pinning().open("c").await.unwrap(), "/pinned", &"x".repeat(50_000)).await;
+    put(&caches(&store).open("c").await.unwrap(), "/x", &"x".repeat(50_000)).await;
+    drop(store);
+    let cache = caches(&place.open().await).with_budget(60_000).open("c").await.unwrap();
+    put(&cache, "/y", &"x".repeat(50_000)).await;
+    assert_eq!(keys(&cache).await, ["/pinned", "/y"]);
 }
 
 async fn numbers_are_never_used_again(place: Arc<dyn Reopen>) {

@@ -6,13 +6,19 @@
 
 mod add;
 mod batch;
+mod budget;
 mod contract;
+mod corp;
 mod doomed;
 mod durable;
+mod entries;
+mod evict;
 mod kept;
 mod matching;
 mod put;
+mod quota;
 mod reading;
+mod several;
 mod storage;
 mod support;
 
@@ -60,6 +66,12 @@ pub fn cases() -> Vec<Case> {
         kept::CASES,
         doomed::CASES,
         contract::CASES,
+        corp::CASES,
+        entries::CASES,
+        several::CASES,
+        quota::CASES,
+        evict::CASES,
+        budget::CASES,
     ]
     .concat()
 }

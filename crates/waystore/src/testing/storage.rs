@@ -175,6 +175,8 @@ async fn origins_with_something_are_listed(store: Waystore) {
     }
     let keys = ["https://a.test", "https://b.test"].map(|origin| StorageKey::new(origin).unwrap());
     assert_eq!(store.storage_keys().await.unwrap(), keys);
+    store.caches("https://b.test").unwrap().delete("v1").await.unwrap();
+    assert_eq!(store.storage_keys().await.unwrap(), keys[..1]);
 }
 
 async fn registrations_are_kept_apart_from_caches(store: Waystore) {

@@ -5,10 +5,10 @@ use waystore::store::{
     disk::{Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, assert_no_strays, open, options, state, states};
+use super::support::{Op, apply, assert_counted, assert_no_strays, open, options, state, states};
 
 /// Everything a store does: names, small and large bodies, a batch, a body shared by two entries,
-/// replacing, deleting, deleting a cache, full segments, syncs.
+/// replacing, deleting, deleting a cache, renaming one over another, full segments, syncs.
 const SCRIPT: &[Op] = &[
     Op::Open("v1"),
     Op::Put("v1", &[("/a", 10)]),
@@ -28,6 +28,12 @@ const SCRIPT: &[Op] = &[
     Op::Tick,
     Op::Tick,
     Op::Put("v2", &[("/1", 2)]),
+    Op::Open("next"),
+    Op::Put("next", &[("/n", 20), ("/m", 70_001)]),
+    Op::Rename("next", "v1"),
+    Op::Rename("v2", "v3"),
+    Op::Put("v1", &[("/n", 30)]),
+    Op::Tick,
 ];
 
 /// Runs the script on a new disk that stops after `changes` changes. Returns the number of
@@ -68,6 +74,7 @@ async fn check(disk: &SimDisk, done: usize, left: Left, durability: Durability, 
     let found = state(&store).await;
     assert!(allowed.contains(&found), "{what}: {done} were done, and there is {found:?}");
     assert_no_strays(disk, &found);
+    assert_counted(&store, what).await;
     // It works on, and what it does is all there is after the next start.
     assert!(apply(&store, Op::Open("after")).await, "{what}");
     assert!(apply(&store, Op::Put("after", &[("/x", 30), ("/y", 65_537)])).await, "{what}");

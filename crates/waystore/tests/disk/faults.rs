@@ -23,7 +23,7 @@ async fn prepared() -> SimDisk {
 }
 
 #[tokio::test]
-async fn s52_no_room_at_any_write_is_a_quota_error_and_changes_nothing() {
+async fn s20_s52_no_room_at_any_write_is_a_quota_error_and_changes_nothing() {
     let puts = [("/a", 200), ("/new", 60_000), ("/x", 50_000), ("/big", 300_000)];
     for (failed, room) in (0..).step_by(2000).enumerate() {
         let disk = prepared().await;

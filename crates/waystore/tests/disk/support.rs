@@ -9,7 +9,7 @@ use waystore::{
     BodyError, Bottle, CacheName, Clock, Place, RequestHead, ResponseHead, Result, StorageKey,
     store::{
         Candidate, CandidateBody, Changes, Commit, Entry, INLINE_BYTES, List, ListChange, NameChange, NewBody,
-        NewEntry, Read, ReadSet, Store, UrlMatch,
+        NewEntry, Read, ReadSet, Store, UrlMatch, Usage,
         disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
     },
 };
@@ -44,6 +44,7 @@ pub fn open(disk: &SimDisk, options: DiskOptions) -> Result<DiskStore> {
 pub enum Op {
     Open(&'static str),
     Drop(&'static str),
+    Rename(&'static str, &'static str),
     Put(&'static str, &'static [(&'static str, usize)]),
     Delete(&'static str, &'static str),
     Tick,
@@ -59,6 +60,15 @@ pub fn after(state: &State, op: Op) -> State {
     match op {
         Op::Open(name) if find(&state, name).is_none() => state.push((name.into(), Vec::new())),
         Op::Drop(name) => state.retain(|(other, _)| other != name),
+        Op::Rename(from, to) => {
+            let place = find(&state, from).unwrap();
+            let mut renamed = state.remove(place);
+            renamed.0 = to.into();
+            match find(&state, to) {
+                Some(at) => state[at] = renamed,
+                None => state.insert(place, renamed),
+            }
+        }
         Op::Put(name, puts) => {
             let at = find(&state, name).unwrap();
             state[at].1.retain(|(url, _)| !puts.iter().any(|put| put.0 == url));
@@ -88,6 +98,9 @@ pub async fn apply(store: &DiskStore, op: Op) -> bool {
     let done = match op {
         Op::Open(name) => names(store, NameChange::Bind(place(), name.into())).await,
         Op::Drop(name) => names(store, NameChange::Unbind(place(), name.into())).await,
+        Op::Rename(from, to) => {
+            names(store, NameChange::Rename { place: place(), from: from.into(), to: to.into() }).await
+        }
         Op::Put(name, puts) => put(store, name, puts).await,
         Op::Delete(name, url) => delete(store, name, url).await,
         Op::Tick => store.tick().map(|()| Commit::Applied),
@@ -186,6 +199,18 @@ pub async fn state(store: &DiskStore) -> State {
         state.push((name.to_string(), entries));
     }
     state
+}
+
+/// The books say what a look at everything says.
+pub async fn assert_counted(store: &DiskStore, what: &str) {
+    let mut counted = Vec::new();
+    for (name, list) in store.names(&place()).await.unwrap() {
+        counted.push(Usage::of_name(&name));
+        counted.extend(store.page(&list, None, usize::MAX).await.unwrap().iter().map(Candidate::usage));
+    }
+    let counted: Usage = counted.into_iter().sum();
+    assert_eq!(store.usage(Some(&key())).await.unwrap(), counted, "{what}");
+    assert_eq!(store.usage(None).await.unwrap(), counted, "{what}");
 }
 
 /// The lengths of the large bodies in `state`, each once: there is a file for each and no other.

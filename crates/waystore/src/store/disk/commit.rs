@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
-    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet},
+    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, check_names},
 };
 
 /// What became of a commit, and how far the log must be synced before that is said.
@@ -34,6 +34,7 @@ impl From<Commit> for Committed {
 impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
+        check_names(&changes.names)?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
         self.remove_damaged(&mut log)?;
@@ -42,7 +43,7 @@ impl Inner {
             if is_stale(&index, read) {
                 return Ok(Commit::Stale.into());
             }
-            match Plan::new(self, &index, &mut log, changes)? {
+            match Plan::new(self, &index, &mut log, key, changes)? {
                 Some(plan) => plan,
                 None => return Ok(Commit::Stale.into()),
             }
@@ -96,7 +97,8 @@ impl Inner {
             index.apply(step);
         }
         for (insert, written) in plan.inserts.into_iter().zip(written.into_iter().skip(plan.control.len())) {
-            let slot = Slot { segment: Arc::clone(&segment), written, hashes: insert.hashes, file: insert.file };
+            let PlannedInsert { hashes, padding, file, .. } = insert;
+            let slot = Slot { segment: Arc::clone(&segment), written, hashes, padding, file };
             index.apply(Step::Insert { list: insert.list, entry: insert.entry, slot });
         }
         Ok(())
@@ -117,6 +119,8 @@ struct Plan {
     /// Names and removals.
     control: Vec<Draft>,
     steps: Vec<Step>,
+    grows: Usage,
+    shrinks: Usage,
     inserts: Vec<PlannedInsert>,
     strictly: bool,
 }
@@ -126,12 +130,13 @@ struct PlannedInsert {
     list: ListId,
     entry: EntryId,
     hashes: UrlHashes,
+    padding: u8,
     file: Option<Arc<BodyFile>>,
 }
 
 impl Plan {
-    /// Plans `changes`. `None`: a name to unbind is not bound.
-    fn new(inner: &Inner, index: &Index, log: &mut Log, changes: &Changes) -> Result<Option<Self>> {
+    /// Plans `changes`. `None`: a name to take away or change is not bound.
+    fn new(inner: &Inner, index: &Index, log: &mut Log, key: &StorageKey, changes: &Changes) -> Result<Option<Self>> {
         let mut plan = Self::default();
         if !plan.names(index, log, &changes.names) {
             return Ok(None);
@@ -142,9 +147,12 @@ impl Plan {
             let present = change.remove.iter().copied().filter(|entry| index.contains(list, *entry));
             let present: Vec<_> = present.collect();
             if !present.is_empty() {
+                plan.shrinks += present.iter().map(|entry| index.usage_of(list, *entry)).sum();
                 plan.remove(list, present);
             }
+            plan.grows += change.insert.iter().map(NewEntry::usage).sum();
         }
+        index.ledger.check(key, plan.grows, plan.shrinks)?;
         for change in &changes.lists {
             for new in &change.insert {
                 plan.insert(inner, index, log, change.list.id(), new)?;
@@ -161,29 +169,41 @@ impl Plan {
         self.strictly |= place.bottle == Bottle::ServiceWorkerRegistrations;
     }
 
-    /// Returns whether every name to unbind is bound.
+    /// Returns whether every name to take away or change is bound.
     fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) -> bool {
         // What earlier changes of the same commit made of a name.
         let mut changed: HashMap<(&Place, &CacheName), Option<ListId>> = HashMap::new();
         for change in changes {
-            let (NameChange::Bind(place, name) | NameChange::Unbind(place, name)) = change;
+            let (NameChange::Bind(place, name)
+            | NameChange::Unbind(place, name)
+            | NameChange::Rename { place, from: name, .. }) = change;
             self.note_bottle(place);
             let bound = changed.get(&(place, name)).copied().unwrap_or_else(|| index.list(place, name));
             match (change, bound) {
                 (NameChange::Bind(..), None) => {
                     let list = ListId(log.next.list);
                     log.next.list += 1;
+                    self.grows += Usage::of_name(name);
                     self.control.push(Draft::new(Kind::Bind, list.0, 0, encode_bind(place, name)));
                     self.steps.push(Step::Bind { list, place: place.clone(), name: name.clone() });
                     changed.insert((place, name), Some(list));
                 }
                 (NameChange::Unbind(..), Some(list)) => {
                     self.control.push(Draft::new(Kind::Unbind, list.0, 0, Vec::new()));
+                    self.shrinks += Usage::of_name(name);
                     self.steps.push(Step::Unbind { list });
                     changed.insert((place, name), None);
                 }
-                (NameChange::Bind(..), Some(_)) => {}
-                (NameChange::Unbind(..), None) => return false,
+                (NameChange::Rename { to, .. }, Some(list)) if to != name => {
+                    self.shrinks += Usage::of_name(name);
+                    if index.list(place, to).is_none() {
+                        self.grows += Usage::of_name(to);
+                    }
+                    self.control.push(Draft::new(Kind::Rename, list.0, 0, encode_bind(place, to)));
+                    self.steps.push(Step::Rename { list, place: place.clone(), name: to.clone() });
+                }
+                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) => {}
+                (NameChange::Unbind(..) | NameChange::Rename { .. }, None) => return false,
             }
         }
         true
@@ -209,8 +229,9 @@ impl Plan {
         let entry = EntryId(log.next.entry);
         log.next.entry += 1;
         let payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
+        let hashes = index.hashes(new.entry.url());
         let draft = Draft { kind: Kind::Insert, list: list.0, entry: entry.0, payload };
-        self.inserts.push(PlannedInsert { draft, list, entry, hashes: index.hashes(new.entry.url()), file });
+        self.inserts.push(PlannedInsert { draft, list, entry, hashes, padding: new.entry.padding(), file });
         Ok(())
     }
 }

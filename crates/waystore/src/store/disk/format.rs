@@ -27,7 +27,9 @@ const SEGMENT_MAGIC: [u8; 8] = *b"waystore";
 const VERSION: u32 = 1;
 const END: u8 = 1;
 /// Bytes of an insertion's payload before the entry.
-const INSERT_FIXED: usize = 16;
+pub(super) const INSERT_FIXED: usize = 16;
+/// Bytes of an insertion's payload that stand for a body in a file.
+pub(super) const FILE_REFERENCE: usize = 40;
 
 /// A place in the log: the segment's number, then the offset in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,11 +96,12 @@ pub(super) enum Kind {
     Remove = 4,
     Mark = 5,
     Seal = 6,
+    Rename = 7,
 }
 
 impl Kind {
     fn from_stored(number: u8) -> Option<Self> {
-        [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal]
+        [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal, Self::Rename]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -268,7 +271,7 @@ pub(super) fn encode_batch(
     Some((bytes, written))
 }
 
-/// The payload of a bind.
+/// The payload of a bind, and of a renaming.
 pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
     let mut payload = Vec::new();
     let partition = place.key.partition();
@@ -281,7 +284,7 @@ pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
     payload
 }
 
-/// Reads the payload of a bind.
+/// Reads the payload of a bind, and of a renaming.
 pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
     let mut rest = payload;
     let mut text = || {

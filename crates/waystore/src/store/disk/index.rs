@@ -9,14 +9,13 @@ use std::{
 };
 
 use hashbrown::{HashMap, HashSet};
-use indexmap::IndexMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::slot::Slot;
 use crate::{
     CacheName, Place, StorageKey,
     spec::url_key::{without_fragment, without_query},
-    store::{EntryId, List, ListHold, ListId, UrlMatch},
+    store::{EntryId, Ledger, List, ListHold, ListId, Names, UrlMatch, Usage, rename},
 };
 
 /// Names, lists and entries.
@@ -24,10 +23,11 @@ use crate::{
 pub(super) struct Index {
     /// Random, so that nobody can choose URLs that fall together.
     seed: u64,
-    places: HashMap<Place, IndexMap<CacheName, ListId>>,
+    places: HashMap<Place, Names>,
     lists: HashMap<ListId, Entries>,
     /// Lists that are gone: one record of a list's name may come again after it.
     gone: HashSet<ListId>,
+    pub(super) ledger: Ledger,
 }
 
 /// One list.
@@ -37,6 +37,8 @@ struct Entries {
     /// `None`: the list is doomed.
     name: Option<CacheName>,
     hold: Mutex<Weak<Hold>>,
+    /// The sum over the slots.
+    usage: Usage,
     slots: BTreeMap<EntryId, Slot>,
     by_url: HashMap<u64, Ids>,
     by_path: HashMap<u64, Ids>,
@@ -47,6 +49,7 @@ struct Entries {
 pub(super) enum Step {
     Bind { list: ListId, place: Place, name: CacheName },
     Unbind { list: ListId },
+    Rename { list: ListId, place: Place, name: CacheName },
     Insert { list: ListId, entry: EntryId, slot: Slot },
     Remove { list: ListId, entries: Vec<EntryId> },
 }
@@ -60,7 +63,7 @@ pub(super) struct UrlHashes {
 
 impl Index {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, places: HashMap::new(), lists: HashMap::new(), gone: HashSet::new() }
+        Self { seed, places: HashMap::new(), lists: HashMap::new(), gone: HashSet::new(), ledger: Ledger::default() }
     }
 
     /// Applies one change. Returns whether it named a list that is known, now or formerly.
@@ -72,6 +75,7 @@ impl Index {
                     if let Some(before) = self.list(&place, &name) {
                         self.unbind(before);
                     }
+                    self.ledger.charge(&place.key, Usage::of_name(&name));
                     self.places.entry(place.clone()).or_default().insert(name.clone(), list);
                     self.lists.insert(list, Entries::new(place, name));
                 }
@@ -81,20 +85,47 @@ impl Index {
                 self.unbind(list);
                 true
             }
+            // Where the record of the list's first name was lost, this one says as much.
+            Step::Rename { list, place, name } if !self.lists.contains_key(&list) => {
+                self.apply(Step::Bind { list, place, name })
+            }
+            Step::Rename { list, name, .. } => {
+                self.rename(list, &name);
+                true
+            }
             Step::Insert { list, entry, slot } => match self.lists.get_mut(&list) {
                 Some(entries) => {
-                    entries.insert(entry, slot);
+                    let charged = entries.insert(entry, slot);
+                    self.ledger.charge(&entries.place.key, charged);
                     true
                 }
                 None => self.gone.contains(&list),
             },
             Step::Remove { list, entries: removed } => {
                 if let Some(entries) = self.lists.get_mut(&list) {
-                    removed.into_iter().for_each(|entry| entries.remove(entry));
+                    let freed = removed.into_iter().map(|entry| entries.remove(entry)).sum();
+                    self.ledger.discharge(&entries.place.key, freed);
                 }
                 true
             }
         }
+    }
+
+    fn rename(&mut self, list: ListId, name: &CacheName) {
+        let Some(entries) = self.lists.get_mut(&list) else { return };
+        let Some(from) = entries.name.replace(name.clone()) else {
+            entries.name = None;
+            return;
+        };
+        self.ledger.discharge(&entries.place.key, Usage::of_name(&from));
+        self.ledger.charge(&entries.place.key, Usage::of_name(name));
+        let displaced = self.places.get_mut(&entries.place).and_then(|names| rename(names, &from, name));
+        let Some(displaced) = displaced else { return };
+        if let Some(entries) = self.lists.get_mut(&displaced) {
+            entries.name = None;
+            self.ledger.discharge(&entries.place.key, Usage::of_name(name));
+        }
+        self.unbind(displaced);
     }
 
     fn unbind(&mut self, list: ListId) {
@@ -104,6 +135,7 @@ impl Index {
             && let Some(names) = self.places.get_mut(&entries.place)
         {
             names.shift_remove(&name);
+            self.ledger.discharge(&entries.place.key, Usage::of_name(&name));
             if names.is_empty() {
                 self.places.remove(&entries.place);
             }
@@ -116,6 +148,7 @@ impl Index {
         let Some(entries) = self.lists.get(&list) else { return };
         let held = entries.hold.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0;
         if entries.name.is_none() && !held {
+            self.ledger.discharge(&entries.place.key, entries.usage);
             self.lists.remove(&list);
         }
     }
@@ -180,6 +213,11 @@ impl Index {
         self.lists.get(&list).map_or_else(Vec::new, |entries| entries.live(start..).take(limit).collect())
     }
 
+    /// What an entry is charged, where it is there.
+    pub(super) fn usage_of(&self, list: ListId, entry: EntryId) -> Usage {
+        self.lists.get(&list).and_then(|entries| entries.slots.get(&entry)).map(Slot::usage).unwrap_or_default()
+    }
+
     pub(super) fn contains(&self, list: ListId, entry: EntryId) -> bool {
         self.lists.get(&list).is_some_and(|entries| entries.slots.contains_key(&entry))
     }
@@ -196,22 +234,31 @@ impl Entries {
             place,
             name: Some(name),
             hold: Mutex::new(Weak::new()),
+            usage: Usage::default(),
             slots: BTreeMap::new(),
             by_url: HashMap::new(),
             by_path: HashMap::new(),
         }
     }
 
-    fn insert(&mut self, entry: EntryId, slot: Slot) {
-        let hashes = slot.hashes;
-        if self.slots.insert(entry, slot).is_none() {
+    /// Takes an entry in, and returns what it is charged.
+    fn insert(&mut self, entry: EntryId, slot: Slot) -> Usage {
+        let (hashes, mut charged) = (slot.hashes, slot.usage());
+        self.usage += charged;
+        if let Some(before) = self.slots.insert(entry, slot) {
+            self.usage -= before.usage();
+            charged -= before.usage();
+        } else {
             self.by_url.entry(hashes.url).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
             self.by_path.entry(hashes.path).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
         }
+        charged
     }
 
-    fn remove(&mut self, entry: EntryId) {
-        let Some(slot) = self.slots.remove(&entry) else { return };
+    /// Takes an entry out, and returns what it was charged.
+    fn remove(&mut self, entry: EntryId) -> Usage {
+        let Some(slot) = self.slots.remove(&entry) else { return Usage::default() };
+        self.usage -= slot.usage();
         for (map, hash) in [(&mut self.by_url, slot.hashes.url), (&mut self.by_path, slot.hashes.path)] {
             if let Some(ids) = map.get_mut(&hash)
                 && ids.remove(entry)
@@ -219,6 +266,7 @@ impl Entries {
                 map.remove(&hash);
             }
         }
+        slot.usage()
     }
 
     fn live(&self, range: impl std::ops::RangeBounds<EntryId>) -> impl Iterator<Item = (EntryId, &Slot)> {

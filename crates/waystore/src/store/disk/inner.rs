@@ -92,6 +92,10 @@ impl Inner {
         log: Option<Log>,
         claim: Option<Box<dyn Any + Send + Sync>>,
     ) -> Arc<Self> {
+        let mut replayed = replayed;
+        // However much is free: what is refused must not tell what others store.
+        let half = bodies.io.volume_bytes().map(|bytes| bytes / 2);
+        replayed.index.ledger.set_default_per_key(half);
         Arc::new(Self {
             options,
             clock,

@@ -52,6 +52,11 @@ pub trait DiskIo: fmt::Debug + Send + Sync + 'static {
     /// Makes the names in a directory survive power loss.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 
+    /// The size of the volume in bytes, however much of it is free; `None` where nobody can tell.
+    fn volume_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Locks a file, made where it is missing, until the process ends or the lock is dropped, and
     /// leaves `pid` in it.
     fn lock(&self, path: &str, pid: u32) -> io::Result<Lock>;
@@ -171,6 +176,11 @@ impl DiskIo for RealDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.path(dir))?.sync_all()
+    }
+
+    fn volume_bytes(&self) -> Option<u64> {
+        let volume = rustix::fs::statvfs(&self.root).ok()?;
+        volume.f_blocks.checked_mul(volume.f_frsize)
     }
 
     fn lock(&self, path: &str, pid: u32) -> io::Result<Lock> {

@@ -44,8 +44,8 @@ use self::{
     io::{DiskIo, RealDisk},
 };
 use crate::{
-    CacheName, Clock, Error, Place, Result, StorageKey,
-    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store},
+    CacheName, Clock, Error, Limits, Place, Result, StorageKey,
+    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, Usage},
 };
 
 /// A store in a data directory. Dropping it syncs what was committed, and waits for that.
@@ -289,6 +289,18 @@ impl Store for DiskStore {
 
     fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter> {
         Box::new(body_write::Writer::new(&self.inner.bodies, key))
+    }
+
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
+        Ok(self.inner.index().ledger.usage(key))
+    }
+
+    fn set_limits(&self, limits: Limits) {
+        self.inner.index_mut().ledger.set_limits(limits);
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.index().ledger.limits().clone()
     }
 
     async fn sync(&self) -> Result<()> {

@@ -340,6 +340,10 @@ impl<'a> Replay<'a> {
                 let (place, name) = parse_bind(&payload).ok_or(malformed)?;
                 Some(Step::Bind { list, place, name })
             }
+            Kind::Rename => {
+                let (place, name) = parse_bind(&payload).ok_or(malformed)?;
+                Some(Step::Rename { list, place, name })
+            }
             Kind::Unbind => Some(Step::Unbind { list }),
             Kind::Remove => {
                 let entries = parse_remove(&payload).ok_or(malformed)?.into_iter().map(EntryId).collect();
@@ -347,14 +351,15 @@ impl<'a> Replay<'a> {
             }
             Kind::Insert => {
                 let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
-                let hashes = self.index.hashes(Entry::parse(entry).map_err(|error| error.to_string())?.url());
+                let entry = Entry::parse(entry).map_err(|error| error.to_string())?;
+                let (hashes, padding) = (self.index.hashes(entry.url()), entry.padding());
                 let file = match body {
                     RecordBody::File { hash, length } => {
                         Some(self.bodies.get(BodyName { owner: header.key, hash }, length))
                     }
                     RecordBody::Null | RecordBody::Inline(_) => None,
                 };
-                let slot = Slot { segment: Arc::clone(segment), written, hashes, file };
+                let slot = Slot { segment: Arc::clone(segment), written, hashes, padding, file };
                 Some(Step::Insert { list, entry: EntryId(header.entry), slot })
             }
             Kind::Mark | Kind::Seal => None,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     bodies::BodyFile,
-    format::{HEADER, Position, RecordBody, Written, parse_insert},
+    format::{FILE_REFERENCE, HEADER, INSERT_FIXED, Position, RecordBody, Written, parse_insert},
     index::UrlHashes,
     segment::Segment,
 };
-use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId};
+use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId, Usage};
 
 /// The place of one entry.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(super) struct Slot {
     pub(super) segment: Arc<Segment>,
     pub(super) written: Written,
     pub(super) hashes: UrlHashes,
+    /// The entry's padding, of which its charge is a part.
+    pub(super) padding: u8,
     /// The body's file, where it has one.
     pub(super) file: Option<Arc<BodyFile>>,
 }
@@ -24,6 +26,16 @@ impl Slot {
     /// Whether nothing is known to be wrong with the body's file.
     pub(super) fn is_whole(&self) -> bool {
         self.file.as_ref().is_none_or(|file| !file.is_damaged())
+    }
+
+    /// What the entry is charged; told from the lengths alone.
+    pub(super) fn usage(&self) -> Usage {
+        let (rest, body) = match &self.file {
+            Some(file) => (INSERT_FIXED + FILE_REFERENCE, file.length),
+            None => (INSERT_FIXED, 0),
+        };
+        // With an inline body, the payload is the entry and the body: both are charged alike.
+        Usage::of_parts(u64::from(self.written.payload_length).saturating_sub(rest as u64), body, self.padding)
     }
 
     /// Where the entry's record begins.

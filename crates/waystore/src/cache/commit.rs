@@ -1,0 +1,104 @@
+//! Steps whose bodies are in place, planned and committed: in one cache, or in several at once.
+
+use super::url_match;
+use crate::{
+    CacheQueryOptions, Clock, Error, Request, Result, StorageKey,
+    quota::Reservation,
+    shared::Shared,
+    spec::batch::{Plan, Step, plan_batch},
+    store::{Candidate, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store},
+};
+
+/// A step whose body, if it has one, is in place.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Put {
+        request: Request,
+        entry: Entry,
+        body: NewBody,
+        /// The room the body takes until it is committed.
+        _room: Option<Reservation>,
+    },
+    Delete {
+        request: Request,
+        options: CacheQueryOptions,
+    },
+}
+
+/// The steps of a batch that are for one list. No two parts of a batch are for the same one.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) list: List,
+    pub(crate) steps: Vec<Prepared>,
+}
+
+/// Commits all `parts` together, or none; returns how many entries each step of each part removed.
+pub(crate) async fn commit_parts(
+    store: &dyn Store,
+    shared: &Shared,
+    clock: &Clock,
+    key: &StorageKey,
+    parts: &[Part],
+) -> Result<Vec<Vec<usize>>> {
+    shared.touch(key);
+    let op = clock.op_id();
+    let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
+    loop {
+        let (read, candidates) = store.candidates(&reads).await?;
+        let plans = parts.iter().map(|part| part.plan(&candidates)).collect::<Result<Vec<_>>>()?;
+        let lists = parts.iter().zip(&plans).map(|(part, plan)| part.change(plan));
+        let changes = Changes { lists: lists.collect(), ..Changes::default() };
+        let committed = match store.commit(key, op, &read, &changes).await {
+            Err(error) if shared.make_room(store, clock, key, &error).await? => continue,
+            committed => committed?,
+        };
+        match committed {
+            Commit::Applied => {
+                for (part, plan) in parts.iter().zip(&plans) {
+                    shared.budgets.note_removed(part.list.id(), &plan.remove);
+                }
+                return Ok(plans.into_iter().map(|plan| plan.removed).collect());
+            }
+            // Another batch touched the same URLs first, so someone made progress: plan again.
+            Commit::Stale => tokio::task::yield_now().await,
+            Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+        }
+    }
+}
+
+impl Part {
+    fn reads(&self) -> impl Iterator<Item = Read<'_>> {
+        self.steps.iter().map(|step| step.read(&self.list))
+    }
+
+    fn plan(&self, candidates: &[Candidate]) -> Result<Plan> {
+        let of_list = candidates.iter().filter(|candidate| candidate.list == self.list.id());
+        let steps: Vec<_> = self.steps.iter().map(Prepared::step).collect();
+        plan_batch(of_list, &steps)
+    }
+
+    fn change(&self, plan: &Plan) -> ListChange {
+        let insert = self.steps.iter().filter_map(|step| match step {
+            Prepared::Put { entry, body, .. } => Some(NewEntry { entry: entry.clone(), body: body.clone() }),
+            Prepared::Delete { .. } => None,
+        });
+        ListChange { list: self.list.clone(), remove: plan.remove.clone(), insert: insert.collect() }
+    }
+}
+
+impl Prepared {
+    fn step(&self) -> Step<'_> {
+        match self {
+            Self::Put { request, entry, .. } => Step::Put { request: &request.head, visitor: request.visitor, entry },
+            Self::Delete { request, options } => Step::Delete { request: &request.head, options: *options },
+        }
+    }
+
+    fn read<'a>(&'a self, list: &'a List) -> Read<'a> {
+        let url = match self {
+            Self::Put { request, .. } => url_match(request.url.as_str(), CacheQueryOptions::default()),
+            Self::Delete { request, options } => url_match(request.url.as_str(), *options),
+        };
+        Read { list, url }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a cache holds, one entry after the other, in bounded memory.
+//!
+//! Not in the standard, whose `keys()` is all at once. Walks the pages of the list and decides on
+//! nothing but the range that was asked for.
+
+use std::{collections::VecDeque, time::SystemTime};
+
+use futures::{Stream, stream};
+use url::Url;
+
+use super::{Cache, check_readable, response_of};
+use crate::{
+    CredentialHash, HeaderList, RequestHead, Response, ResponseType, Result, parse_request_url,
+    store::{Candidate, CandidateBody, EntryId},
+};
+
+/// Entries fetched from the store at a time: what bounds the memory of a walk.
+const PAGE: usize = 256;
+
+/// Which entries a walk visits: all of them, unless told otherwise.
+///
+/// ```
+/// use waystore::EntryRange;
+///
+/// let range = EntryRange::all().under("/products/");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EntryRange {
+    prefix: Option<String>,
+    after: Option<EntryId>,
+}
+
+impl EntryRange {
+    /// Every entry.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only entries whose URLs start like this. A path resolves against the origin's base URL, as in
+    /// every other method; what begins with a scheme is compared as it is.
+    #[must_use]
+    pub fn under(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: Some(prefix.into()), ..self }
+    }
+
+    /// Only entries that were stored after this one, which may be gone: to go on where an earlier
+    /// walk ended.
+    #[must_use]
+    pub fn after(self, id: EntryId) -> Self {
+        Self { after: Some(id), ..self }
+    }
+
+    /// The start that URLs must have.
+    fn absolute_prefix(&self, base: &Url) -> Result<Option<String>> {
+        let Some(prefix) = &self.prefix else { return Ok(None) };
+        if prefix.contains("://") {
+            return Ok(Some(prefix.clone()));
+        }
+        Ok(Some(parse_request_url(prefix, Some(base))?.into()))
+    }
+}
+
+/// A walk over a cache, oldest entry first: see [`Cache::entries`].
+#[derive(Debug)]
+pub struct Entries {
+    cache: Cache,
+    prefix: Option<String>,
+    after: Option<EntryId>,
+    page: VecDeque<Candidate>,
+    ended: bool,
+}
+
+impl Entries {
+    /// Returns the next entry, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`](crate::Error::Unavailable): the store. The walk can go on.
+    pub async fn next(&mut self) -> Result<Option<StoredEntry>> {
+        loop {
+            while let Some(found) = self.page.pop_front() {
+                self.after = Some(found.id);
+                if self.prefix.as_deref().is_none_or(|prefix| found.entry.url().starts_with(prefix)) {
+                    return Ok(Some(StoredEntry { found, cache: self.cache.clone() }));
+                }
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let page = self.cache.store.page(&self.cache.list, self.after, PAGE).await?;
+            self.ended = page.len() < PAGE;
+            self.page = page.into();
+        }
+    }
+
+    /// The same walk as a stream, which ends after the first error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<StoredEntry>> + Send {
+        stream::try_unfold(self, |mut entries| async move { Ok(entries.next().await?.map(|entry| (entry, entries))) })
+    }
+}
+
+/// One entry of a cache, decoded no further than asked.
+#[derive(Debug, Clone)]
+pub struct StoredEntry {
+    found: Candidate,
+    cache: Cache,
+}
+
+impl StoredEntry {
+    /// Its number: larger means stored later. See [`EntryRange::after`].
+    pub fn id(&self) -> EntryId {
+        self.found.id
+    }
+
+    /// The serialised URL it is stored under, fragment included.
+    pub fn url(&self) -> &str {
+        self.found.entry.url()
+    }
+
+    /// When it was stored, by the clock of the machine that did.
+    pub fn stored_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.found.stored_at_ms)
+    }
+
+    /// The length of its body in bytes; `None` where the body is null.
+    pub fn body_length(&self) -> Option<u64> {
+        match &self.found.body {
+            CandidateBody::Null => None,
+            CandidateBody::Inline(bytes) => Some(bytes.len() as u64),
+            CandidateBody::Stored(body) => Some(body.length()),
+        }
+    }
+
+    /// What script may see of the response.
+    pub fn kind(&self) -> ResponseType {
+        self.found.entry.kind()
+    }
+
+    /// The response's internal status.
+    pub fn status(&self) -> u16 {
+        self.found.entry.status()
+    }
+
+    /// The response's internal header list.
+    pub fn response_headers(&self) -> HeaderList {
+        self.found.entry.response_headers()
+    }
+
+    /// Whom the response belongs to, where it is not for everybody.
+    pub fn personal(&self) -> Option<CredentialHash> {
+        self.found.entry.personal()
+    }
+
+    /// The request it is stored under.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`](crate::Error::Damaged): it cannot be decoded.
+    pub fn request(&self) -> Result<RequestHead> {
+        self.found.entry.request()
+    }
+
+    /// The response, whoever it belongs to. Its body streams, and stays complete whatever happens to
+    /// the entry.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Damaged`](crate::Error::Damaged): it cannot be decoded.
+    /// * [`Error::Type`](crate::Error::Type): it is opaque and may not be read from here, see
+    ///   [`CacheStorage::with_embedder_policy`](crate::CacheStorage::with_embedder_policy).
+    pub fn response(&self) -> Result<Response> {
+        let response = response_of(&self.found)?;
+        check_readable(&response.head, &self.cache.reader)?;
+        Ok(response)
+    }
+}
+
+impl Cache {
+    /// Walks over the entries of `range`, oldest first, in memory that does not depend on how many
+    /// there are.
+    ///
+    /// Not a snapshot: an entry that is stored during the walk comes at its end, one that is deleted
+    /// before the walk reaches it does not come, and none comes twice. Entries that belong to one
+    /// visitor come too: this is for whoever manages the cache.
+    ///
+    /// ```
+    /// use waystore::{EntryRange, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let cache = Waystore::in_memory().caches("https://shop.example")?.open("v1").await?;
+    /// for (url, body) in [("/", "home"), ("/products/1", "pear"), ("/products/2", "plum")] {
+    ///     cache.put(url, Response::new(body)).await?;
+    /// }
+    /// let mut products = cache.entries(&EntryRange::all().under("/products/"))?;
+    /// while let Some(entry) = products.next().await? {
+    ///     assert_eq!((entry.status(), entry.body_length()), (200, Some(4)));
+    /// }
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Type`](crate::Error::Type): the prefix is neither a path nor the start of a URL.
+    pub fn entries(&self, range: &EntryRange) -> Result<Entries> {
+        Ok(Entries {
+            cache: self.clone(),
+            prefix: range.absolute_prefix(&self.base)?,
+            after: range.after,
+            page: VecDeque::new(),
+            ended: false,
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! What all handles of one [`Waystore`](crate::Waystore) share beside the store itself: room that is
+//! taken, how opaque responses are padded, and who is evicted when the store is full.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
+    budget::Budgets,
+    quota::Reservations,
+    store::{Changes, Commit, NameChange, ReadSet, Store},
+};
+
+/// The largest padding, in steps of 64 KiB: 14 MiB.
+const MOST_PADDING: u64 = 224;
+
+/// See the module's doc.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) reservations: Arc<Reservations>,
+    pub(crate) budgets: Budgets,
+    /// What padding is drawn with; unset: there is none.
+    padding_secret: OnceLock<[u8; 32]>,
+    evicts: AtomicBool,
+    owners: Mutex<Owners>,
+}
+
+/// What is known of storage keys.
+#[derive(Debug, Default)]
+struct Owners {
+    /// Rises with every use.
+    uses: u64,
+    last_use: HashMap<StorageKey, u64>,
+    persisted: HashSet<StorageKey>,
+    /// How many guards hold a key.
+    held: HashMap<StorageKey, usize>,
+}
+
+impl Shared {
+    /// From now on opaque responses are padded.
+    pub(crate) fn pad_opaque(&self, clock: &Clock) {
+        self.padding_secret.get_or_init(|| {
+            let mut secret = [0; 32];
+            secret[..16].copy_from_slice(&clock.random().to_le_bytes());
+            secret[16..].copy_from_slice(&clock.random().to_le_bytes());
+            secret
+        });
+    }
+
+    /// The padding of a response with a body of `length` bytes, for [`Entry::with_padding`].
+    ///
+    /// Drawn from what the response is, with a secret: the same response has the same padding however
+    /// often it is stored, so that storing it again and again does not average it away.
+    ///
+    /// [`Entry::with_padding`]: crate::store::Entry::with_padding
+    pub(crate) fn padding_of(&self, key: &StorageKey, response: &ResponseHead, length: u64) -> u8 {
+        let Some(secret) = self.padding_secret.get() else { return 0 };
+        if !matches!(response.kind, ResponseType::Opaque | ResponseType::OpaqueRedirect) {
+            return 0;
+        }
+        let mut hasher = blake3::Hasher::new_keyed(secret);
+        hasher.update(key.to_string().as_bytes());
+        for url in &response.url_list {
+            hasher.update(&[0]).update(url.as_str().as_bytes());
+        }
+        hasher.update(&[0]).update(response.headers.as_encoded());
+        hasher.update(&response.status.to_le_bytes()).update(&length.to_le_bytes());
+        let mut drawn = [0; 8];
+        hasher.finalize_xof().fill(&mut drawn);
+        let steps = u64::from_le_bytes(drawn) % (MOST_PADDING + 1);
+        u8::try_from(steps + 1).expect("there are fewer steps than a byte counts")
+    }
+
+    pub(crate) fn set_evicts(&self, evicts: bool) {
+        self.evicts.store(evicts, Ordering::Release);
+    }
+
+    pub(crate) fn set_persisted(&self, key: &StorageKey, persisted: bool) {
+        let mut owners = self.owners();
+        if persisted {
+            owners.persisted.insert(key.clone());
+        } else {
+            owners.persisted.remove(key);
+        }
+    }
+
+    pub(crate) fn is_persisted(&self, key: &StorageKey) -> bool {
+        self.owners().persisted.contains(key)
+    }
+
+    /// Notes that `key` is used now.
+    pub(crate) fn touch(&self, key: &StorageKey) {
+        if !self.evicts.load(Ordering::Acquire) {
+            return;
+        }
+        let mut owners = self.owners();
+        owners.uses += 1;
+        let now = owners.uses;
+        match owners.last_use.get_mut(key) {
+            Some(last) => *last = now,
+            None => drop(owners.last_use.insert(key.clone(), now)),
+        }
+    }
+
+    /// Keeps `key` from eviction while the guard lives.
+    pub(crate) fn hold(self: &Arc<Self>, key: &StorageKey) -> KeyGuard {
+        *self.owners().held.entry(key.clone()).or_default() += 1;
+        KeyGuard { shared: Arc::clone(self), key: key.clone() }
+    }
+
+    /// Where `error` says that the store as a whole is full and eviction is on, empties the least
+    /// recently used key but `asking`. Returns whether it is worth trying again.
+    pub(crate) async fn make_room(
+        &self,
+        store: &dyn Store,
+        clock: &Clock,
+        asking: &StorageKey,
+        error: &Error,
+    ) -> Result<bool> {
+        let Error::QuotaExceeded { requested: Some(requested), quota: Some(quota) } = *error else { return Ok(false) };
+        if !self.evicts.load(Ordering::Acquire) || store.limits().total_bytes != Some(quota) {
+            return Ok(false);
+        }
+        let others = store.usage(None).await?.padded.saturating_sub(store.usage(Some(asking)).await?.padded);
+        if requested.saturating_sub(others) > quota {
+            // It would not fit though everybody else were gone.
+            return Ok(false);
+        }
+        let keys = store.storage_keys().await?;
+        let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
+        tracing::info!(key = %victim, "evicting everything of a storage key");
+        self.owners().last_use.remove(&victim);
+        evict(store, clock, &victim).await
+    }
+
+    /// Keys that were not used since the process started come first, in their own order.
+    fn least_recently_used(&self, mut keys: Vec<StorageKey>, asking: &StorageKey) -> Option<StorageKey> {
+        let owners = self.owners();
+        keys.retain(|key| key != asking && !owners.persisted.contains(key) && !owners.held.contains_key(key));
+        keys.sort();
+        keys.into_iter().min_by_key(|key| owners.last_use.get(key).copied().unwrap_or_default())
+    }
+
+    fn owners(&self) -> MutexGuard<'_, Owners> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes every name of `key` away, in one commit. Returns whether there was one.
+async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<bool> {
+    loop {
+        let mut names = Vec::new();
+        for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
+            let place = Place::new(key.clone(), bottle);
+            let bound = store.names(&place).await?.into_iter();
+            names.extend(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)));
+        }
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let op = clock.op_id();
+        let changes = Changes { names, ..Changes::default() };
+        match store.commit(key, op, &ReadSet::default(), &changes).await? {
+            Commit::Applied => return Ok(true),
+            Commit::Stale => tokio::task::yield_now().await,
+            Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+        }
+    }
+}
+
+/// Keeps a storage key from eviction while it lives: see [`Waystore::hold`](crate::Waystore::hold).
+#[derive(Debug)]
+pub struct KeyGuard {
+    shared: Arc<Shared>,
+    key: StorageKey,
+}
+
+impl Drop for KeyGuard {
+    fn drop(&mut self) {
+        let mut owners = self.shared.owners();
+        let Some(held) = owners.held.get_mut(&self.key) else { return };
+        *held -= 1;
+        if *held == 0 {
+            owners.held.remove(&self.key);
+        }
+    }
+}

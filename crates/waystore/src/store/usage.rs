@@ -1,0 +1,195 @@
+//! What stored things are charged, and the books of who uses how much.
+//!
+//! The figures are the same in every store, whatever it takes to keep the bytes: what two entries
+//! share is charged to both, so that nobody can tell who else stored it. A store keeps a [`Ledger`]
+//! beside its lists, under the same lock, and asks it before it commits.
+
+use std::{
+    collections::HashMap,
+    ops::{AddAssign, SubAssign},
+};
+
+use super::Entry;
+use crate::{CacheName, Error, Limits, Result, StorageKey};
+
+/// What every entry and every name is charged beside its bytes.
+const OVERHEAD: u64 = 256;
+/// Padding comes in steps of this, and so does what is padded.
+const PADDING_STEP: u64 = 64 * 1024;
+
+/// An amount of storage in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bodies, heads and a fixed amount for each entry and name.
+    pub real: u64,
+    /// The same with the padding of opaque entries: what counts towards a quota, and all that may be
+    /// shown to script.
+    pub padded: u64,
+}
+
+impl Usage {
+    /// What an entry with a body of `body_length` bytes is charged.
+    pub fn of_entry(entry: &Entry, body_length: u64) -> Self {
+        Self::of_parts(entry.as_bytes().len() as u64, body_length, entry.padding())
+    }
+
+    /// What an entry is charged: its encoded heads, its body, its padding.
+    pub(crate) fn of_parts(entry_length: u64, body_length: u64, padding: u8) -> Self {
+        let real = body_length.saturating_add(entry_length).saturating_add(OVERHEAD);
+        let padded = match u64::from(padding).checked_sub(1) {
+            // Whole steps only: what is added must not show the last digits of what it is added to.
+            Some(steps) => real.div_ceil(PADDING_STEP).saturating_add(steps).saturating_mul(PADDING_STEP),
+            None => real,
+        };
+        Self { real, padded }
+    }
+
+    /// What a name is charged while it is bound.
+    pub fn of_name(name: &CacheName) -> Self {
+        let real = OVERHEAD + name.as_wtf8().len() as u64;
+        Self { real, padded: real }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, more: Self) {
+        self.real = self.real.saturating_add(more.real);
+        self.padded = self.padded.saturating_add(more.padded);
+    }
+}
+
+impl SubAssign for Usage {
+    fn sub_assign(&mut self, less: Self) {
+        self.real = self.real.saturating_sub(less.real);
+        self.padded = self.padded.saturating_sub(less.padded);
+    }
+}
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
+/// Who uses how much, and how much they may: for whoever writes a store.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    keys: HashMap<StorageKey, Usage>,
+    total: Usage,
+    limits: Limits,
+    default_per_key: Option<u64>,
+}
+
+impl Ledger {
+    /// Empty books, with a quota for keys where none is configured.
+    pub fn new(default_per_key: Option<u64>) -> Self {
+        let mut ledger = Self { default_per_key, ..Self::default() };
+        ledger.set_limits(Limits::default());
+        ledger
+    }
+
+    /// Sets the quota for keys where none is configured.
+    pub(crate) fn set_default_per_key(&mut self, default_per_key: Option<u64>) {
+        self.default_per_key = default_per_key;
+        self.set_limits(Limits::default());
+    }
+
+    /// Checks whether `key` may grow by `grows` and shrink by `shrinks` at once. What does not grow
+    /// is always allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuotaExceeded`]: it may not.
+    pub fn check(&self, key: &StorageKey, grows: Usage, shrinks: Usage) -> Result<()> {
+        let Some(growth) = grows.padded.checked_sub(shrinks.padded).filter(|growth| *growth > 0) else { return Ok(()) };
+        fits(self.usage(Some(key)).padded, growth, self.limits.of_key(key))?;
+        fits(self.total.padded, growth, self.limits.total_bytes)
+    }
+
+    /// Charges `key`.
+    pub fn charge(&mut self, key: &StorageKey, usage: Usage) {
+        self.total += usage;
+        match self.keys.get_mut(key) {
+            Some(of_key) => *of_key += usage,
+            None => drop(self.keys.insert(key.clone(), usage)),
+        }
+    }
+
+    /// Takes back what `key` was charged.
+    pub fn discharge(&mut self, key: &StorageKey, usage: Usage) {
+        self.total -= usage;
+        let Some(of_key) = self.keys.get_mut(key) else { return };
+        *of_key -= usage;
+        if *of_key == Usage::default() {
+            self.keys.remove(key);
+        }
+    }
+
+    /// What `key` uses, or all keys together.
+    pub fn usage(&self, key: Option<&StorageKey>) -> Usage {
+        key.map_or(self.total, |key| self.keys.get(key).copied().unwrap_or_default())
+    }
+
+    /// Sets how much may be used; for keys without a limit the default stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = Limits { per_key_bytes: limits.per_key_bytes.or(self.default_per_key), ..limits };
+    }
+
+    /// How much may be used.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Checks whether `growth` fits on top of `used`.
+pub(crate) fn fits(used: u64, growth: u64, quota: Option<u64>) -> Result<()> {
+    let requested = used.saturating_add(growth);
+    match quota {
+        Some(quota) if requested > quota => {
+            Err(Error::QuotaExceeded { requested: Some(requested), quota: Some(quota) })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_hides_the_length_below_a_step_and_leaves_the_real_usage() {
+        let lengths = [0, 1, 5_000, 60_000];
+        let padded = lengths.map(|length| Usage::of_parts(300, length, 3).padded);
+        assert_eq!(padded, [3 * PADDING_STEP; 4]);
+        assert_eq!(Usage::of_parts(300, 1000, 3).real, 1556);
+        assert_eq!(Usage::of_parts(300, 1000, 0), Usage { real: 1556, padded: 1556 });
+    }
+
+    #[test]
+    fn the_books_forget_who_uses_nothing() {
+        let mut ledger = Ledger::new(None);
+        let key = StorageKey::new("https://a.test").unwrap();
+        let usage = Usage { real: 5, padded: 7 };
+        ledger.charge(&key, usage);
+        assert_eq!((ledger.usage(Some(&key)), ledger.usage(None)), (usage, usage));
+        ledger.discharge(&key, usage);
+        assert_eq!((ledger.usage(None), ledger.keys.len()), (Usage::default(), 0));
+    }
+
+    #[test]
+    fn a_default_holds_until_something_is_configured_in_its_place() {
+        let key = StorageKey::new("https://a.test").unwrap();
+        let mut ledger = Ledger::new(Some(100));
+        let one = |bytes| Usage { real: bytes, padded: bytes };
+        assert!(ledger.check(&key, one(101), one(0)).is_err() && ledger.check(&key, one(101), one(1)).is_ok());
+        ledger.set_limits(Limits::default().per_key(200));
+        assert!(ledger.check(&key, one(101), one(0)).is_ok());
+        ledger.set_limits(Limits::default().key(key.clone(), 50).total(1000));
+        assert!(ledger.check(&key, one(51), one(0)).is_err());
+        ledger.set_limits(Limits::default());
+        assert_eq!(ledger.limits().of_key(&key), Some(100));
+    }
+}

@@ -1,0 +1,119 @@
+//! Caches that give up entries to stay within a budget.
+
+use super::support::{Canned, PLAIN, caches, get, keys, put, request};
+use crate::{Cache, Error, Limits, Response, Waystore};
+
+super::case_list!(Case:
+    without_a_budget_no_entry_is_evicted,
+    the_entry_that_was_not_used_goes_first,
+    what_was_there_before_counts_too,
+    pinned_entries_stay_and_do_not_count,
+    what_is_deleted_makes_room_in_the_budget,
+    a_batch_larger_than_the_budget_leaves_its_last_entries,
+    a_full_quota_lets_entries_go_instead_of_failing,
+    nothing_goes_for_what_can_never_fit,
+    a_budget_holds_under_many_writers,
+);
+
+async fn with_budget(store: &Waystore, bytes: u64) -> Cache {
+    caches(store).with_budget(bytes).open("c").await.unwrap()
+}
+
+async fn fill(cache: &Cache, urls: &[&str]) {
+    for url in urls {
+        put(cache, url, &"x".repeat(30_000)).await;
+    }
+}
+
+async fn without_a_budget_no_entry_is_evicted(store: Waystore) {
+    let cache = caches(&store).open("c").await.unwrap();
+    fill(&cache, &["/1", "/2", "/3", "/4", "/5"]).await;
+    assert_eq!(keys(&cache).await.len(), 5);
+}
+
+async fn the_entry_that_was_not_used_goes_first(store: Waystore) {
+    let cache = with_budget(&store, 100_000).await;
+    fill(&cache, &["/1", "/2", "/3"]).await;
+    assert_eq!(get(&cache, "/1").await.len(), 30_000);
+    assert!(caches(&store).match_("/2", PLAIN).await.unwrap().is_some());
+    fill(&cache, &["/4"]).await;
+    assert_eq!(keys(&cache).await, ["/1", "/2", "/4"]);
+    fill(&cache, &["/5"]).await;
+    assert_eq!(keys(&cache).await, ["/2", "/4", "/5"]);
+}
+
+async fn what_was_there_before_counts_too(store: Waystore) {
+    fill(&caches(&store).open("c").await.unwrap(), &["/1", "/2", "/3", "/4"]).await;
+    let cache = with_budget(&store, 100_000).await;
+    fill(&cache, &["/5"]).await;
+    assert_eq!(keys(&cache).await, ["/3", "/4", "/5"]);
+    // So does what others put.
+    fill(&caches(&store).open("c").await.unwrap(), &["/6", "/7"]).await;
+    fill(&cache, &["/8"]).await;
+    assert_eq!(keys(&cache).await, ["/6", "/7", "/8"]);
+}
+
+async fn pinned_entries_stay_and_do_not_count(store: Waystore) {
+    let install = caches(&store).pinning().with_budget(100_000).open("c").await.unwrap();
+    fill(&install, &["/p1", "/p2", "/p3", "/p4"]).await;
+    let network = Canned::default().on("/p5", |_| Ok(Response::new("y".repeat(50_000))));
+    install.add(&network, "/p5").await.unwrap();
+    let cache = with_budget(&store, 100_000).await;
+    fill(&cache, &["/1", "/2", "/3", "/4"]).await;
+    assert_eq!(keys(&cache).await, ["/p1", "/p2", "/p3", "/p4", "/p5", "/2", "/3", "/4"]);
+    // What replaces a pinned entry is pinned only if it was put so.
+    fill(&cache, &["/p1"]).await;
+    fill(&cache, &["/5", "/6", "/7"]).await;
+    assert_eq!(keys(&cache).await, ["/p2", "/p3", "/p4", "/p5", "/5", "/6", "/7"]);
+}
+
+async fn what_is_deleted_makes_room_in_the_budget(store: Waystore) {
+    let cache = with_budget(&store, 100_000).await;
+    fill(&cache, &["/1", "/2", "/3"]).await;
+    assert!(cache.delete("/2", PLAIN).await.unwrap());
+    fill(&cache, &["/3", "/4"]).await;
+    assert_eq!(keys(&cache).await, ["/1", "/3", "/4"]);
+}
+
+async fn a_batch_larger_than_the_budget_leaves_its_last_entries(store: Waystore) {
+    let cache = with_budget(&store, 100_000).await;
+    let pairs = (0..10).map(|number| (request(&format!("/{number}"), &[]), Response::new("x".repeat(30_000))));
+    cache.put_all(pairs.collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(keys(&cache).await, ["/7", "/8", "/9"]);
+}
+
+async fn a_full_quota_lets_entries_go_instead_of_failing(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let cache = with_budget(&store, u64::MAX).await;
+    fill(&cache, &["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9", "/10", "/11"]).await;
+    assert_eq!(get(&cache, "/11").await.len(), 30_000);
+    put(&cache, "/large", &"y".repeat(200_000)).await;
+    let left = keys(&cache).await;
+    assert_eq!(left.last().unwrap(), "/large");
+    assert!(left.contains(&"/11".to_owned()) && !left.contains(&"/7".to_owned()), "{left:?}");
+}
+
+async fn nothing_goes_for_what_can_never_fit(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let cache = with_budget(&store, u64::MAX).await;
+    fill(&cache, &["/1", "/2", "/3"]).await;
+    let refused = cache.put("/large", Response::new("y".repeat(400_000))).await;
+    assert!(matches!(refused, Err(Error::QuotaExceeded { .. })));
+    assert_eq!(keys(&cache).await, ["/1", "/2", "/3"]);
+}
+
+async fn a_budget_holds_under_many_writers(store: Waystore) {
+    let cache = with_budget(&store, 200_000).await;
+    let writers = (0..4).map(|writer| {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            for number in 0..25 {
+                put(&cache, &format!("/{writer}/{number}"), &"x".repeat(20_000)).await;
+                cache.match_(format!("/{writer}/{}", number / 2), PLAIN).await.unwrap();
+            }
+        })
+    });
+    futures::future::try_join_all(writers.collect::<Vec<_>>()).await.unwrap();
+    assert!(caches(&store).estimate().await.unwrap().usage_bytes <= 201_000);
+    assert!(!keys(&cache).await.is_empty());
+}

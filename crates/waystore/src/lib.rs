@@ -49,6 +49,7 @@ mod info;
 mod key;
 mod name;
 mod quota;
+mod recorded;
 mod request;
 mod response;
 mod shared;
@@ -64,7 +65,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, StoredEntry, Verdict},
+    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, PutLevel, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},

@@ -18,6 +18,7 @@ mod matching;
 mod put;
 mod quota;
 mod reading;
+mod recorded;
 mod several;
 mod storage;
 mod support;
@@ -72,6 +73,7 @@ pub fn cases() -> Vec<Case> {
         quota::CASES,
         evict::CASES,
         budget::CASES,
+        recorded::CASES,
     ]
     .concat()
 }

@@ -259,6 +259,11 @@ impl Cache {
         Ok(prepared)
     }
 
+    /// The same cache, where what is put is pinned.
+    pub(crate) fn pinning(&self) -> Self {
+        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self.clone() }
+    }
+
     /// Where a tee of a response of this cache's origin puts what it cannot hold.
     pub fn spooler(&self) -> Spooler {
         Spooler::new(Arc::clone(&self.store), self.key.clone())
@@ -347,10 +352,14 @@ fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader)
 
 /// The response that a found entry holds.
 fn response_of(candidate: &Candidate) -> Result<Response> {
-    let body = match &candidate.body {
+    let body = body_of(&candidate.body);
+    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+}
+
+fn body_of(body: &CandidateBody) -> Option<Body> {
+    match body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),
         CandidateBody::Stored(body) => Some(Body::stored(Arc::clone(body))),
-    };
-    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+    }
 }

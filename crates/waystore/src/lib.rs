@@ -59,6 +59,7 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a case of the suite fails by panicking")]
 pub mod testing;
+mod transfer;
 mod values;
 mod visitor;
 

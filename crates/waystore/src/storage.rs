@@ -20,7 +20,7 @@ use crate::{
         query::{may_match, query_cache},
     },
     store::{
-        Changes, Commit, List, NameChange, Read, ReadSet, Store,
+        Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
         disk::{DiskOptions, DiskStore},
         memory::MemoryStore,
     },
@@ -525,6 +525,10 @@ impl CacheStorage {
     /// Where a tee of a response of this origin puts what it cannot hold.
     pub fn spooler(&self) -> Spooler {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
+    }
+
+    pub(crate) fn new_op(&self) -> OpId {
+        self.clock.op_id()
     }
 
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {

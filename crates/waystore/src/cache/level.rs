@@ -77,7 +77,8 @@ impl Cache {
         }
     }
 
-    async fn put_whole(&self, request: Request, response: Response) -> Result<()> {
+    /// What `put` does by default, after its checks.
+    pub(crate) async fn put_whole(&self, request: Request, response: Response) -> Result<()> {
         let prepared = self.prepare_put(request, response).await?;
         self.commit(vec![prepared]).await.map(drop)
     }

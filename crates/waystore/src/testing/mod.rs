@@ -22,6 +22,7 @@ mod recorded;
 mod several;
 mod storage;
 mod support;
+mod transfer;
 
 use std::{fmt, sync::Arc};
 
@@ -74,6 +75,7 @@ pub fn cases() -> Vec<Case> {
         evict::CASES,
         budget::CASES,
         recorded::CASES,
+        transfer::CASES,
     ]
     .concat()
 }

@@ -6,6 +6,17 @@ use waystore::Waystore;
 
 use crate::failure::Failure;
 
+/// Fails where there is nothing at `data`.
+pub(crate) fn must_exist(data: &Path) -> Result<(), Failure> {
+    if data.exists() { Ok(()) } else { Err(none(data, "")) }
+}
+
+/// There is no store at `data`.
+pub(crate) fn none(data: &Path, reason: &str) -> Failure {
+    Failure::failed(format!("no cache store at `{}`{reason}", data.display()))
+        .hint("`waystore serve` makes one; another place is given with `--data DIR`")
+}
+
 /// Opens the store in the directory `data`, which is made where there is none.
 ///
 /// # Errors

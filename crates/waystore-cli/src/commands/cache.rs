@@ -1,22 +1,30 @@
-//! `waystore cache`: looks at the caches in a data directory, also while a gateway writes to it.
+//! `waystore cache`: looks at the caches in a data directory, also while a gateway writes to it, and changes
+//! them while none does.
 //!
-//! Changes nothing. Each subcommand is a module that writes to whatever it is given; this one knows
+//! Each subcommand is a module that writes to whatever it is given; this one knows
 //! the terminal's side of it.
 
+mod add;
+mod change;
 mod columns;
 mod data;
+mod explain;
 mod get;
 mod keys;
 mod ls;
+mod progress;
+mod put;
+mod rm;
 #[cfg(test)]
 mod samples;
+mod transfer;
 
 use std::{
     io::{self, BufWriter, Write},
     path::PathBuf,
 };
 
-use self::data::Data;
+use self::{change::Changing, data::Data};
 use crate::failure::Failure;
 
 /// What `waystore cache` takes.
@@ -34,6 +42,18 @@ enum CacheCommand {
     Keys(keys::KeysArgs),
     /// Write the body of a stored response to stdout.
     Get(get::GetArgs),
+    /// Store a file as a response.
+    Put(put::PutArgs),
+    /// Fetch URLs and store all the responses, or none.
+    Add(add::AddArgs),
+    /// Remove a cache, or what it holds for some URLs.
+    Rm(rm::RmArgs),
+    /// Tell why a look-up hits or misses.
+    Explain(explain::ExplainArgs),
+    /// Write a cache to one file.
+    Export(transfer::ExportArgs),
+    /// Make a cache of such a file.
+    Import(transfer::ImportArgs),
 }
 
 /// Which data directory, and whose caches in it.
@@ -62,6 +82,31 @@ async fn carry_out(command: CacheCommand, out: &mut dyn Write) -> Result<(), Sto
         CacheCommand::Ls(args) => ls::ls(&Data::open(&args.place.data).await?, &args, out).await?,
         CacheCommand::Keys(args) => keys::keys(&Data::open(&args.place.data).await?, &args, out).await?,
         CacheCommand::Get(args) => get::get(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Explain(args) => explain::explain(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Export(args) => transfer::export(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Put(args) => {
+            // First: what cannot be read is no reason to make a directory.
+            let body = put::open(&args.file).await?;
+            let data = Changing::open(&args.place.data).await?;
+            put::put(&data, body, &args, out).await?;
+            data.close().await?;
+        }
+        CacheCommand::Add(args) => {
+            let data = Changing::open(&args.place.data).await?;
+            add::add(&data, &args, out).await?;
+            data.close().await?;
+        }
+        CacheCommand::Rm(args) => {
+            let data = Changing::open_existing(&args.place.data).await?;
+            rm::rm(&data, &args, out).await?;
+            data.close().await?;
+        }
+        CacheCommand::Import(args) => {
+            let file = put::open(&args.file).await?;
+            let data = Changing::open(&args.place.data).await?;
+            transfer::import(&data, file, &args, out).await?;
+            data.close().await?;
+        }
     }
     Ok(out.flush()?)
 }

@@ -8,7 +8,7 @@ use waystore::{
 };
 
 use super::Stop;
-use crate::failure::Failure;
+use crate::{failure::Failure, store};
 
 /// Entries read at a time: what bounds the memory of a walk.
 const PAGE: usize = 256;
@@ -115,23 +115,17 @@ pub(super) fn body_bytes(body: &CandidateBody) -> u64 {
     }
 }
 
-fn listed(keys: &[StorageKey]) -> String {
+pub(super) fn listed(keys: &[StorageKey]) -> String {
     let origins: Vec<_> = keys.iter().map(|key| format!("`{}`", key.origin())).collect();
     origins.join(", ")
 }
 
 /// Opens `dir` without changing it: the one place that knows which kind of store it is.
 async fn open_read_only(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
-    let none = |reason: &str| {
-        Failure::failed(format!("no cache store at `{}`{reason}", dir.display()))
-            .hint("`waystore serve` makes one; another place is given with `--data DIR`")
-    };
-    if !dir.exists() {
-        return Err(none(""));
-    }
+    store::must_exist(dir)?;
     match DiskStore::open_read_only(dir).await {
         Ok(store) => Ok(Arc::new(store)),
-        Err(Error::NotAStore { reason, .. }) => Err(none(&format!(": {reason}"))),
+        Err(Error::NotAStore { reason, .. }) => Err(store::none(dir, &format!(": {reason}"))),
         Err(error) => Err(error.into()),
     }
 }

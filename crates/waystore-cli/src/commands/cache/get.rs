@@ -47,7 +47,7 @@ pub(super) struct GetArgs {
 pub(super) async fn get(data: &Data, args: &GetArgs, out: &mut dyn Write) -> Result<(), Stop> {
     let owner = data.owner(args.place.origin.as_deref()).await?;
     let list = data.cache(&owner, &args.cache).await?;
-    let request = request(args, &owner)?;
+    let request = request(&args.url, &args.headers, &owner)?;
     let caches = Waystore::with_store(Arc::clone(&data.store), Arc::clone(&data.clock)).caches(owner.origin())?;
     let only_here = MultiCacheQueryOptions { cache_name: Some(args.cache.as_str().into()), ..Default::default() };
     let Some(response) = caches.match_(&request, only_here).await? else {
@@ -67,10 +67,11 @@ pub(super) async fn get(data: &Data, args: &GetArgs, out: &mut dyn Write) -> Res
     }
 }
 
-fn request(args: &GetArgs, owner: &StorageKey) -> Result<Request, Failure> {
+/// The request that a look-up is made with.
+pub(super) fn request(url: &str, headers: &[(String, String)], owner: &StorageKey) -> Result<Request, Failure> {
     let base = parse_request_url(owner.origin(), None)?;
-    let mut request = Request::from(parse_request_url(&args.url, Some(&base))?);
-    for (name, value) in &args.headers {
+    let mut request = Request::from(parse_request_url(url, Some(&base))?);
+    for (name, value) in headers {
         request = request.header(name, value);
     }
     Ok(request)
@@ -131,7 +132,7 @@ fn in_a_line(response: &Response) -> String {
     format!("{} {mime}, {}", head.status, length.map_or_else(|| "of unknown length".to_owned(), size))
 }
 
-async fn write_body(mut body: Body, out: &mut dyn Write) -> Result<(), Stop> {
+pub(super) async fn write_body(mut body: Body, out: &mut dyn Write) -> Result<(), Stop> {
     while let Some(chunk) = body.next().await {
         out.write_all(&chunk.map_err(|error| Failure::failed(format!("the body ended early: {}", chain(&error))))?)?;
     }
@@ -139,7 +140,7 @@ async fn write_body(mut body: Body, out: &mut dyn Write) -> Result<(), Stop> {
 }
 
 /// Writes a file whole or not at all: what was there before stays until the body is complete.
-async fn write_file(body: Body, file: &Path) -> Result<(), Stop> {
+pub(super) async fn write_file(body: Body, file: &Path) -> Result<(), Stop> {
     let refused = |error: std::io::Error| Failure::failed(format!("`{}` cannot be written: {error}", file.display()));
     let part = file.with_added_extension("part");
     let mut out = BufWriter::new(File::create(&part).map_err(refused)?);
@@ -155,7 +156,7 @@ async fn write_file(body: Body, file: &Path) -> Result<(), Stop> {
 }
 
 /// `Accept-Language: de` taken apart.
-fn parse_header(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header looks like `Accept-Language: de`")?;
     let (name, value) = (name.trim(), value.trim());
     http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a header's name"))?;

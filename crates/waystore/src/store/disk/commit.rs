@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::{
     bodies::{BodyFile, owner_of},
     body_write,
     failure::disk_error,
-    format::{Draft, Kind, Position, RecordBody, encode_bind, encode_insert, encode_remove},
-    index::{Index, Step, UrlHashes},
+    format::{
+        Draft, Header, Kind, Position, RecordBody, Removed, Written, encode_bind, encode_insert, encode_remove,
+        encode_unbind, record_length,
+    },
+    index::{Index, Step},
     inner::Inner,
     log::{AppendError, Batch, Log},
-    slot::Slot,
+    slots::{Slot, UrlHashes},
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
@@ -65,40 +69,57 @@ impl Inner {
     }
 
     /// Removes entries for good.
-    pub(super) fn remove_for_good(&self, entries: &[(ListId, EntryId)]) -> Result<()> {
+    pub(super) fn remove_for_good(&self, entries: &[(ListId, Removed)]) -> Result<()> {
         self.append_removals(&mut *self.log()?, entries)
     }
 
-    fn append_removals(&self, log: &mut Log, entries: &[(ListId, EntryId)]) -> Result<()> {
+    fn append_removals(&self, log: &mut Log, entries: &[(ListId, Removed)]) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
         let mut plan = Plan::default();
-        entries.iter().for_each(|(list, entry)| plan.remove(*list, vec![*entry]));
-        match self.carry_out(log, plan, [0; 16], self.clock.op_id()) {
-            Ok(()) => Ok(()),
-            Err(AppendError::NotDone(error)) => Err(error),
-            Err(AppendError::Unknown) => Err(Error::unavailable("the disk failed")),
-        }
+        entries.iter().for_each(|(list, removed)| plan.remove(*list, vec![*removed]));
+        Ok(self.carry_out(log, plan, [0; 16], self.clock.op_id())?)
     }
 
     /// Appends the records of `plan`, and shows all at once what they change.
-    fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
+    pub(super) fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
         // Names and removals come twice: one damaged place must not bring back what is gone.
-        let mut drafts: Vec<&Draft> = plan.control.iter().collect();
+        let mut drafts: Vec<&Draft> = plan.control.iter().map(|control| &control.draft).collect();
         drafts.extend(plan.inserts.iter().map(|insert| &insert.draft));
-        drafts.extend(plan.control.iter());
+        drafts.extend(plan.control.iter().map(|control| &control.draft));
         let batch = Batch { drafts: &drafts, key: owner, op, synced: self.synced() };
         let (segment, written) = log.append(batch)?;
         self.bodies.set_log_end(log.end);
+        let place_of = |written: &Written| Position::new(segment.number(), written.offset());
         let mut index = self.index_mut();
-        for step in plan.steps {
-            index.apply(step);
+        index.usage.add(&segment);
+        let inserts = written.iter().skip(plan.control.len());
+        for (control, written) in plan.control.into_iter().zip(&written) {
+            let bytes = 2 * record_length(written.payload_length as usize) as u64;
+            let list = ListId(control.draft.list);
+            match control.change {
+                Change::Bind(place, name) => {
+                    index.apply(Step::Bind { list, place, name, at: place_of(written), bytes });
+                }
+                Change::Unbind(bound) => {
+                    index.apply(Step::Unbind { list });
+                    let targets = vec![bound.segment()];
+                    index.apply(Step::Removal { segment: segment.number(), targets, bytes });
+                }
+                Change::Remove(entries) => {
+                    let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                    index.apply(Step::Remove { list, entries });
+                    index.apply(Step::Removal { segment: segment.number(), targets, bytes });
+                }
+            }
         }
-        for (insert, written) in plan.inserts.into_iter().zip(written.into_iter().skip(plan.control.len())) {
-            let slot = Slot { segment: Arc::clone(&segment), written, hashes: insert.hashes, file: insert.file };
-            index.apply(Step::Insert { list: insert.list, entry: insert.entry, slot });
+        for (insert, written) in plan.inserts.into_iter().zip(inserts) {
+            let at = place_of(written);
+            let slot = Slot::new(EntryId(insert.draft.entry), at, written.payload_length, insert.hashes, insert.file);
+            index.apply(Step::Insert { list: ListId(insert.draft.list), slot });
         }
+        log.live = index.usage.live();
         Ok(())
     }
 }
@@ -107,24 +128,32 @@ impl Inner {
 fn is_stale(index: &Index, read: &ReadSet) -> bool {
     read.0.iter().any(|seen| {
         let now = index.find(seen.list, seen.url.as_match());
-        index.place_of(seen.list).is_none() || !now.iter().map(|(id, _)| id).eq(&seen.entries)
+        index.place_of(seen.list).is_none() || !now.map(|slot| &slot.entry).eq(&seen.entries)
     })
 }
 
-/// What a commit writes and changes.
+/// What a batch writes and changes.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     /// Names and removals.
-    control: Vec<Draft>,
-    steps: Vec<Step>,
+    control: Vec<Control>,
     inserts: Vec<PlannedInsert>,
     strictly: bool,
 }
 
+struct Control {
+    draft: Draft,
+    change: Change,
+}
+
+enum Change {
+    Bind(Place, CacheName),
+    Unbind(Position),
+    Remove(Vec<Removed>),
+}
+
 struct PlannedInsert {
     draft: Draft,
-    list: ListId,
-    entry: EntryId,
     hashes: UrlHashes,
     file: Option<Arc<BodyFile>>,
 }
@@ -139,21 +168,21 @@ impl Plan {
         for change in &changes.lists {
             let list = change.list.id();
             plan.note_bottle(index.place_of(list).ok_or_else(|| super::unknown_list(list))?);
-            let present = change.remove.iter().copied().filter(|entry| index.contains(list, *entry));
-            let present: Vec<_> = present.collect();
+            let present = change.remove.iter().filter_map(|entry| index.get(list, *entry));
+            let present: Vec<_> = present.map(Slot::removed).collect();
             if !present.is_empty() {
                 plan.remove(list, present);
             }
         }
         for change in &changes.lists {
             for new in &change.insert {
-                plan.insert(inner, index, log, change.list.id(), new)?;
+                plan.new_entry(inner, index, log, change.list.id(), new)?;
             }
         }
         Ok(Some(plan))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.control.is_empty() && self.inserts.is_empty()
     }
 
@@ -173,13 +202,12 @@ impl Plan {
                 (NameChange::Bind(..), None) => {
                     let list = ListId(log.next.list);
                     log.next.list += 1;
-                    self.control.push(Draft::new(Kind::Bind, list.0, 0, encode_bind(place, name)));
-                    self.steps.push(Step::Bind { list, place: place.clone(), name: name.clone() });
+                    self.bind(list, place, name);
                     changed.insert((place, name), Some(list));
                 }
                 (NameChange::Unbind(..), Some(list)) => {
-                    self.control.push(Draft::new(Kind::Unbind, list.0, 0, Vec::new()));
-                    self.steps.push(Step::Unbind { list });
+                    // One that was bound by this very commit stands in the same segment.
+                    self.unbind(list, index.bound(list).map_or_else(Position::default, |(.., at)| at));
                     changed.insert((place, name), None);
                 }
                 (NameChange::Bind(..), Some(_)) => {}
@@ -189,13 +217,31 @@ impl Plan {
         true
     }
 
-    fn remove(&mut self, list: ListId, entries: Vec<EntryId>) {
-        let numbers: Vec<u64> = entries.iter().map(|entry| entry.0).collect();
-        self.control.push(Draft::new(Kind::Remove, list.0, 0, encode_remove(&numbers)));
-        self.steps.push(Step::Remove { list, entries });
+    pub(super) fn bind(&mut self, list: ListId, place: &Place, name: &CacheName) {
+        let mut draft = Draft::new(Kind::Bind, list.0, 0, encode_bind(place, name));
+        draft.key = Some(owner_of(&place.key));
+        self.control.push(Control { draft, change: Change::Bind(place.clone(), name.clone()) });
     }
 
-    fn insert(&mut self, inner: &Inner, index: &Index, log: &mut Log, list: ListId, new: &NewEntry) -> Result<()> {
+    pub(super) fn unbind(&mut self, list: ListId, bound: Position) {
+        let draft = Draft::new(Kind::Unbind, list.0, 0, encode_unbind(bound));
+        self.control.push(Control { draft, change: Change::Unbind(bound) });
+    }
+
+    pub(super) fn remove(&mut self, list: ListId, entries: Vec<Removed>) {
+        let draft = Draft::new(Kind::Remove, list.0, 0, encode_remove(&entries));
+        self.control.push(Control { draft, change: Change::Remove(entries) });
+    }
+
+    /// Writes an entry that there is once more, with the same number.
+    pub(super) fn copy(&mut self, header: &Header, payload: Bytes, slot: &Slot) {
+        let mut draft = Draft::new(Kind::Insert, header.list, header.entry, Vec::new());
+        draft.key = Some(header.key);
+        draft.payload[0] = payload;
+        self.inserts.push(PlannedInsert { draft, hashes: slot.hashes, file: slot.file.clone() });
+    }
+
+    fn new_entry(&mut self, inner: &Inner, index: &Index, log: &mut Log, list: ListId, new: &NewEntry) -> Result<()> {
         let (body, file) = match &new.body {
             NewBody::Null => (RecordBody::Null, None),
             NewBody::Inline(bytes) => (RecordBody::Inline(bytes.clone()), None),
@@ -208,9 +254,9 @@ impl Plan {
         };
         let entry = EntryId(log.next.entry);
         log.next.entry += 1;
-        let payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
-        let draft = Draft { kind: Kind::Insert, list: list.0, entry: entry.0, payload };
-        self.inserts.push(PlannedInsert { draft, list, entry, hashes: index.hashes(new.entry.url()), file });
+        let mut draft = Draft::new(Kind::Insert, list.0, entry.0, Vec::new());
+        draft.payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
+        self.inserts.push(PlannedInsert { draft, hashes: index.hashes(new.entry.url()), file });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{failure::blocking, format::Position, inner::Inner, log::AppendError};
+use super::{failure::blocking, format::Position, inner::Inner};
 use crate::{Error, Result};
 
 impl Inner {
@@ -49,9 +49,15 @@ impl Inner {
         Ok(())
     }
 
-    /// What is done every second: makes damage known to the log, syncs, says so in the log, and
-    /// unlinks the bodies that are not needed.
+    /// What is done every second: makes damage known to the log, syncs, says so in the log, unlinks
+    /// the bodies that are not needed, and rewrites segments of which little is.
     pub(super) fn tick(&self) -> Result<()> {
+        self.settle()?;
+        self.compact()
+    }
+
+    /// Leaves the log at rest: synced, with a mark that says so.
+    pub(super) fn settle(&self) -> Result<()> {
         let end = {
             let mut log = self.log()?;
             self.remove_damaged(&mut log)?;
@@ -64,10 +70,8 @@ impl Inner {
             let mut log = self.log()?;
             // Only where nothing came since: what comes next says how far the log is synced, too.
             if log.end == end {
-                log.append_mark(end).map_err(|error| match error {
-                    AppendError::NotDone(error) => error,
-                    AppendError::Unknown => Error::unavailable("the disk failed"),
-                })?;
+                log.append_mark(end)?;
+                self.note_segment(&log);
             }
         }
         self.bodies.sweep(self.synced());

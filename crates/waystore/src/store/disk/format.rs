@@ -6,7 +6,10 @@
 use bytes::{BufMut, Bytes};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{Bottle, CacheName, Place, StorageKey, store::OpId};
+use crate::{
+    Bottle, CacheName, Place, StorageKey,
+    store::{EntryId, OpId},
+};
 
 /// The content of the file `format`.
 pub(super) const FORMAT: &str = "waystore data directory, format 1\n";
@@ -196,13 +199,15 @@ pub(super) struct Draft {
     pub(super) kind: Kind,
     pub(super) list: u64,
     pub(super) entry: u64,
+    /// The owner's, where it is not the batch's.
+    pub(super) key: Option<[u8; 16]>,
     /// The payload, in parts so that bodies are copied once.
     pub(super) payload: [Bytes; 3],
 }
 
 impl Draft {
     pub(super) fn new(kind: Kind, list: u64, entry: u64, payload: Vec<u8>) -> Self {
-        Self { kind, list, entry, payload: [payload.into(), Bytes::new(), Bytes::new()] }
+        Self { kind, list, entry, key: None, payload: [payload.into(), Bytes::new(), Bytes::new()] }
     }
 
     pub(super) fn payload_length(&self) -> usize {
@@ -225,6 +230,19 @@ pub(super) struct Written {
     pub(super) payload_at: u32,
     pub(super) payload_length: u32,
     pub(super) checksum: u64,
+}
+
+impl Written {
+    /// Where the payload of the record with this header is.
+    pub(super) fn of(header: &Header) -> Option<Self> {
+        let payload_at = u32::try_from(header.payload()?.start).ok()?;
+        Some(Self { payload_at, payload_length: header.payload_length, checksum: header.payload_checksum })
+    }
+
+    /// Where the record begins.
+    pub(super) fn offset(&self) -> u32 {
+        self.payload_at.saturating_sub(HEADER as u32)
+    }
 }
 
 /// Encodes a batch that will stand at `start`. The caller made sure that it fits there.
@@ -253,7 +271,7 @@ pub(super) fn encode_batch(
             synced: head.synced,
             list: draft.list,
             entry: draft.entry,
-            key: head.key,
+            key: draft.key.unwrap_or(head.key),
             op: head.op,
             payload_checksum: xxh3_64_with_seed(payload, seed),
         };
@@ -302,15 +320,46 @@ pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
     Some((place, CacheName::from_wtf8(name)?))
 }
 
+/// One removal: the entry, and where its record was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) entry: EntryId,
+    pub(super) at: Position,
+}
+
 /// The payload of a removal.
-pub(super) fn encode_remove(entries: &[u64]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
+pub(super) fn encode_remove(removed: &[Removed]) -> Vec<u8> {
+    removed.iter().flat_map(|removed| [removed.entry.0, removed.at.0]).flat_map(u64::to_le_bytes).collect()
 }
 
 /// Reads the payload of a removal.
-pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<u64>> {
-    let (numbers, []) = payload.as_chunks::<8>() else { return None };
-    Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
+pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<Removed>> {
+    let (removed, []) = payload.as_chunks::<16>() else { return None };
+    removed
+        .iter()
+        .map(|removed| Some(Removed { entry: EntryId(u64_at(removed, 0)?), at: Position(u64_at(removed, 8)?) }))
+        .collect()
+}
+
+/// The payload of an unbinding: where the record of the name was then.
+pub(super) fn encode_unbind(bound: Position) -> Vec<u8> {
+    bound.0.to_le_bytes().to_vec()
+}
+
+/// Reads the payload of an unbinding.
+pub(super) fn parse_unbind(payload: &[u8]) -> Option<Position> {
+    Some(Position(u64::from_le_bytes(payload.try_into().ok()?)))
+}
+
+/// The payload of a mark: the numbers of the segments before its own that are needed.
+pub(super) fn encode_mark(segments: &[u32]) -> Vec<u8> {
+    segments.iter().flat_map(|segment| segment.to_le_bytes()).collect()
+}
+
+/// Reads the payload of a mark.
+pub(super) fn parse_mark(payload: &[u8]) -> Option<Vec<u32>> {
+    let (segments, []) = payload.as_chunks::<4>() else { return None };
+    Some(segments.iter().map(|segment| u32::from_le_bytes(*segment)).collect())
 }
 
 /// A body as an insertion's record has it.

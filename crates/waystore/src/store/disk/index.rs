@@ -1,10 +1,10 @@
 //! What there is, in memory: names, lists, and where in the log each entry is.
 //!
-//! Filled by replay and by every commit, with the same [`Step`]s. Knows no file: an entry's place
-//! is handed out, not read.
+//! Filled by replay and by every commit, with the same [`Step`]s. Reads no file: an entry's place
+//! is handed out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -12,7 +12,13 @@ use hashbrown::{HashMap, HashSet};
 use indexmap::IndexMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::slot::Slot;
+use super::{
+    format::{Position, Removed, record_length},
+    segment::Segment,
+    slot::Located,
+    slots::{By, Slot, Slots, UrlHashes},
+    usage::Usage,
+};
 use crate::{
     CacheName, Place, StorageKey,
     spec::url_key::{without_fragment, without_query},
@@ -26,89 +32,194 @@ pub(super) struct Index {
     seed: u64,
     places: HashMap<Place, IndexMap<CacheName, ListId>>,
     lists: HashMap<ListId, Entries>,
-    /// Lists that are gone: one record of a list's name may come again after it.
-    gone: HashSet<ListId>,
+    pub(super) usage: Usage,
+    /// While the log is read: lists that are gone, for one of their records may come again.
+    gone: Option<HashSet<ListId>>,
+    /// Segments from which records were moved to the end of the log.
+    moved: BTreeSet<u32>,
 }
 
 /// One list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entries {
-    place: Place,
+    /// `None`: while the log is read, the record of its name has not come yet.
+    place: Option<Place>,
     /// `None`: the list is doomed.
     name: Option<CacheName>,
     hold: Mutex<Weak<Hold>>,
-    slots: BTreeMap<EntryId, Slot>,
-    by_url: HashMap<u64, Ids>,
-    by_path: HashMap<u64, Ids>,
+    /// Where the record of its name is, and the bytes of both copies.
+    bound: (Position, u64),
+    slots: Slots,
+    /// The bytes of its entries, by segment.
+    bytes: BTreeMap<u32, u64>,
+    /// Of a doomed list: the segments its entries are in, which may be gone from the log.
+    kept: HashMap<u32, Arc<Segment>>,
 }
 
 /// One change to the index.
 #[derive(Debug)]
 pub(super) enum Step {
-    Bind { list: ListId, place: Place, name: CacheName },
-    Unbind { list: ListId },
-    Insert { list: ListId, entry: EntryId, slot: Slot },
-    Remove { list: ListId, entries: Vec<EntryId> },
-}
-
-/// Hashes of a URL: without its fragment, and without its query too.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UrlHashes {
-    url: u64,
-    path: u64,
+    /// One of the two records of a name.
+    Bind {
+        list: ListId,
+        place: Place,
+        name: CacheName,
+        at: Position,
+        bytes: u64,
+    },
+    Unbind {
+        list: ListId,
+    },
+    Insert {
+        list: ListId,
+        slot: Slot,
+    },
+    Remove {
+        list: ListId,
+        entries: Vec<Removed>,
+    },
+    /// A record in `segment` took away something in the segments of `targets`.
+    Removal {
+        segment: u32,
+        targets: Vec<u32>,
+        bytes: u64,
+    },
 }
 
 impl Index {
+    /// An index to be filled by reading the log.
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, places: HashMap::new(), lists: HashMap::new(), gone: HashSet::new() }
+        let gone = Some(HashSet::new());
+        let (places, lists, usage, moved) = (HashMap::new(), HashMap::new(), Usage::default(), BTreeSet::new());
+        Self { seed, places, lists, usage, gone, moved }
     }
 
-    /// Applies one change. Returns whether it named a list that is known, now or formerly.
-    pub(super) fn apply(&mut self, step: Step) -> bool {
+    /// Applies one change.
+    pub(super) fn apply(&mut self, step: Step) {
         match step {
-            Step::Bind { list, place, name } => {
-                if !self.gone.contains(&list) && !self.lists.contains_key(&list) {
-                    // Bound already: the record that took the name away was lost to damage.
-                    if let Some(before) = self.list(&place, &name) {
-                        self.unbind(before);
-                    }
-                    self.places.entry(place.clone()).or_default().insert(name.clone(), list);
-                    self.lists.insert(list, Entries::new(place, name));
-                }
-                true
+            Step::Bind { list, place, name, at, bytes } => self.bind(list, place, name, at, bytes),
+            Step::Unbind { list } => self.unbind(list),
+            Step::Insert { list, slot } => self.insert(list, slot),
+            Step::Remove { list, entries } => entries.iter().for_each(|removed| self.remove(list, removed.entry)),
+            Step::Removal { segment, targets, bytes } => {
+                let each = bytes / targets.len().max(1) as u64;
+                targets.iter().for_each(|target| self.usage.add_removal(segment, *target, each));
             }
-            Step::Unbind { list } => {
-                self.unbind(list);
-                true
+        }
+    }
+
+    /// The log is read to its end. Returns the lists whose name was never found, with the number of
+    /// their entries; they are not there.
+    pub(super) fn settle(&mut self) -> Vec<(ListId, usize)> {
+        self.gone = None;
+        let nameless = self.lists.extract_if(|_, entries| entries.place.is_none());
+        let nameless: Vec<_> = nameless.map(|(list, entries)| (list, entries.slots.len(), entries.bytes)).collect();
+        for (_, _, bytes) in &nameless {
+            bytes.iter().for_each(|(segment, bytes)| self.usage.take_live(*segment, *bytes));
+        }
+        self.lists.values_mut().for_each(|entries| entries.slots.settle());
+        // Compaction moves names to the end of the log: their order is that of their lists.
+        self.places.values_mut().for_each(|names| names.sort_by(|_, one, _, other| one.cmp(other)));
+        nameless.into_iter().map(|(list, entries, _)| (list, entries)).collect()
+    }
+
+    /// Segments from which records were moved, and in which they are still.
+    pub(super) fn moved_from(&self) -> impl Iterator<Item = u32> {
+        self.moved.iter().copied()
+    }
+
+    /// The segment is not in the log any more, and will not be back.
+    pub(super) fn forget_segment(&mut self, segment: u32) {
+        self.usage.forget(segment);
+        self.moved.remove(&segment);
+    }
+
+    fn bind(&mut self, list: ListId, place: Place, name: CacheName, at: Position, bytes: u64) {
+        if self.gone.as_ref().is_some_and(|gone| gone.contains(&list)) {
+            return;
+        }
+        let entries = self.lists.entry(list).or_default();
+        let (before, known) = entries.bound;
+        if before.segment() == at.segment() {
+            entries.bound.1 = known + bytes;
+        } else {
+            if before != Position::default() {
+                self.moved.insert(before.segment());
             }
-            Step::Insert { list, entry, slot } => match self.lists.get_mut(&list) {
-                Some(entries) => {
-                    entries.insert(entry, slot);
-                    true
-                }
-                None => self.gone.contains(&list),
-            },
-            Step::Remove { list, entries: removed } => {
-                if let Some(entries) = self.lists.get_mut(&list) {
-                    removed.into_iter().for_each(|entry| entries.remove(entry));
-                }
-                true
+            self.usage.take_live(before.segment(), known);
+            entries.bound = (at, bytes);
+        }
+        self.usage.add_live(at.segment(), bytes);
+        if entries.place.is_some() {
+            return;
+        }
+        entries.place = Some(place.clone());
+        entries.name = Some(name.clone());
+        // Bound already: the record that took the name away was lost to damage.
+        match self.list(&place, &name) {
+            Some(other) if other > list => self.unbind(list),
+            Some(other) => {
+                self.unbind(other);
+                self.places.entry(place).or_default().insert(name, list);
             }
+            None => drop(self.places.entry(place).or_default().insert(name, list)),
         }
     }
 
     fn unbind(&mut self, list: ListId) {
-        self.gone.insert(list);
+        if let Some(gone) = &mut self.gone {
+            gone.insert(list);
+        }
         let Some(entries) = self.lists.get_mut(&list) else { return };
-        if let Some(name) = entries.name.take()
-            && let Some(names) = self.places.get_mut(&entries.place)
+        if let (Some(name), Some(place)) = (entries.name.take(), &entries.place)
+            && let Some(names) = self.places.get_mut(place)
+            && names.get(&name) == Some(&list)
         {
             names.shift_remove(&name);
             if names.is_empty() {
-                self.places.remove(&entries.place);
+                self.places.remove(place);
             }
         }
+        let (bound, bytes) = std::mem::take(&mut entries.bound);
+        self.usage.take_live(bound.segment(), bytes);
+        for (segment, bytes) in std::mem::take(&mut entries.bytes) {
+            self.usage.take_live(segment, bytes);
+            entries.kept.extend(self.usage.segment(segment).map(|kept| (segment, Arc::clone(kept))));
+        }
         self.free_if_unheld(list);
+    }
+
+    fn insert(&mut self, list: ListId, slot: Slot) {
+        let entries = match &self.gone {
+            Some(gone) if gone.contains(&list) => return,
+            // Its name may come later.
+            Some(_) => self.lists.entry(list).or_default(),
+            None => match self.lists.get_mut(&list) {
+                Some(entries) => entries,
+                None => return,
+            },
+        };
+        let (segment, bytes) = (slot.at.segment(), record_bytes(slot.payload_length));
+        if entries.is_doomed() {
+            entries.kept.extend(self.usage.segment(segment).map(|kept| (segment, Arc::clone(kept))));
+            entries.slots.insert(slot);
+            return;
+        }
+        self.usage.add_live(segment, bytes);
+        *entries.bytes.entry(segment).or_default() += bytes;
+        if let Some(before) = entries.slots.insert(slot) {
+            entries.discount(&mut self.usage, &before);
+            self.moved.insert(before.at.segment());
+        }
+    }
+
+    fn remove(&mut self, list: ListId, entry: EntryId) {
+        let Some(entries) = self.lists.get_mut(&list) else { return };
+        if let Some(slot) = entries.slots.remove(entry)
+            && !entries.is_doomed()
+        {
+            entries.discount(&mut self.usage, &slot);
+        }
     }
 
     /// Frees a doomed list that nobody holds.
@@ -135,7 +246,22 @@ impl Index {
 
     /// The place a list is in, doomed or not.
     pub(super) fn place_of(&self, list: ListId) -> Option<&Place> {
-        Some(&self.lists.get(&list)?.place)
+        self.lists.get(&list)?.place.as_ref()
+    }
+
+    /// The name of a list, and where the record of it is. `None`: it has none.
+    pub(super) fn bound(&self, list: ListId) -> Option<(&Place, &CacheName, Position)> {
+        let entries = self.lists.get(&list)?;
+        Some((entries.place.as_ref()?, entries.name.as_ref()?, entries.bound.0))
+    }
+
+    /// The lists whose name's record is in `segment`.
+    pub(super) fn bound_in(&self, segment: u32) -> impl Iterator<Item = (ListId, &Place, &CacheName)> {
+        let bound = move |(list, entries): (&ListId, &'_ Entries)| {
+            (entries.name.is_some() && entries.bound.0.segment() == segment).then_some(*list)
+        };
+        let lists = self.lists.iter().filter_map(bound);
+        lists.filter_map(|list| self.bound(list).map(|(place, name, _)| (list, place, name)))
     }
 
     /// A handle on a list. `home` is where the hold finds the index when it is dropped.
@@ -152,112 +278,82 @@ impl Index {
     }
 
     pub(super) fn hashes(&self, url: &str) -> UrlHashes {
-        let hash = |part: &str| xxh3_64_with_seed(part.as_bytes(), self.seed);
-        UrlHashes { url: hash(without_fragment(url)), path: hash(without_query(url)) }
+        UrlHashes { url: self.hash(without_fragment(url)), path: self.hash(without_query(url)) }
+    }
+
+    fn hash(&self, part: &str) -> u32 {
+        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
     }
 
     /// The entries of `list` that a search by `url` may find, oldest first.
-    pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> Vec<(EntryId, &Slot)> {
-        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
-        let by_hash = |map: &'_ HashMap<u64, Ids>, part: &str| {
-            let ids = map.get(&xxh3_64_with_seed(part.as_bytes(), self.seed)).map_or(&[][..], Ids::as_slice);
-            ids.to_vec()
+    pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).map(|entries| &entries.slots);
+        let by = match url {
+            UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
+            UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
+            UrlMatch::Any => None,
         };
-        let ids = match url {
-            UrlMatch::Exact(url) => by_hash(&entries.by_url, url),
-            UrlMatch::WithoutQuery(url) => by_hash(&entries.by_path, url),
-            UrlMatch::Any => return entries.live(..).collect(),
-        };
-        ids.into_iter()
-            .filter_map(|id| Some((id, entries.slots.get(&id)?)))
-            .filter(|(_, slot)| slot.is_whole())
-            .collect()
+        let some = slots.zip(by).map(|(slots, by)| slots.find(by));
+        let all = slots.filter(|_| by.is_none()).map(|slots| slots.after(None));
+        some.into_iter().flatten().chain(all.into_iter().flatten()).filter(|slot| slot.is_whole())
     }
 
     /// The first `limit` entries of `list` after `after`.
-    pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> Vec<(EntryId, &Slot)> {
-        let start = after.map_or(EntryId(0), |after| EntryId(after.0.saturating_add(1)));
-        self.lists.get(&list).map_or_else(Vec::new, |entries| entries.live(start..).take(limit).collect())
+    pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.slots.after(after));
+        slots.filter(|slot| slot.is_whole()).take(limit)
     }
 
-    pub(super) fn contains(&self, list: ListId, entry: EntryId) -> bool {
-        self.lists.get(&list).is_some_and(|entries| entries.slots.contains_key(&entry))
+    pub(super) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
+        self.lists.get(&list)?.slots.get(entry)
+    }
+
+    /// The entry of a list with a name whose record is at `at`.
+    pub(super) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
+        let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
+        entries.slots.get(EntryId(entry)).filter(|slot| slot.at == at)
+    }
+
+    /// What is needed to read an entry of `list`.
+    pub(super) fn locate(&self, list: ListId, slot: &Slot) -> Option<Located> {
+        let kept = || self.lists.get(&list)?.kept.get(&slot.at.segment());
+        let segment = self.usage.segment(slot.at.segment()).or_else(kept)?;
+        Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
     }
 
     /// Every entry there is.
-    pub(super) fn all(&self) -> impl Iterator<Item = (ListId, EntryId, &Slot)> {
-        self.lists.iter().flat_map(|(list, entries)| entries.slots.iter().map(|(id, slot)| (*list, *id, slot)))
+    pub(super) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
+        self.lists.iter().flat_map(|(list, entries)| entries.slots.after(None).map(|slot| (*list, slot)))
+    }
+
+    /// The entries of lists with a name that are in `segment`.
+    pub(super) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
+        let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
+        let slots = lists.flat_map(|(list, entries)| entries.slots.after(None).map(|slot| (*list, slot)));
+        slots.filter(move |(_, slot)| slot.at.segment() == segment)
     }
 }
 
 impl Entries {
-    fn new(place: Place, name: CacheName) -> Self {
-        Self {
-            place,
-            name: Some(name),
-            hold: Mutex::new(Weak::new()),
-            slots: BTreeMap::new(),
-            by_url: HashMap::new(),
-            by_path: HashMap::new(),
-        }
+    fn is_doomed(&self) -> bool {
+        self.place.is_some() && self.name.is_none()
     }
 
-    fn insert(&mut self, entry: EntryId, slot: Slot) {
-        let hashes = slot.hashes;
-        if self.slots.insert(entry, slot).is_none() {
-            self.by_url.entry(hashes.url).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
-            self.by_path.entry(hashes.path).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
-        }
-    }
-
-    fn remove(&mut self, entry: EntryId) {
-        let Some(slot) = self.slots.remove(&entry) else { return };
-        for (map, hash) in [(&mut self.by_url, slot.hashes.url), (&mut self.by_path, slot.hashes.path)] {
-            if let Some(ids) = map.get_mut(&hash)
-                && ids.remove(entry)
-            {
-                map.remove(&hash);
+    fn discount(&mut self, usage: &mut Usage, slot: &Slot) {
+        let (segment, bytes) = (slot.at.segment(), record_bytes(slot.payload_length));
+        usage.take_live(segment, bytes);
+        if let Some(left) = self.bytes.get_mut(&segment) {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                self.bytes.remove(&segment);
             }
         }
     }
-
-    fn live(&self, range: impl std::ops::RangeBounds<EntryId>) -> impl Iterator<Item = (EntryId, &Slot)> {
-        self.slots.range(range).map(|(id, slot)| (*id, slot)).filter(|(_, slot)| slot.is_whole())
-    }
 }
 
-/// The entries under one hash: nearly always one.
-#[derive(Debug)]
-enum Ids {
-    One(EntryId),
-    Many(Vec<EntryId>),
-}
-
-impl Ids {
-    fn as_slice(&self) -> &[EntryId] {
-        match self {
-            Self::One(id) => std::slice::from_ref(id),
-            Self::Many(ids) => ids,
-        }
-    }
-
-    fn push(&mut self, id: EntryId) {
-        match self {
-            Self::One(first) => *self = Self::Many(vec![*first, id]),
-            Self::Many(ids) => ids.push(id),
-        }
-    }
-
-    /// Takes `id` out; returns whether none is left.
-    fn remove(&mut self, id: EntryId) -> bool {
-        match self {
-            Self::One(one) => *one == id,
-            Self::Many(ids) => {
-                ids.retain(|other| *other != id);
-                ids.is_empty()
-            }
-        }
-    }
+/// The bytes of a record in the log.
+fn record_bytes(payload_length: u32) -> u64 {
+    record_length(payload_length as usize) as u64
 }
 
 /// Whom a hold tells that it is gone.

@@ -12,7 +12,8 @@ use std::{
 use super::{
     DiskOptions, Durability,
     bodies::Bodies,
-    format::Position,
+    compact::Compaction,
+    format::{Position, Removed},
     home,
     index::{Holder, Index, Step},
     io::{Access, DiskIo},
@@ -20,15 +21,17 @@ use super::{
     replay::{Replayed, replay},
     report::OpenReport,
     segment::Segment,
+    slot::Located,
+    slots::Slot,
 };
 use crate::{
     Clock, Error, Result,
-    store::{EntryId, List, ListId},
+    store::{List, ListId},
 };
 
 /// What the store, its background thread and its holds share.
 ///
-/// Locks are taken in this order: `flushing`, `log`, `index`, those of `bodies`.
+/// Locks are taken in this order: `compaction`, `flushing`, `log`, `index`, those of `bodies`.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) options: DiskOptions,
@@ -44,8 +47,10 @@ pub(super) struct Inner {
     pub(super) flushing: Mutex<()>,
     /// Whose turn it is to sync for all who wait.
     pub(super) leader: Arc<tokio::sync::Mutex<()>>,
+    /// What of the log is being rewritten.
+    pub(super) compaction: Mutex<Compaction>,
     /// Entries whose bytes in the log were found changed.
-    damaged: Mutex<Vec<(ListId, EntryId)>>,
+    damaged: Mutex<Vec<(ListId, Removed)>>,
     /// Keeps other writers out; dropped last.
     _claim: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -63,6 +68,7 @@ impl Inner {
             io,
             clock: Arc::clone(&clock),
             segment_bytes: options.segment_bytes,
+            live: replayed.index.usage.live(),
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -102,6 +108,7 @@ impl Inner {
             synced: AtomicU64::new(replayed.proven.0),
             flushing: Mutex::new(()),
             leader: Arc::default(),
+            compaction: Mutex::new(Compaction::after(replayed.leftover)),
             damaged: Mutex::default(),
             _claim: claim,
         })
@@ -137,6 +144,13 @@ impl Inner {
         self.synced.fetch_max(position.0, Ordering::AcqRel);
     }
 
+    /// Makes the segment that is written to known.
+    pub(super) fn note_segment(&self, log: &Log) {
+        if let Some(segment) = &log.segment {
+            self.index_mut().usage.add(segment);
+        }
+    }
+
     /// A handle on a list that is in `index`.
     pub(super) fn hold(self: &Arc<Self>, index: &Index, list: ListId) -> Option<List> {
         let weak: Weak<Self> = Arc::downgrade(self);
@@ -145,22 +159,28 @@ impl Inner {
     }
 
     /// From now on the entry counts as absent: its bytes are not what was written.
-    pub(super) fn note_damaged(&self, list: ListId, entry: EntryId) {
-        tracing::warn!(list = list.0, entry = entry.0, "a stored entry is damaged");
-        self.index_mut().apply(Step::Remove { list, entries: vec![entry] });
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, entry));
+    pub(super) fn note_damaged(&self, located: &Located) {
+        let list = located.list;
+        let mut index = self.index_mut();
+        // It may have been moved since, and be whole where it is now.
+        let Some(removed) = index.get(list, located.entry).map(Slot::removed).filter(|now| now.at == located.at) else {
+            return;
+        };
+        tracing::warn!(list = list.0, entry = removed.entry.0, "a stored entry is damaged");
+        index.apply(Step::Remove { list, entries: vec![removed] });
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, removed));
     }
 
     /// The entries found damaged since the last call, taken out of the index.
-    pub(super) fn take_damaged(&self) -> Vec<(ListId, EntryId)> {
+    pub(super) fn take_damaged(&self) -> Vec<(ListId, Removed)> {
         let mut damaged = std::mem::take(&mut *self.damaged.lock().unwrap_or_else(PoisonError::into_inner));
         if self.bodies.take_damage_seen() {
             let mut index = self.index_mut();
-            let found: Vec<_> =
-                index.all().filter(|(.., slot)| !slot.is_whole()).map(|(list, entry, _)| (list, entry)).collect();
-            for (list, entry) in found {
-                index.apply(Step::Remove { list, entries: vec![entry] });
-                damaged.push((list, entry));
+            let all = index.all().filter(|(_, slot)| !slot.is_whole());
+            let found: Vec<_> = all.map(|(list, slot)| (list, slot.removed())).collect();
+            for (list, removed) in found {
+                index.apply(Step::Remove { list, entries: vec![removed] });
+                damaged.push((list, removed));
             }
         }
         damaged

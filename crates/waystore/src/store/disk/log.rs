@@ -7,24 +7,27 @@ use std::{io, sync::Arc};
 use super::{
     failure::disk_error,
     format::{
-        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, record_length,
+        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, encode_mark,
+        record_length,
     },
     io::DiskIo,
     segment::Segment,
 };
 use crate::{Clock, Error, store::OpId};
 
-/// The length of the first segment; each further one is four times as long, up to what is configured, so
-/// that a small store takes little room.
-const FIRST_SEGMENT_BYTES: u32 = 1024 * 1024;
+/// The least length of a segment. The length grows with what is live in the log, up to what is configured,
+/// so that a small store takes little room.
+const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
 
 /// The writing end of the log.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) io: Arc<dyn DiskIo>,
     pub(super) clock: Arc<Clock>,
-    /// The length of new segments.
+    /// The length of new segments, at most.
     pub(super) segment_bytes: u32,
+    /// How many bytes of the log are of entries and names that are there.
+    pub(super) live: u64,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
     /// Where the next batch goes.
@@ -53,6 +56,15 @@ pub(super) enum AppendError {
     NotDone(Error),
     /// The batch may be there or not, and nothing can be written any more.
     Unknown,
+}
+
+impl From<AppendError> for Error {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::NotDone(error) => error,
+            AppendError::Unknown => Self::unavailable("the disk failed"),
+        }
+    }
 }
 
 impl From<Error> for AppendError {
@@ -90,6 +102,14 @@ impl Log {
         Ok(())
     }
 
+    /// From now on these segments and the later ones are needed, no others. Said twice: one damaged
+    /// place must not make freed segments look lost.
+    pub(super) fn append_needed(&mut self, segments: &[u32], synced: Position) -> Result<(), AppendError> {
+        let mark = Draft::new(Kind::Mark, self.next.list, self.next.entry, encode_mark(segments));
+        self.append(Batch { drafts: &[&mark, &mark], key: [0; 16], op: OpId(0), synced })?;
+        Ok(())
+    }
+
     /// Gives up: after a failed sync nobody knows what is on the disk.
     pub(super) fn fail(&mut self, error: &io::Error) {
         tracing::error!(%error, "the disk failed; nothing can be written until the store is opened again");
@@ -109,8 +129,8 @@ impl Log {
         let too_long = || Error::QuotaExceeded { requested: Some(length as u64), quota: Some(u32::MAX.into()) };
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
-        let grown = self.segment.as_ref().map_or(FIRST_SEGMENT_BYTES, |full| full.header.length.saturating_mul(4));
-        let length = grown.min(self.segment_bytes).max(shortest);
+        let half = u32::try_from((self.live / 2).next_power_of_two()).unwrap_or(u32::MAX);
+        let length = half.max(LEAST_SEGMENT_BYTES).min(self.segment_bytes).max(shortest);
         let made = match self.create_segment(number, length) {
             // There may be room for what is needed now, if not for what may come.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => self.create_segment(number, shortest),

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
-//! candidates  index.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! background  durability.rs ─► compact.rs ─► commit.rs             (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
 //! open        home.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
@@ -15,6 +16,7 @@ mod bodies;
 mod body_read;
 mod body_write;
 mod commit;
+mod compact;
 mod durability;
 mod failure;
 mod format;
@@ -30,13 +32,15 @@ mod segment;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
 mod slot;
+mod slots;
+mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hashbrown::HashSet;
 
-pub use self::report::OpenReport;
+pub use self::report::{LogUsage, OpenReport};
 use self::{
     durability::Background,
     failure::blocking,
@@ -188,6 +192,11 @@ impl DiskStore {
         &self.inner.report
     }
 
+    /// How long the log is now, and how much of it is needed.
+    pub fn log_usage(&self) -> LogUsage {
+        self.inner.index().usage.report()
+    }
+
     /// Does what the background thread does every second, now.
     ///
     /// # Errors
@@ -201,7 +210,9 @@ impl DiskStore {
 impl Drop for DiskStore {
     fn drop(&mut self) {
         self.background = None;
-        if let Err(error) = self.tick() {
+        if self.inner.is_writable()
+            && let Err(error) = self.inner.settle()
+        {
             tracing::warn!(%error, "closing the store failed");
         }
     }
@@ -231,8 +242,8 @@ impl Store for DiskStore {
             let index = self.inner.index();
             for read in reads {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
-                let slots = index.find(read.list.id(), read.url).into_iter();
-                found.push(slots.map(|(id, slot)| (id, slot.clone())).collect::<Vec<_>>());
+                let slots = index.find(read.list.id(), read.url);
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), slot)).collect::<Vec<_>>());
             }
         }
         let mut seen = Vec::with_capacity(reads.len());
@@ -241,17 +252,17 @@ impl Store for DiskStore {
         for (read, slots) in reads.iter().zip(found) {
             let list = read.list.id();
             let mut entries = Vec::with_capacity(slots.len());
-            for (id, slot) in slots {
-                if reads.len() > 1 && !given.insert(id) {
-                    entries.push(id);
+            for slot in slots {
+                if reads.len() > 1 && !given.insert(slot.entry) {
+                    entries.push(slot.entry);
                     continue;
                 }
-                match slot.read(list, id) {
+                match slot.read() {
                     Some(candidate) => {
-                        entries.push(id);
+                        entries.push(slot.entry);
                         candidates.push(candidate);
                     }
-                    None => self.inner.note_damaged(list, id),
+                    None => self.inner.note_damaged(&slot),
                 }
             }
             seen.push(Seen { list, url: read.url.into(), entries });
@@ -265,13 +276,12 @@ impl Store for DiskStore {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).into_iter().map(|(id, slot)| (id, slot.clone())).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, slot)).collect()
             };
-            let read = |(id, slot): &(EntryId, slot::Slot)| slot.read(list, *id).ok_or(*id);
-            match slots.iter().map(read).collect() {
+            match slots.iter().map(|slot| slot.read().ok_or(slot)).collect() {
                 Ok(page) => return Ok(page),
                 // Without it the page would be too short: that means the end.
-                Err(damaged) => self.inner.note_damaged(list, damaged),
+                Err(damaged) => self.inner.note_damaged(damaged),
             }
         }
     }

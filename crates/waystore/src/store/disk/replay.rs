@@ -3,20 +3,23 @@
 //! Changes nothing on the disk. Tells damage, which is reported and skipped, from the tail of a
 //! write that never ended, where the log ends.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::HashSet;
 
 use super::{
     blocks::BlockError,
     bodies::{Bodies, BodyName},
-    format::{FIRST_RECORD, Header, Kind, Position, RecordBody, Written, parse_bind, parse_insert, parse_remove},
+    format::{
+        FIRST_RECORD, Header, Kind, Position, RecordBody, Removed, Written, parse_bind, parse_insert, parse_mark,
+        parse_remove, parse_unbind, record_length,
+    },
     index::{Index, Step},
     io::Access,
     log::Numbers,
     report::OpenReport,
     segment::Segment,
-    slot::Slot,
+    slots::Slot,
 };
 use crate::{
     Error, Result,
@@ -38,7 +41,9 @@ pub(super) struct Replayed {
     pub(super) proven: Position,
     pub(super) report: OpenReport,
     /// Entries whose body is gone, still to be removed from the log.
-    pub(super) bodiless: Vec<(ListId, EntryId)>,
+    pub(super) bodiless: Vec<(ListId, Removed)>,
+    /// Segments that were to go when the process ended.
+    pub(super) leftover: Vec<u32>,
 }
 
 /// Reads the log in `bodies.io`.
@@ -83,7 +88,7 @@ impl Survey {
         let mut survey = Self { proven: Position::default(), next: Numbers { batch: 1, list: 1, entry: 1 } };
         for segment in segments.iter().filter_map(|(_, segment)| segment.as_ref()) {
             let mut at = FIRST_RECORD;
-            while let Some(header) = next_record(segment, at, |_| true)? {
+            while let Some(header) = segment.next_record(at, |_| true).map_err(Error::unavailable)? {
                 survey.note(&header);
                 at = header.next().unwrap_or(u32::MAX);
             }
@@ -104,14 +109,6 @@ impl Survey {
     }
 }
 
-/// The record at `at`, or else the next that `counts`.
-fn next_record(segment: &Segment, at: u32, counts: impl Fn(&Header) -> bool) -> Result<Option<Header>> {
-    match segment.record_at(at).filter(&counts) {
-        Some(header) => Ok(Some(header)),
-        None => segment.find_record(at, counts).map_err(Error::unavailable),
-    }
-}
-
 struct Replay<'a> {
     bodies: &'a Arc<Bodies>,
     proven: Position,
@@ -122,13 +119,23 @@ struct Replay<'a> {
     /// The last record that counted.
     last: (u64, u32),
     /// What the batch that is being read does, where it began, and whether it ended.
-    steps: Vec<Step>,
+    steps: Vec<Found>,
     batch_start: Position,
     in_batch: bool,
     end: Position,
     /// Whether the last record was a mark of all before it.
     marked: bool,
     segment: Option<Arc<Segment>>,
+    /// What the last mark that says so says is needed, and the segment it is in.
+    needed: Option<(u32, Vec<u32>)>,
+    /// Segments without a readable header.
+    headless: Vec<u32>,
+}
+
+/// What a record tells.
+enum Found {
+    Step(Step),
+    Needed((u32, Vec<u32>)),
 }
 
 /// How a segment ended.
@@ -154,21 +161,19 @@ impl<'a> Replay<'a> {
             end: Position::default(),
             marked: true,
             segment: None,
+            needed: None,
+            headless: Vec::new(),
         }
     }
 
     fn read(&mut self, segments: &[SegmentFile]) -> Result<()> {
-        let mut expected = 1;
+        segments.iter().filter_map(|(_, segment)| segment.as_ref()).for_each(|segment| self.index.usage.add(segment));
         for (number, segment) in segments {
-            if *number != expected {
-                self.report.damage(format!("segments {expected} to {} of the log are missing", number - 1));
-            }
-            expected = number.saturating_add(1);
             let ended = match segment {
                 Some(segment) => self.read_segment(segment)?,
                 None => {
                     // It had a header before it had its name, so this is no write that never ended.
-                    self.report.damage(format!("{}: neither header can be read", Segment::path(*number)));
+                    self.headless.push(*number);
                     self.leave_segment(*number);
                     Ended::Sealed
                 }
@@ -190,7 +195,7 @@ impl<'a> Replay<'a> {
         loop {
             let here = Position::new(segment.number(), at);
             let last = self.last;
-            let found = next_record(segment, at, |header| header.order() > last)?;
+            let found = segment.next_record(at, |header| header.order() > last).map_err(Error::unavailable)?;
             let gap = found.as_ref().is_none_or(|header| header.position != here);
             if gap && here >= self.proven {
                 if found.is_some() || segment.has_bytes_at(at) {
@@ -233,7 +238,7 @@ impl<'a> Replay<'a> {
         self.last = header.order();
         self.marked = header.kind == Kind::Mark && header.synced == header.position;
         match self.step(segment, header) {
-            Ok(step) => self.steps.extend(step),
+            Ok(steps) => self.steps.extend(steps),
             Err(detail) if proven => self.report.damage(describe(header, &detail)),
             Err(_) => {
                 self.report.torn(header.position);
@@ -261,22 +266,18 @@ impl<'a> Replay<'a> {
 
     fn end_batch(&mut self) {
         self.in_batch = false;
-        for step in std::mem::take(&mut self.steps) {
-            let what = if let Step::Insert { list, entry, .. } = &step { Some((list.0, entry.0)) } else { None };
-            if !self.index.apply(step)
-                && let Some((list, entry)) = what
-            {
-                self.report.damage(format!("entry {entry} is of list {list}, whose name is lost"));
-            }
-        }
+        std::mem::take(&mut self.steps).into_iter().for_each(|step| match step {
+            Found::Step(step) => self.index.apply(step),
+            Found::Needed(needed) => self.needed = Some(needed),
+        });
     }
 
     /// The first entry after proven whose body did not reach the disk whole.
     fn first_unproven_without_body(&self, whole: &mut HashSet<BodyName>) -> Result<Option<Position>> {
         let mut first = None;
-        for (_, _, slot) in self.index.all() {
+        for (_, slot) in self.index.all() {
             let Some(file) = &slot.file else { continue };
-            let position = slot.position();
+            let position = slot.at;
             if position < self.proven || whole.contains(&file.name) || first.is_some_and(|first| first < position) {
                 continue;
             }
@@ -293,22 +294,29 @@ impl<'a> Replay<'a> {
     }
 
     fn finish(mut self, survey: &Survey, segments: &[SegmentFile]) -> Replayed {
+        let leftover = self.account_for(segments);
+        for (list, entries) in self.index.settle() {
+            // Without damage, the name is gone for good: compaction keeps what took it away no longer than the name.
+            if entries > 0 && self.report.damage_count > 0 {
+                self.report.damage(format!("{entries} entries are of list {}, whose name is lost", list.0));
+            }
+        }
         let mut bodiless = Vec::new();
-        for (list, entry, slot) in self.index.all() {
-            if let Some(file) = slot.file.as_ref().filter(|_| slot.position() >= self.proven) {
+        for (list, slot) in self.index.all() {
+            if let Some(file) = slot.file.as_ref().filter(|_| slot.at >= self.proven) {
                 self.bodies.note_unsynced(file.name);
             }
             if let Some(file) = slot.file.as_ref().filter(|file| !file.is_complete()) {
-                let path = file.name.path();
-                self.report.damage(format!("{path}: missing or cut; entry {} of list {} is lost", entry.0, list.0));
-                bodiless.push((list, entry));
+                let (path, entry) = (file.name.path(), slot.entry.0);
+                self.report.damage(format!("{path}: missing or cut; entry {entry} of list {} is lost", list.0));
+                bodiless.push((list, slot.removed()));
             }
         }
         if let Some(limit) = self.limit {
             self.report.torn(limit);
         }
-        for (list, entry) in &bodiless {
-            self.index.apply(Step::Remove { list: *list, entries: vec![*entry] });
+        for (list, removed) in &bodiless {
+            self.index.apply(Step::Remove { list: *list, entries: vec![*removed] });
         }
         let unsynced = segments.iter().filter_map(|(_, segment)| segment.as_ref());
         let unsynced = unsynced.filter(|segment| segment.number() >= self.proven.segment()).cloned().collect();
@@ -322,28 +330,53 @@ impl<'a> Replay<'a> {
             proven: self.proven,
             report: self.report,
             bodiless,
+            leftover,
         }
     }
 
-    /// What a record does, or what is wrong with it.
-    fn step(&self, segment: &Arc<Segment>, header: &Header) -> Result<Option<Step>, String> {
-        let written = Written {
-            payload_at: header.payload().and_then(|range| u32::try_from(range.start).ok()).unwrap_or(u32::MAX),
-            payload_length: header.payload_length,
-            checksum: header.payload_checksum,
-        };
+    /// Reports the segments that should be there and are not. Returns those that are there and need
+    /// not be.
+    fn account_for(&mut self, segments: &[SegmentFile]) -> Vec<u32> {
+        let (since, needed) = self.needed.take().unwrap_or((1, Vec::new()));
+        let is_needed = |number: u32| number >= since || needed.contains(&number);
+        let numbers: BTreeSet<u32> = segments.iter().map(|(number, _)| *number).collect();
+        let last = self.end.segment();
+        for number in needed.iter().copied().filter(|number| *number < since).chain(since..last) {
+            if !numbers.contains(&number) {
+                self.report.damage(format!("{}: missing", Segment::path(number)));
+            }
+        }
+        for number in self.headless.iter().filter(|number| is_needed(**number)) {
+            self.report.damage(format!("{}: neither header can be read", Segment::path(*number)));
+        }
+        numbers.iter().filter(|number| **number > last).for_each(|number| self.index.forget_segment(*number));
+        let unneeded = numbers.iter().copied().filter(|number| !is_needed(*number)).collect::<BTreeSet<u32>>();
+        // What was moved out of a segment would be back if what removed it later went before the segment.
+        let half_copied = self.index.moved_from().filter(|number| *number < last && numbers.contains(number));
+        half_copied.chain(unneeded.iter().copied()).collect::<BTreeSet<u32>>().into_iter().collect()
+    }
+
+    /// What a record tells, or what is wrong with it.
+    fn step(&self, segment: &Arc<Segment>, header: &Header) -> Result<Vec<Found>, String> {
+        let written = Written::of(header).ok_or("its payload is too long")?;
         let payload = segment.payload(written).ok_or("its payload fails its checksum")?;
-        let list = ListId(header.list);
+        let (list, number) = (ListId(header.list), segment.number());
+        let bytes = record_length(payload.len()) as u64;
         let malformed = "its payload is malformed";
-        Ok(match header.kind {
+        let steps = match header.kind {
             Kind::Bind => {
                 let (place, name) = parse_bind(&payload).ok_or(malformed)?;
-                Some(Step::Bind { list, place, name })
+                vec![Step::Bind { list, place, name, at: header.position, bytes }]
             }
-            Kind::Unbind => Some(Step::Unbind { list }),
+            Kind::Unbind => {
+                let bound = parse_unbind(&payload).ok_or(malformed)?;
+                let targets = vec![bound.segment()];
+                vec![Step::Unbind { list }, Step::Removal { segment: number, targets, bytes }]
+            }
             Kind::Remove => {
-                let entries = parse_remove(&payload).ok_or(malformed)?.into_iter().map(EntryId).collect();
-                Some(Step::Remove { list, entries })
+                let entries = parse_remove(&payload).ok_or(malformed)?;
+                let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                vec![Step::Remove { list, entries }, Step::Removal { segment: number, targets, bytes }]
             }
             Kind::Insert => {
                 let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
@@ -354,11 +387,15 @@ impl<'a> Replay<'a> {
                     }
                     RecordBody::Null | RecordBody::Inline(_) => None,
                 };
-                let slot = Slot { segment: Arc::clone(segment), written, hashes, file };
-                Some(Step::Insert { list, entry: EntryId(header.entry), slot })
+                let slot = Slot::new(EntryId(header.entry), header.position, header.payload_length, hashes, file);
+                vec![Step::Insert { list, slot }]
             }
-            Kind::Mark | Kind::Seal => None,
-        })
+            Kind::Mark if !payload.is_empty() => {
+                return Ok(vec![Found::Needed((number, parse_mark(&payload).ok_or(malformed)?))]);
+            }
+            Kind::Mark | Kind::Seal => Vec::new(),
+        };
+        Ok(steps.into_iter().map(Found::Step).collect())
     }
 }
 

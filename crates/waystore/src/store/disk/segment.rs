@@ -107,8 +107,16 @@ impl Segment {
         Some(header)
     }
 
+    /// The record at `offset`, or else the next that `counts`.
+    pub(super) fn next_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
+        match self.record_at(offset).filter(&counts) {
+            Some(header) => Ok(Some(header)),
+            None => self.find_record(offset, counts),
+        }
+    }
+
     /// The first record from `offset` on that `counts`.
-    pub(super) fn find_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
+    fn find_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
         let end = self.map.length().min(self.header.length as usize);
         let mut at = (offset as usize).next_multiple_of(ALIGNMENT);
         while at.saturating_add(HEADER) <= end {

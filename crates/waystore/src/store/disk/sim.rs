@@ -157,6 +157,13 @@ impl SimDisk {
         file.unsynced_sectors.clear();
     }
 
+    /// Takes a file away behind the store's back.
+    pub fn remove(&self, path: &str) {
+        let mut state = self.state();
+        state.names.remove(path);
+        state.synced_names.remove(path);
+    }
+
     /// Another disk with the same content, and nothing open.
     #[must_use]
     pub fn copy(&self) -> Self {

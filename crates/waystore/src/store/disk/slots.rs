@@ -1,0 +1,429 @@
+//! The entries of one list in memory: in order, and by two hashes of their URL.
+//!
+//! A slot says where in the log an entry's record is. Slots stand in the order of their entries'
+//! numbers; those with the same hash are chained from the youngest to the oldest. Knows no file and
+//! no name.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::HashTable;
+
+use super::{
+    bodies::BodyFile,
+    format::{Position, Removed},
+};
+use crate::store::EntryId;
+
+/// Slots that are copied together when a list changes while it is being written to a checkpoint.
+const CHUNK: usize = 1024;
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+/// Gone slots that are kept at most beside as many live ones.
+const GONE: usize = 1024;
+
+/// The place of one entry in the log.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub(super) entry: EntryId,
+    /// Where its record is; the default where the entry is gone.
+    pub(super) at: Position,
+    pub(super) payload_length: u32,
+    pub(super) hashes: UrlHashes,
+    /// The body's file, where it has one.
+    pub(super) file: Option<Arc<BodyFile>>,
+    by_url: Link,
+    by_path: Link,
+}
+
+/// Hashes of a URL: without its fragment, and without its query too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UrlHashes {
+    pub(super) url: u32,
+    pub(super) path: u32,
+}
+
+/// A place in a chain of slots with the same hash.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    older: u32,
+    younger: u32,
+}
+
+impl Slot {
+    pub(super) fn new(
+        entry: EntryId,
+        at: Position,
+        payload_length: u32,
+        hashes: UrlHashes,
+        file: Option<Arc<BodyFile>>,
+    ) -> Self {
+        let link = Link { older: NONE, younger: NONE };
+        Self { entry, at, payload_length, hashes, file, by_url: link, by_path: link }
+    }
+
+    /// Whether nothing is known to be wrong with the body's file.
+    pub(super) fn is_whole(&self) -> bool {
+        self.file.as_ref().is_none_or(|file| !file.is_damaged())
+    }
+
+    /// What a removal of it says.
+    pub(super) fn removed(&self) -> Removed {
+        Removed { entry: self.entry, at: self.at }
+    }
+
+    fn is_there(&self) -> bool {
+        self.at != Position::default()
+    }
+}
+
+/// By which of the two hashes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Url(u32),
+    Path(u32),
+}
+
+impl By {
+    fn hash(self) -> u32 {
+        match self {
+            Self::Url(hash) | Self::Path(hash) => hash,
+        }
+    }
+
+    fn of(self, slot: &Slot) -> u32 {
+        match self {
+            Self::Url(_) => slot.hashes.url,
+            Self::Path(_) => slot.hashes.path,
+        }
+    }
+
+    fn link(self, slot: &Slot) -> Link {
+        match self {
+            Self::Url(_) => slot.by_url,
+            Self::Path(_) => slot.by_path,
+        }
+    }
+
+    fn link_mut(self, slot: &mut Slot) -> &mut Link {
+        match self {
+            Self::Url(_) => &mut slot.by_url,
+            Self::Path(_) => &mut slot.by_path,
+        }
+    }
+}
+
+/// All slots of a list.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    chunks: Chunks,
+    /// The youngest slot of each hash.
+    by_url: HashTable<u32>,
+    by_path: HashTable<u32>,
+    live: usize,
+    /// Slots whose turn was earlier, while the log is read: compaction moves records to its end.
+    late: BTreeMap<EntryId, Slot>,
+}
+
+impl Slots {
+    /// Makes the list of `slots`, which are in order.
+    pub(super) fn of(slots: impl ExactSizeIterator<Item = Slot>) -> Self {
+        let mut made = Self::default();
+        made.by_url.reserve(slots.len(), |_| 0);
+        made.by_path.reserve(slots.len(), |_| 0);
+        slots.for_each(|slot| made.push(slot));
+        made
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live + self.late.len()
+    }
+
+    /// Adds a slot, or moves the entry it is of. Returns what there was before.
+    pub(super) fn insert(&mut self, slot: Slot) -> Option<Slot> {
+        if let Some(known) = self.get_mut(slot.entry) {
+            let before = known.clone();
+            (known.at, known.payload_length, known.file) = (slot.at, slot.payload_length, slot.file);
+            return Some(before);
+        }
+        if self.chunks.last().is_some_and(|last| last.entry > slot.entry) {
+            self.late.insert(slot.entry, slot);
+        } else {
+            self.push(slot);
+        }
+        None
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, entry: EntryId) -> Option<Slot> {
+        let Some(index) = self.index_of(entry) else { return self.late.remove(&entry) };
+        let slot = self.chunks.get(index).clone();
+        for by in [By::Url(slot.hashes.url), By::Path(slot.hashes.path)] {
+            self.unchain(by, index);
+        }
+        let gone = self.chunks.get_mut(index);
+        (gone.at, gone.file) = (Position::default(), None);
+        self.live -= 1;
+        if self.chunks.len() > 2 * self.live + GONE {
+            self.rebuild(BTreeMap::new());
+        }
+        Some(slot)
+    }
+
+    /// Puts slots that came late where they belong. Before it, nothing is found.
+    pub(super) fn settle(&mut self) {
+        if !self.late.is_empty() {
+            let late = std::mem::take(&mut self.late);
+            self.rebuild(late);
+        }
+    }
+
+    pub(super) fn get(&self, entry: EntryId) -> Option<&Slot> {
+        self.index_of(entry).map(|index| self.chunks.get(index)).or_else(|| self.late.get(&entry))
+    }
+
+    /// The slots with this hash, oldest first.
+    pub(super) fn find(&self, by: By) -> Vec<&Slot> {
+        let mut found = Vec::new();
+        let mut next = self.head(by).unwrap_or(NONE);
+        while next != NONE {
+            let slot = self.chunks.get(next);
+            found.push(slot);
+            next = by.link(slot).older;
+        }
+        found.reverse();
+        found
+    }
+
+    /// The slots after `after`, in order.
+    pub(super) fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = &Slot> {
+        let start = after.map_or(0, |after| self.chunks.partition_point(|entry| entry <= after));
+        self.chunks.iter_from(start).filter(|slot| slot.is_there()).chain(self.late.values())
+    }
+
+    #[cfg(test)]
+    /// The slots as they are now; changes to the list do not show.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot { chunks: self.chunks.0.clone(), live: self.live }
+    }
+
+    fn get_mut(&mut self, entry: EntryId) -> Option<&mut Slot> {
+        match self.index_of(entry) {
+            Some(index) => Some(self.chunks.get_mut(index)),
+            None => self.late.get_mut(&entry),
+        }
+    }
+
+    fn index_of(&self, entry: EntryId) -> Option<u32> {
+        let index = self.chunks.partition_point(|other| other < entry);
+        let found = index < self.chunks.len() && self.chunks.get(index as u32).entry == entry;
+        (found && self.chunks.get(index as u32).is_there()).then_some(index as u32)
+    }
+
+    fn head(&self, by: By) -> Option<u32> {
+        let table = match by {
+            By::Url(_) => &self.by_url,
+            By::Path(_) => &self.by_path,
+        };
+        table.find(spread(by.hash()), |index| by.of(self.chunks.get(*index)) == by.hash()).copied()
+    }
+
+    fn push(&mut self, mut slot: Slot) {
+        let index = u32::try_from(self.chunks.len()).expect("a list of 2^32 entries does not fit in memory");
+        let bys = [By::Url(slot.hashes.url), By::Path(slot.hashes.path)];
+        for by in bys {
+            *by.link_mut(&mut slot) = Link { older: self.head(by).unwrap_or(NONE), younger: NONE };
+        }
+        let links = bys.map(|by| by.link(&slot));
+        self.chunks.push(slot);
+        for (by, link) in bys.into_iter().zip(links) {
+            if link.older != NONE {
+                by.link_mut(self.chunks.get_mut(link.older)).younger = index;
+            }
+            self.set_head(by, link.older, index);
+        }
+        self.live += 1;
+    }
+
+    fn unchain(&mut self, by: By, index: u32) {
+        let link = by.link(self.chunks.get(index));
+        if link.older != NONE {
+            by.link_mut(self.chunks.get_mut(link.older)).younger = link.younger;
+        }
+        if link.younger == NONE {
+            self.set_head(by, index, link.older);
+        } else {
+            by.link_mut(self.chunks.get_mut(link.younger)).older = link.older;
+        }
+    }
+
+    /// Makes `now` the youngest slot of its hash, instead of `before`.
+    fn set_head(&mut self, by: By, before: u32, now: u32) {
+        let (table, chunks) = match by {
+            By::Url(_) => (&mut self.by_url, &self.chunks),
+            By::Path(_) => (&mut self.by_path, &self.chunks),
+        };
+        let hash = spread(by.hash());
+        match (before, now) {
+            (NONE, _) => drop(table.insert_unique(hash, now, |index| spread(by.of(chunks.get(*index))))),
+            (_, NONE) => {
+                if let Ok(head) = table.find_entry(hash, |head| *head == before) {
+                    head.remove();
+                }
+            }
+            _ => {
+                if let Some(head) = table.find_mut(hash, |head| *head == before) {
+                    *head = now;
+                }
+            }
+        }
+    }
+
+    /// Makes the list anew, without the slots that are gone and with `late`.
+    fn rebuild(&mut self, late: BTreeMap<EntryId, Slot>) {
+        let mut slots: Vec<Slot> = self.chunks.iter_from(0).filter(|slot| slot.is_there()).cloned().collect();
+        slots.extend(late.into_values());
+        slots.sort_by_key(|slot| slot.entry);
+        *self = Self::of(slots.into_iter());
+    }
+}
+
+/// Spreads a short hash over all bits, as the table wants them.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Slots in order, in pieces that are shared with snapshots until they change.
+#[derive(Debug, Default, Clone)]
+struct Chunks(Vec<Arc<Vec<Slot>>>);
+
+impl Chunks {
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
+    }
+
+    fn get(&self, index: u32) -> &Slot {
+        &self.0[index as usize / CHUNK][index as usize % CHUNK]
+    }
+
+    fn get_mut(&mut self, index: u32) -> &mut Slot {
+        &mut Arc::make_mut(&mut self.0[index as usize / CHUNK])[index as usize % CHUNK]
+    }
+
+    fn last(&self) -> Option<&Slot> {
+        self.0.last()?.last()
+    }
+
+    fn push(&mut self, slot: Slot) {
+        match self.0.last_mut() {
+            Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(slot),
+            _ => self.0.push(Arc::new(vec![slot])),
+        }
+    }
+
+    /// How many slots from the first on are of entries that are `before`.
+    fn partition_point(&self, before: impl Fn(EntryId) -> bool) -> usize {
+        let chunk = self.0.partition_point(|chunk| chunk.last().is_some_and(|slot| before(slot.entry)));
+        let within = self.0.get(chunk).map_or(0, |chunk| chunk.partition_point(|slot| before(slot.entry)));
+        chunk * CHUNK + within
+    }
+
+    fn iter_from(&self, start: usize) -> impl Iterator<Item = &Slot> {
+        let rest = self.0.get(start / CHUNK..).unwrap_or_default();
+        rest.iter().flat_map(|chunk| chunk.iter()).skip(start % CHUNK)
+    }
+}
+
+#[cfg(test)]
+/// The slots of a list at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    chunks: Vec<Arc<Vec<Slot>>>,
+    live: usize,
+}
+
+#[cfg(test)]
+impl Snapshot {
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|slot| slot.is_there())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    fn slot(entry: u64, url: u32, path: u32) -> Slot {
+        Slot::new(EntryId(entry), Position::new(1, entry as u32 + 1), 0, UrlHashes { url, path }, None)
+    }
+
+    fn numbers<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Vec<u64> {
+        slots.into_iter().map(|slot| slot.entry.0).collect()
+    }
+
+    #[test]
+    fn after_any_changes_the_list_holds_what_a_plain_list_would() {
+        let mut random = StdRng::seed_from_u64(1);
+        let (mut slots, mut plain) = (Slots::default(), BTreeMap::new());
+        for entry in 1..20_000_u64 {
+            let (url, path) = (random.random_range(0..200), random.random_range(0..5));
+            slots.insert(slot(entry, url, path));
+            plain.insert(entry, (url, path));
+            while plain.len() > 300 || (!plain.is_empty() && random.random_bool(0.3)) {
+                let at = random.random_range(0..plain.len());
+                let entry = *plain.keys().nth(at).unwrap();
+                plain.remove(&entry);
+                assert!(slots.remove(EntryId(entry)).is_some());
+                assert!(slots.remove(EntryId(entry)).is_none());
+            }
+            if entry % 97 == 0 {
+                let (url, path) = (random.random_range(0..200), random.random_range(0..5));
+                let of_url: Vec<_> =
+                    plain.iter().filter(|(_, hashes)| hashes.0 == url).map(|(entry, _)| *entry).collect();
+                assert_eq!(numbers(slots.find(By::Url(url))), of_url);
+                let of_path: Vec<_> =
+                    plain.iter().filter(|(_, hashes)| hashes.1 == path).map(|(entry, _)| *entry).collect();
+                assert_eq!(numbers(slots.find(By::Path(path))), of_path);
+                let after = random.random_range(0..entry);
+                let rest: Vec<_> = plain.range(after + 1..).map(|(entry, _)| *entry).collect();
+                assert_eq!(numbers(slots.after(Some(EntryId(after)))), rest);
+                assert_eq!(slots.len(), plain.len());
+                assert!(slots.chunks.len() <= 2 * plain.len() + GONE);
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_in_its_place_once_settled() {
+        let mut slots = Slots::default();
+        for entry in [5, 6, 2, 9, 1] {
+            slots.insert(slot(entry, 7, 7));
+        }
+        assert!(slots.remove(EntryId(2)).is_some());
+        slots.insert(slot(3, 7, 8));
+        slots.settle();
+        assert_eq!(numbers(slots.after(None)), [1, 3, 5, 6, 9]);
+        assert_eq!(numbers(slots.find(By::Path(7))), [1, 5, 6, 9]);
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_was() {
+        let mut slots = Slots::default();
+        (0..3000).for_each(|entry| drop(slots.insert(slot(entry, 1, 1))));
+        let snapshot = slots.snapshot();
+        (0..3000).step_by(2).for_each(|entry| drop(slots.remove(EntryId(entry))));
+        slots.insert(slot(4000, 1, 1));
+        assert_eq!((snapshot.len(), snapshot.iter().count()), (3000, 3000));
+    }
+
+    #[test]
+    fn an_entry_takes_at_most_96_bytes() {
+        // Two tables of numbers, at worst just grown: 16/7 places of 5 bytes for each.
+        assert!(size_of::<Slot>() as f64 + 2.0 * 5.0 * 16.0 / 7.0 <= 96.0);
+    }
+}

@@ -5,7 +5,7 @@ use waystore::store::{
     disk::{DiskStore, Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, assert_no_strays, open, options, state, states};
+use super::support::{Op, State, apply, assert_no_strays, open, options, state, states};
 
 /// Everything a store does: names, small and large bodies, a batch, a body shared by two entries,
 /// replacing, deleting, deleting a cache, full segments, syncs.
@@ -83,6 +83,7 @@ impl Script {
         assert_eq!(store.report().damage, [""; 0], "{what}");
         let found = state(&store).await;
         assert!(allowed.contains(&found), "{what}: {done} were done, and there is {found:?}");
+        self.check_log_alone(disk, &store, &found, what).await;
         assert_no_strays(disk, &found);
         // It works on, and what it does is all there is after the next start.
         assert!(apply(&store, Op::Open("after")).await, "{what}");
@@ -97,6 +98,16 @@ impl Script {
         assert!(store.report().is_clean(), "{what}: {:?}", store.report());
         assert_eq!(state(&store).await, now, "{what}");
         assert_eq!(store.log_usage().live_bytes, counted, "{what}: the counters are not what is counted anew");
+    }
+
+    /// What the checkpoint says, the log says too.
+    async fn check_log_alone(self, disk: &SimDisk, store: &DiskStore, found: &State, what: &str) {
+        let disk = disk.copy();
+        disk.remove("checkpoint");
+        let log = self.open(&disk, Durability::Relaxed).unwrap();
+        assert_eq!(log.report().damage, [""; 0], "{what}, without a checkpoint");
+        assert_eq!(state(&log).await, *found, "{what}, without a checkpoint");
+        assert_eq!(log.log_usage().live_bytes, store.log_usage().live_bytes, "{what}, without a checkpoint");
     }
 
     /// Runs the script on a new disk that stops after `changes` changes. Returns the number of
@@ -115,6 +126,11 @@ impl Script {
         }
         (done, disk)
     }
+}
+
+/// How many ways power is lost at each place.
+fn seeds() -> u64 {
+    std::env::var("WAYSTORE_TEST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2)
 }
 
 /// What a crash may leave, by the number of operations that were done.
@@ -150,7 +166,7 @@ async fn s34_s70_strict_loses_nothing_wherever_power_fails() {
         for changes in 0.. {
             let (done, disk) = script.run(changes, Durability::Strict).await;
             let finished = !disk.has_stopped();
-            for seed in 0..6 {
+            for seed in 0..seeds() {
                 let disk = disk.copy();
                 disk.lose_power(seed);
                 let what = format!("no power after {changes} changes, seed {seed}");
@@ -169,7 +185,7 @@ async fn s34_s70_relaxed_keeps_some_committed_prefix_wherever_power_fails() {
         for changes in 0.. {
             let (done, disk) = script.run(changes, Durability::Relaxed).await;
             let finished = !disk.has_stopped();
-            for seed in 0..6 {
+            for seed in 0..seeds() {
                 let disk = disk.copy();
                 disk.lose_power(seed);
                 let what = format!("no power after {changes} changes, seed {seed}");

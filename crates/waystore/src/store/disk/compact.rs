@@ -29,8 +29,8 @@ const GO_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
     round: Option<Round>,
-    /// Where the log ended when it was last here.
-    seen: Position,
+    /// What had been appended when it was last here.
+    seen: u64,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Scan {
 impl Compaction {
     /// Begins with what an interrupted round left. Nothing of that is needed, unless a copy was damaged.
     pub(super) fn after(leftover: Vec<u32>) -> Self {
-        Self { round: Round::of(leftover), seen: Position::default() }
+        Self { round: Round::of(leftover), seen: 0 }
     }
 }
 
@@ -72,9 +72,9 @@ impl Inner {
     /// Frees what is worth it, as far as that goes within what is copied in one go.
     pub(super) fn compact(&self) -> Result<()> {
         let mut compaction = self.compaction.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = self.log()?.end;
-        let mut left = 2 * appended(compaction.seen, end).max(GO_BYTES / 2);
-        compaction.seen = end;
+        let written = self.log()?.written;
+        let mut left = (2 * written.saturating_sub(compaction.seen)).max(GO_BYTES);
+        compaction.seen = written;
         loop {
             if compaction.round.is_none() {
                 compaction.round = Round::of(self.victims()?);
@@ -98,12 +98,18 @@ impl Inner {
 
     /// The segments of which less than half is needed, the emptiest first.
     fn victims(&self) -> Result<Vec<u32>> {
+        let checkpoint = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).length;
         let active = self.log()?.end.segment();
         let index = self.index();
         let sealed = index.usage.iter().filter(|(number, _)| *number < active);
         let needed = sealed.map(|(number, used)| (index.usage.needed(number), number, used.segment.header.length));
         let mut sparse: Vec<_> = needed.filter(|(needed, _, length)| *needed < u64::from(length / 2)).collect();
         sparse.sort_unstable();
+        // A round costs a checkpoint: it should give back more than that takes.
+        let free: u64 = sparse.iter().map(|(needed, _, length)| u64::from(*length) - needed).sum();
+        if free < checkpoint {
+            return Ok(Vec::new());
+        }
         let mut sum = 0;
         let first = sparse.into_iter().take_while(|(needed, ..)| {
             let fits = sum == 0 || sum + needed <= ROUND_BYTES;
@@ -117,6 +123,8 @@ impl Inner {
     /// end.
     fn copy_some(&self, victim: u32, from: Scan) -> Result<(u64, Option<Scan>)> {
         let Some(segment) = self.index().usage.segment(victim).cloned() else { return Ok((0, None)) };
+        let lists = self.index().not_loaded(victim);
+        self.load(lists)?;
         let (found, next) = self.gather(&segment, from).map_err(Error::unavailable)?;
         let mut log = self.log()?;
         let plan = {
@@ -132,14 +140,14 @@ impl Inner {
             }
             plan
         };
-        let before = log.end;
+        let before = log.written;
         if !plan.is_empty() {
             self.carry_out(&mut log, plan, [0; 16], self.clock.op_id())?;
         }
         if next.is_none() {
             self.give_up_unreadable(victim);
         }
-        Ok((appended(before, log.end).max(1), next))
+        Ok((log.written.saturating_sub(before).max(1), next))
     }
 
     /// Reads records that may be needed, until they fill a batch.
@@ -200,9 +208,11 @@ impl Inner {
 
     /// Gives the space of `victims` back.
     fn free(&self, victims: &[u32], said_at: Position) -> Result<()> {
+        // Only what no checkpoint needs may go.
         if self.synced() < said_at {
             self.flush()?;
         }
+        self.checkpoint(victims)?;
         let io = &*self.bodies.io;
         for victim in victims {
             match io.unlink(&Segment::path(*victim)) {
@@ -250,13 +260,5 @@ impl Record {
             }
             Kind::Bind | Kind::Mark | Kind::Seal => {}
         }
-    }
-}
-
-/// About how much was appended between two positions.
-fn appended(from: Position, to: Position) -> u64 {
-    match to.segment().saturating_sub(from.segment()) {
-        0 => u64::from(to.offset().saturating_sub(from.offset())),
-        segments => u64::from(segments) * GO_BYTES,
     }
 }

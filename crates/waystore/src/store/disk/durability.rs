@@ -7,8 +7,33 @@ use std::{
     time::Duration,
 };
 
-use super::{failure::blocking, format::Position, inner::Inner};
+use super::{
+    failure::{blocking, disk_error},
+    format::Position,
+    inner::Inner,
+    log::Log,
+};
 use crate::{Error, Result};
+
+/// What is read again after a kill, about; more where a checkpoint is longer than that.
+const CHECKPOINT_EVERY: u64 = 64 * 1024 * 1024;
+
+/// The last checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Checkpointed {
+    pub(super) at: Position,
+    /// What had been appended since the store was opened.
+    pub(super) written: u64,
+    /// How long it is.
+    pub(super) length: u64,
+}
+
+impl Checkpointed {
+    /// How much was appended since, and how long it is. `None`: nothing.
+    fn since(&self, log: &Log) -> Option<(u64, u64)> {
+        (log.end != self.at).then(|| (log.written.saturating_sub(self.written), self.length))
+    }
+}
 
 impl Inner {
     /// Waits until the log is synced up to `position`: one who waits syncs for all.
@@ -52,8 +77,41 @@ impl Inner {
     /// What is done every second: makes damage known to the log, syncs, says so in the log, unlinks
     /// the bodies that are not needed, and rewrites segments of which little is.
     pub(super) fn tick(&self) -> Result<()> {
+        let trash = self.index_mut().take_trash();
+        drop(trash);
         self.settle()?;
-        self.compact()
+        self.compact()?;
+        let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
+        if since.is_some_and(|(written, length)| written >= length.max(CHECKPOINT_EVERY)) {
+            self.checkpoint(&[])?;
+        }
+        Ok(())
+    }
+
+    /// What is done when the store is closed, so that the next open need not read the log.
+    pub(super) fn close(&self) -> Result<()> {
+        let trash = self.index_mut().take_trash();
+        drop(trash);
+        self.settle()?;
+        let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
+        if since.is_some() { self.checkpoint(&[]) } else { Ok(()) }
+    }
+
+    /// Writes what there is now, without `to_go`, which may go then.
+    pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
+        let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (checkpoint, written) = {
+            let log = self.log()?;
+            (self.index().checkpoint(log.end, log.next, to_go), log.written)
+        };
+        // It must not say more than the log does after power loss.
+        if self.synced() < checkpoint.at {
+            self.flush()?;
+        }
+        let length = checkpoint.write(&*self.bodies.io, &format!("tmp/{:032x}", self.clock.random()));
+        let length = length.map_err(|error| disk_error(error, 0))?;
+        *checkpointed = Checkpointed { at: checkpoint.at, written, length };
+        Ok(())
     }
 
     /// Leaves the log at rest: synced, with a mark that says so.

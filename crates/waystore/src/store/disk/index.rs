@@ -13,7 +13,9 @@ use indexmap::IndexMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
+    checkpoint::{Checkpoint, ListState, Section, SegmentState, Stored},
     format::{Position, Removed, record_length},
+    log::Numbers,
     segment::Segment,
     slot::Located,
     slots::{By, Slot, Slots, UrlHashes},
@@ -24,6 +26,9 @@ use crate::{
     spec::url_key::{without_fragment, without_query},
     store::{EntryId, List, ListHold, ListId, UrlMatch},
 };
+
+/// Lists that wait to be dropped, at most.
+const TRASH: usize = 16;
 
 /// Names, lists and entries.
 #[derive(Debug)]
@@ -37,6 +42,7 @@ pub(super) struct Index {
     gone: Option<HashSet<ListId>>,
     /// Segments from which records were moved to the end of the log.
     moved: BTreeSet<u32>,
+    trash: Vec<Entries>,
 }
 
 /// One list.
@@ -49,11 +55,25 @@ struct Entries {
     hold: Mutex<Weak<Hold>>,
     /// Where the record of its name is, and the bytes of both copies.
     bound: (Position, u64),
-    slots: Slots,
+    content: Content,
     /// The bytes of its entries, by segment.
     bytes: BTreeMap<u32, u64>,
     /// Of a doomed list: the segments its entries are in, which may be gone from the log.
     kept: HashMap<u32, Arc<Segment>>,
+}
+
+/// The entries of a list.
+#[derive(Debug)]
+enum Content {
+    Loaded(Slots),
+    /// Nobody used them yet.
+    Stored(Section),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Loaded(Slots::default())
+    }
 }
 
 /// One change to the index.
@@ -91,7 +111,80 @@ impl Index {
     pub(super) fn new(seed: u64) -> Self {
         let gone = Some(HashSet::new());
         let (places, lists, usage, moved) = (HashMap::new(), HashMap::new(), Usage::default(), BTreeSet::new());
-        Self { seed, places, lists, usage, gone, moved }
+        Self { seed, places, lists, usage, gone, moved, trash: Vec::new() }
+    }
+
+    /// The index of a checkpoint, to be filled with what the log has after it.
+    pub(super) fn of(checkpoint: &Checkpoint, segments: impl Fn(u32) -> Option<Arc<Segment>>) -> Self {
+        let mut index = Self::new(checkpoint.seed);
+        for state in &checkpoint.segments {
+            if let Some(segment) = segments(state.number) {
+                index.usage.restore(&segment, state.live, &state.removals);
+            }
+            if state.leftover {
+                index.moved.insert(state.number);
+            }
+        }
+        for state in &checkpoint.lists {
+            let content = match &state.content {
+                Stored::Section(section) => Content::Stored(section.clone()),
+                Stored::Snapshot(_) => continue,
+            };
+            let (place, name) = (Some(state.place.clone()), Some(state.name.clone()));
+            let (bound, bytes) = (state.bound, state.bytes.clone());
+            index.lists.insert(state.list, Entries { place, name, bound, bytes, content, ..Entries::default() });
+            index.places.entry(state.place.clone()).or_default().insert(state.name.clone(), state.list);
+        }
+        index
+    }
+
+    /// What a checkpoint of now holds. `to_go` are segments that are there and not needed.
+    pub(super) fn checkpoint(&self, at: Position, next: Numbers, to_go: &[u32]) -> Checkpoint {
+        let segments = self.usage.iter().map(|(number, used)| SegmentState {
+            number,
+            leftover: self.moved.contains(&number) || to_go.contains(&number),
+            live: used.live,
+            removals: used.removals.iter().map(|(target, bytes)| (*target, *bytes)).collect(),
+        });
+        let lists = self.lists.iter().filter_map(|(list, entries)| entries.state(*list));
+        Checkpoint { seed: self.seed, at, next, segments: segments.collect(), lists: lists.collect() }
+    }
+
+    /// What a list that is not loaded yet is loaded from.
+    pub(super) fn stored(&self, list: ListId) -> Option<&Section> {
+        match &self.lists.get(&list)?.content {
+            Content::Stored(section) => Some(section),
+            Content::Loaded(_) => None,
+        }
+    }
+
+    /// Loads the lists some of whose bodies are not whole, so that these can be removed.
+    pub(super) fn load_where_bodies_are_missing(&mut self) {
+        for entries in self.lists.values_mut() {
+            if let Content::Stored(section) = &entries.content
+                && section.files.iter().any(|file| !file.is_complete())
+            {
+                entries.slots_mut();
+            }
+        }
+    }
+
+    /// Takes the entries of a list that is not loaded yet.
+    pub(super) fn load(&mut self, list: ListId, slots: Slots) {
+        if let Some(entries) = self.lists.get_mut(&list).filter(|entries| entries.slots().is_none()) {
+            entries.content = Content::Loaded(slots);
+        }
+    }
+
+    /// The lists with a name that are not loaded yet and have entries in `segment`.
+    pub(super) fn not_loaded(&self, segment: u32) -> Vec<ListId> {
+        let wanted = |entries: &Entries| entries.slots().is_none() && entries.bytes.contains_key(&segment);
+        self.lists.iter().filter(|(_, entries)| wanted(entries)).map(|(list, _)| *list).collect()
+    }
+
+    /// Lists that nobody can reach any more, to be dropped where nobody waits for it.
+    pub(super) fn take_trash(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.trash)
     }
 
     /// Applies one change.
@@ -113,11 +206,16 @@ impl Index {
     pub(super) fn settle(&mut self) -> Vec<(ListId, usize)> {
         self.gone = None;
         let nameless = self.lists.extract_if(|_, entries| entries.place.is_none());
-        let nameless: Vec<_> = nameless.map(|(list, entries)| (list, entries.slots.len(), entries.bytes)).collect();
+        let nameless: Vec<_> = nameless.map(|(list, entries)| (list, entries.len(), entries.bytes)).collect();
         for (_, _, bytes) in &nameless {
             bytes.iter().for_each(|(segment, bytes)| self.usage.take_live(*segment, *bytes));
         }
-        self.lists.values_mut().for_each(|entries| entries.slots.settle());
+        self.trash.clear();
+        for entries in self.lists.values_mut() {
+            if let Content::Loaded(slots) = &mut entries.content {
+                slots.settle();
+            }
+        }
         // Compaction moves names to the end of the log: their order is that of their lists.
         self.places.values_mut().for_each(|names| names.sort_by(|_, one, _, other| one.cmp(other)));
         nameless.into_iter().map(|(list, entries, _)| (list, entries)).collect()
@@ -202,12 +300,12 @@ impl Index {
         let (segment, bytes) = (slot.at.segment(), record_bytes(slot.payload_length));
         if entries.is_doomed() {
             entries.kept.extend(self.usage.segment(segment).map(|kept| (segment, Arc::clone(kept))));
-            entries.slots.insert(slot);
+            entries.slots_mut().insert(slot);
             return;
         }
         self.usage.add_live(segment, bytes);
         *entries.bytes.entry(segment).or_default() += bytes;
-        if let Some(before) = entries.slots.insert(slot) {
+        if let Some(before) = entries.slots_mut().insert(slot) {
             entries.discount(&mut self.usage, &before);
             self.moved.insert(before.at.segment());
         }
@@ -215,7 +313,7 @@ impl Index {
 
     fn remove(&mut self, list: ListId, entry: EntryId) {
         let Some(entries) = self.lists.get_mut(&list) else { return };
-        if let Some(slot) = entries.slots.remove(entry)
+        if let Some(slot) = entries.slots_mut().remove(entry)
             && !entries.is_doomed()
         {
             entries.discount(&mut self.usage, &slot);
@@ -227,7 +325,11 @@ impl Index {
         let Some(entries) = self.lists.get(&list) else { return };
         let held = entries.hold.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0;
         if entries.name.is_none() && !held {
-            self.lists.remove(&list);
+            // Dropping a long list takes longer than who deletes it should wait.
+            if self.trash.len() == TRASH {
+                self.trash.clear();
+            }
+            self.trash.extend(self.lists.remove(&list));
         }
     }
 
@@ -287,7 +389,7 @@ impl Index {
 
     /// The entries of `list` that a search by `url` may find, oldest first.
     pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
-        let slots = self.lists.get(&list).map(|entries| &entries.slots);
+        let slots = self.lists.get(&list).and_then(Entries::slots);
         let by = match url {
             UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
             UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
@@ -300,18 +402,18 @@ impl Index {
 
     /// The first `limit` entries of `list` after `after`.
     pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> impl Iterator<Item = &Slot> {
-        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.slots.after(after));
+        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
         slots.filter(|slot| slot.is_whole()).take(limit)
     }
 
     pub(super) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
-        self.lists.get(&list)?.slots.get(entry)
+        self.lists.get(&list)?.slots()?.get(entry)
     }
 
     /// The entry of a list with a name whose record is at `at`.
     pub(super) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
         let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
-        entries.slots.get(EntryId(entry)).filter(|slot| slot.at == at)
+        entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
     }
 
     /// What is needed to read an entry of `list`.
@@ -321,20 +423,59 @@ impl Index {
         Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
     }
 
-    /// Every entry there is.
+    /// Every entry of the lists that are loaded.
     pub(super) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
-        self.lists.iter().flat_map(|(list, entries)| entries.slots.after(None).map(|slot| (*list, slot)))
+        self.lists.iter().flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)))
     }
 
     /// The entries of lists with a name that are in `segment`.
     pub(super) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
         let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
-        let slots = lists.flat_map(|(list, entries)| entries.slots.after(None).map(|slot| (*list, slot)));
+        let slots = lists.flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)));
         slots.filter(move |(_, slot)| slot.at.segment() == segment)
     }
 }
 
 impl Entries {
+    fn slots(&self) -> Option<&Slots> {
+        match &self.content {
+            Content::Loaded(slots) => Some(slots),
+            Content::Stored(_) => None,
+        }
+    }
+
+    fn slots_mut(&mut self) -> &mut Slots {
+        if let Content::Stored(section) = &self.content {
+            // While the log is read, the checkpoint was verified just before; later, lists are loaded before they are changed.
+            self.content = Content::Loaded(section.load().unwrap_or_default());
+        }
+        match &mut self.content {
+            Content::Loaded(slots) => slots,
+            Content::Stored(_) => unreachable!("it was loaded above"),
+        }
+    }
+
+    fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = &Slot> {
+        self.slots().into_iter().flat_map(move |slots| slots.after(after))
+    }
+
+    fn len(&self) -> usize {
+        match &self.content {
+            Content::Loaded(slots) => slots.len(),
+            Content::Stored(section) => section.len(),
+        }
+    }
+
+    /// What a checkpoint holds of it. `None`: it has no name.
+    fn state(&self, list: ListId) -> Option<ListState> {
+        let content = match &self.content {
+            Content::Loaded(slots) => Stored::Snapshot(slots.snapshot()),
+            Content::Stored(section) => Stored::Section(section.clone()),
+        };
+        let (place, name) = (self.place.clone()?, self.name.clone()?);
+        Some(ListState { list, place, name, bound: self.bound, bytes: self.bytes.clone(), content })
+    }
+
     fn is_doomed(&self) -> bool {
         self.place.is_some() && self.name.is_none()
     }

@@ -13,6 +13,7 @@ use super::{
     DiskOptions, Durability,
     bodies::Bodies,
     compact::Compaction,
+    durability::Checkpointed,
     format::{Position, Removed},
     home,
     index::{Holder, Index, Step},
@@ -31,7 +32,7 @@ use crate::{
 
 /// What the store, its background thread and its holds share.
 ///
-/// Locks are taken in this order: `compaction`, `flushing`, `log`, `index`, those of `bodies`.
+/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `index`, those of `bodies`.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) options: DiskOptions,
@@ -47,10 +48,14 @@ pub(super) struct Inner {
     pub(super) flushing: Mutex<()>,
     /// Whose turn it is to sync for all who wait.
     pub(super) leader: Arc<tokio::sync::Mutex<()>>,
+    /// What was last written of what there is.
+    pub(super) checkpointed: Mutex<Checkpointed>,
     /// What of the log is being rewritten.
     pub(super) compaction: Mutex<Compaction>,
     /// Entries whose bytes in the log were found changed.
     damaged: Mutex<Vec<(ListId, Removed)>>,
+    /// How many there were.
+    pub(super) damaged_entries: AtomicU64,
     /// Keeps other writers out; dropped last.
     _claim: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -69,6 +74,7 @@ impl Inner {
             clock: Arc::clone(&clock),
             segment_bytes: options.segment_bytes,
             live: replayed.index.usage.live(),
+            written: replayed.read,
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -108,8 +114,10 @@ impl Inner {
             synced: AtomicU64::new(replayed.proven.0),
             flushing: Mutex::new(()),
             leader: Arc::default(),
+            checkpointed: Mutex::new(replayed.checkpointed),
             compaction: Mutex::new(Compaction::after(replayed.leftover)),
             damaged: Mutex::default(),
+            damaged_entries: AtomicU64::new(0),
             _claim: claim,
         })
     }
@@ -144,6 +152,22 @@ impl Inner {
         self.synced.fetch_max(position.0, Ordering::AcqRel);
     }
 
+    /// Loads lists that were not used before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`]: the checkpoint changed since it was opened. Opening again reads the log instead.
+    pub(super) fn load(&self, lists: impl IntoIterator<Item = ListId>) -> Result<()> {
+        for list in lists {
+            let Some(section) = self.index().stored(list).cloned() else { continue };
+            let slots = section.load().ok_or_else(|| Error::Damaged {
+                detail: "the checkpoint was changed while the store was open; open it again".into(),
+            })?;
+            self.index_mut().load(list, slots);
+        }
+        Ok(())
+    }
+
     /// Makes the segment that is written to known.
     pub(super) fn note_segment(&self, log: &Log) {
         if let Some(segment) = &log.segment {
@@ -168,6 +192,7 @@ impl Inner {
         };
         tracing::warn!(list = list.0, entry = removed.entry.0, "a stored entry is damaged");
         index.apply(Step::Remove { list, entries: vec![removed] });
+        self.damaged_entries.fetch_add(1, Ordering::Relaxed);
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, removed));
     }
 
@@ -181,6 +206,7 @@ impl Inner {
             for (list, removed) in found {
                 index.apply(Step::Remove { list, entries: vec![removed] });
                 damaged.push((list, removed));
+                self.damaged_entries.fetch_add(1, Ordering::Relaxed);
             }
         }
         damaged

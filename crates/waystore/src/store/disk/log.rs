@@ -26,6 +26,8 @@ pub(super) struct Log {
     pub(super) clock: Arc<Clock>,
     /// The length of new segments, at most.
     pub(super) segment_bytes: u32,
+    /// Bytes appended since the store was opened.
+    pub(super) written: u64,
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
     /// The segment that is written to; `None` before the first.
@@ -171,6 +173,7 @@ impl Log {
             });
         }
         let after = offset as usize + bytes.len();
+        self.written += bytes.len() as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));

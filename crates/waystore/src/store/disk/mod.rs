@@ -6,7 +6,7 @@
 //! ```text
 //! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
-//! background  durability.rs ─► compact.rs ─► commit.rs             (usage.rs: what is needed)
+//! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
 //! open        home.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
@@ -15,6 +15,7 @@ mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod checkpoint;
 mod commit;
 mod compact;
 mod durability;
@@ -35,7 +36,11 @@ mod slot;
 mod slots;
 mod usage;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hashbrown::HashSet;
@@ -187,9 +192,16 @@ impl DiskStore {
         Ok(Self { background: None, inner: Inner::open_read_only(io, clock)? })
     }
 
-    /// What was found wrong with the directory when it was opened.
+    /// What was found wrong with the directory when it was opened: with the checkpoint and with the log after it.
+    /// What the checkpoint covers is verified when it is read.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report
+    }
+
+    /// How many entries were found damaged since the store was opened. They are gone; each was reported in the
+    /// program's log.
+    pub fn damaged_entries(&self) -> u64 {
+        self.inner.damaged_entries.load(Ordering::Relaxed)
     }
 
     /// How long the log is now, and how much of it is needed.
@@ -211,7 +223,7 @@ impl Drop for DiskStore {
     fn drop(&mut self) {
         self.background = None;
         if self.inner.is_writable()
-            && let Err(error) = self.inner.settle()
+            && let Err(error) = self.inner.close()
         {
             tracing::warn!(%error, "closing the store failed");
         }
@@ -236,6 +248,7 @@ impl Store for DiskStore {
     }
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
+        self.inner.load(reads.iter().map(|read| read.list.id()))?;
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.
@@ -272,6 +285,7 @@ impl Store for DiskStore {
 
     async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
         let list = list.id();
+        self.inner.load([list])?;
         loop {
             let slots: Vec<_> = {
                 let index = self.inner.index();

@@ -1,15 +1,17 @@
-//! Reads the log and tells what there is (`docs/format.md`, "Reading the log").
+//! Reads the checkpoint and the log after it, and tells what there is (`docs/format.md`, "Reading the log").
 //!
 //! Changes nothing on the disk. Tells damage, which is reported and skipped, from the tail of a
 //! write that never ended, where the log ends.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, io, sync::Arc};
 
 use hashbrown::HashSet;
 
 use super::{
     blocks::BlockError,
     bodies::{Bodies, BodyName},
+    checkpoint::{self, Checkpoint},
+    durability::Checkpointed,
     format::{
         FIRST_RECORD, Header, Kind, Position, RecordBody, Removed, Written, parse_bind, parse_insert, parse_mark,
         parse_remove, parse_unbind, record_length,
@@ -44,35 +46,105 @@ pub(super) struct Replayed {
     pub(super) bodiless: Vec<(ListId, Removed)>,
     /// Segments that were to go when the process ended.
     pub(super) leftover: Vec<u32>,
+    pub(super) checkpointed: Checkpointed,
+    /// Bytes of the records that were read.
+    pub(super) read: u64,
 }
 
-/// Reads the log in `bodies.io`.
+/// How often a reader looks again when a writer changed the directory under it.
+const LOOKS: usize = 10;
+
+/// Reads the checkpoint and the log in `bodies.io`.
 pub(super) fn replay(bodies: &Arc<Bodies>, access: Access) -> Result<Replayed> {
+    let mut looks = 1;
+    loop {
+        let last = access == Access::Write || looks == LOOKS;
+        match replay_once(bodies, access, last) {
+            // A writer freed a segment, or wrote a checkpoint for what came since.
+            Err(Failed::ChangedMeanwhile) => {}
+            Err(Failed::Io(error)) if !last && error.kind() == io::ErrorKind::NotFound => {}
+            Err(Failed::Io(error)) => return Err(Error::unavailable(error)),
+            Ok(replayed) => return Ok(replayed),
+        }
+        looks += 1;
+    }
+}
+
+enum Failed {
+    Io(io::Error),
+    ChangedMeanwhile,
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<Replayed, Failed> {
     let segments = open_segments(bodies, access)?;
-    let survey = Survey::of(&segments)?;
+    let (base, damage) = match Checkpoint::read(bodies)? {
+        checkpoint::Found::None => (None, None),
+        checkpoint::Found::Damaged => (None, Some("it is damaged")),
+        checkpoint::Found::Whole(checkpoint) if fits(&checkpoint, &segments) => (Some(checkpoint), None),
+        checkpoint::Found::Whole(_) if !last_look => return Err(Failed::ChangedMeanwhile),
+        checkpoint::Found::Whole(_) => (None, Some("the log is not the one it is of")),
+    };
+    let start = base.as_ref().map_or(Position::default(), |checkpoint| checkpoint.at);
+    let survey = Survey::of(&segments, base.as_ref())?;
     let seed = bodies.clock.random() as u64;
     let mut whole = HashSet::new();
     let mut limit = None;
-    loop {
-        let mut replay = Replay::new(bodies, &survey, limit, Index::new(seed));
-        replay.read(&segments)?;
+    let mut replayed = loop {
+        let index = match &base {
+            Some(checkpoint) => Index::of(checkpoint, |number| segment_of(&segments, number).cloned()),
+            None => Index::new(seed),
+        };
+        let mut replay = Replay::new(bodies, &survey, limit, index);
+        if let Some(checkpoint) = &base {
+            replay.begin_after(checkpoint);
+        }
+        replay.read(&segments, start)?;
         match replay.first_unproven_without_body(&mut whole)? {
             // The entry reached the disk and its body did not: the log ends before that batch.
             Some(position) => limit = Some(position),
-            None => return Ok(replay.finish(&survey, &segments)),
+            None => break replay.finish(&survey, &segments),
         }
+    };
+    if let Some(detail) = damage {
+        replayed
+            .report
+            .damage(format!("checkpoint: {detail}; the whole log was read instead, nothing is lost by that"));
     }
+    // One that could not be used is as good as none.
+    replayed.checkpointed.at = start;
+    Ok(replayed)
+}
+
+/// Whether every segment is there that the checkpoint needs, and the one it ends in.
+fn fits(checkpoint: &Checkpoint, segments: &[SegmentFile]) -> bool {
+    let there = |number: u32| segment_of(segments, number).is_some();
+    let mut needed = checkpoint.segments.iter().filter(|state| state.live > 0);
+    let end = segment_of(segments, checkpoint.at.segment());
+    let ends =
+        checkpoint.at == Position::default() || end.is_some_and(|end| checkpoint.at.offset() <= end.header.length);
+    ends && needed.all(|state| there(state.number))
 }
 
 /// A file of the log: its number, and the segment where its header can be read.
 type SegmentFile = (u32, Option<Arc<Segment>>);
 
-fn open_segments(bodies: &Arc<Bodies>, access: Access) -> Result<Vec<SegmentFile>> {
-    let names = bodies.io.list("log").map_err(Error::unavailable)?;
+fn segment_of(segments: &[SegmentFile], number: u32) -> Option<&Arc<Segment>> {
+    let at = segments.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+    segments[at].1.as_ref()
+}
+
+fn open_segments(bodies: &Arc<Bodies>, access: Access) -> io::Result<Vec<SegmentFile>> {
+    let names = bodies.io.list("log")?;
     let mut numbers: Vec<u32> = names.iter().filter_map(|name| Segment::number_of(name)).collect();
     numbers.sort_unstable();
     let open = |number| Ok((number, Segment::open(&*bodies.io, number, access)?.map(Arc::new)));
-    numbers.into_iter().map(open).collect::<std::io::Result<_>>().map_err(Error::unavailable)
+    numbers.into_iter().map(open).collect()
 }
 
 /// What a first look at all headers tells.
@@ -84,11 +156,13 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(segments: &[SegmentFile]) -> Result<Self> {
-        let mut survey = Self { proven: Position::default(), next: Numbers { batch: 1, list: 1, entry: 1 } };
+    fn of(segments: &[SegmentFile], base: Option<&Checkpoint>) -> io::Result<Self> {
+        let none = Self { proven: Position::default(), next: Numbers { batch: 1, list: 1, entry: 1 } };
+        let mut survey = base.map_or(none, |base| Self { proven: base.at, next: base.next });
+        let start = survey.proven;
         for segment in segments.iter().filter_map(|(_, segment)| segment.as_ref()) {
-            let mut at = FIRST_RECORD;
-            while let Some(header) = segment.next_record(at, |_| true).map_err(Error::unavailable)? {
+            let Some(mut at) = first_after(segment.number(), start) else { continue };
+            while let Some(header) = segment.next_record(at, |_| true)? {
                 survey.note(&header);
                 at = header.next().unwrap_or(u32::MAX);
             }
@@ -106,6 +180,15 @@ impl Survey {
         };
         next.list = next.list.max(list);
         next.entry = next.entry.max(entry);
+    }
+}
+
+/// Where to begin in a segment when everything before `start` is known. `None`: all of it is.
+fn first_after(segment: u32, start: Position) -> Option<u32> {
+    match segment.cmp(&start.segment()) {
+        Ordering::Less => None,
+        Ordering::Equal => Some(start.offset().max(FIRST_RECORD)),
+        Ordering::Greater => Some(FIRST_RECORD),
     }
 }
 
@@ -130,6 +213,7 @@ struct Replay<'a> {
     needed: Option<(u32, Vec<u32>)>,
     /// Segments without a readable header.
     headless: Vec<u32>,
+    bytes_read: u64,
 }
 
 /// What a record tells.
@@ -163,14 +247,24 @@ impl<'a> Replay<'a> {
             segment: None,
             needed: None,
             headless: Vec::new(),
+            bytes_read: 0,
         }
     }
 
-    fn read(&mut self, segments: &[SegmentFile]) -> Result<()> {
+    /// Begins where the checkpoint is that the index was made of.
+    fn begin_after(&mut self, checkpoint: &Checkpoint) {
+        self.last = (checkpoint.next.batch.saturating_sub(1), u32::MAX);
+        self.end = checkpoint.at;
+        let numbers = checkpoint.segments.iter().filter(|state| !state.leftover).map(|state| state.number);
+        self.needed = Some((checkpoint.at.segment(), numbers.collect()));
+    }
+
+    fn read(&mut self, segments: &[SegmentFile], start: Position) -> io::Result<()> {
         segments.iter().filter_map(|(_, segment)| segment.as_ref()).for_each(|segment| self.index.usage.add(segment));
         for (number, segment) in segments {
+            let Some(first) = first_after(*number, start) else { continue };
             let ended = match segment {
-                Some(segment) => self.read_segment(segment)?,
+                Some(segment) => self.read_segment(segment, first)?,
                 None => {
                     // It had a header before it had its name, so this is no write that never ended.
                     self.headless.push(*number);
@@ -188,14 +282,14 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn read_segment(&mut self, segment: &Arc<Segment>) -> Result<Ended> {
-        let mut at = FIRST_RECORD;
+    fn read_segment(&mut self, segment: &Arc<Segment>, first: u32) -> io::Result<Ended> {
+        let mut at = first;
         self.end = Position::new(segment.number(), at);
         self.segment = Some(Arc::clone(segment));
         loop {
             let here = Position::new(segment.number(), at);
             let last = self.last;
-            let found = segment.next_record(at, |header| header.order() > last).map_err(Error::unavailable)?;
+            let found = segment.next_record(at, |header| header.order() > last)?;
             let gap = found.as_ref().is_none_or(|header| header.position != here);
             if gap && here >= self.proven {
                 if found.is_some() || segment.has_bytes_at(at) {
@@ -236,6 +330,7 @@ impl<'a> Replay<'a> {
             self.batch_start = header.position;
         }
         self.last = header.order();
+        self.bytes_read += record_length(header.payload_length as usize) as u64;
         self.marked = header.kind == Kind::Mark && header.synced == header.position;
         match self.step(segment, header) {
             Ok(steps) => self.steps.extend(steps),
@@ -273,7 +368,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The first entry after proven whose body did not reach the disk whole.
-    fn first_unproven_without_body(&self, whole: &mut HashSet<BodyName>) -> Result<Option<Position>> {
+    fn first_unproven_without_body(&self, whole: &mut HashSet<BodyName>) -> io::Result<Option<Position>> {
         let mut first = None;
         for (_, slot) in self.index.all() {
             let Some(file) = &slot.file else { continue };
@@ -287,7 +382,7 @@ impl<'a> Replay<'a> {
                     tracing::warn!(path = file.name.path(), detail, "a body did not reach the disk");
                     first = Some(position);
                 }
-                Err(BlockError::Io(error)) => return Err(Error::unavailable(error)),
+                Err(BlockError::Io(error)) => return Err(error),
             }
         }
         Ok(first)
@@ -301,6 +396,7 @@ impl<'a> Replay<'a> {
                 self.report.damage(format!("{entries} entries are of list {}, whose name is lost", list.0));
             }
         }
+        self.index.load_where_bodies_are_missing();
         let mut bodiless = Vec::new();
         for (list, slot) in self.index.all() {
             if let Some(file) = slot.file.as_ref().filter(|_| slot.at >= self.proven) {
@@ -331,6 +427,8 @@ impl<'a> Replay<'a> {
             report: self.report,
             bodiless,
             leftover,
+            checkpointed: Checkpointed::default(),
+            read: self.bytes_read,
         }
     }
 

@@ -34,6 +34,13 @@ impl Usage {
         self.segments.entry(segment.number()).or_insert(unused);
     }
 
+    /// Makes a segment known, and what a checkpoint said of it.
+    pub(super) fn restore(&mut self, segment: &Arc<Segment>, live: u64, removals: &[(u32, u64)]) {
+        let used = Used { segment: Arc::clone(segment), live, removals: removals.iter().copied().collect() };
+        self.live += live;
+        self.segments.insert(segment.number(), used);
+    }
+
     /// The segment is not in the log any more, and will not be back.
     pub(super) fn forget(&mut self, segment: u32) {
         let gone = self.segments.remove(&segment);

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use super::{
     commit::Plan,
     format::{FIRST_RECORD, Header, Kind, Position, Removed, Written, parse_remove, parse_unbind},
+    home,
     index::Index,
     inner::Inner,
     segment::Segment,
     slot::Located,
+    spare::Spares,
 };
 use crate::{Error, Result, store::ListId};
 
@@ -214,16 +216,36 @@ impl Inner {
         }
         self.checkpoint(victims)?;
         let io = &*self.bodies.io;
+        let room = self.log()?.spares.room();
+        // Another process would see a segment's bytes change.
+        let nobody_looks = home::exclude_readers(io).map_err(Error::unavailable)?;
+        let mut kept = Vec::new();
         for victim in victims {
-            match io.unlink(&Segment::path(*victim)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::unavailable(error)),
-                _ => {}
+            let path = Segment::path(*victim);
+            let freed = self.index().usage.segment(*victim).map(|freed| (freed.header.length, freed.readers()));
+            let gone = match freed.filter(|_| nobody_looks.is_some() && kept.len() < room) {
+                Some((length, readers)) => {
+                    kept.push((*victim, length, readers));
+                    io.rename(&path, &Spares::path(*victim))
+                }
+                None => io.unlink(&path),
+            };
+            match gone {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => kept.retain(|(kept, ..)| kept != victim),
+                Err(error) => return Err(Error::unavailable(error)),
+                Ok(()) => {}
             }
         }
-        // Before removals of what was in them are dropped: a segment must not come back without these.
+        drop(nobody_looks);
+        // Before removals of what was in them are dropped: a segment must not come back without these. And before
+        // one is written to.
         io.sync_dir("log").map_err(Error::unavailable)?;
-        let mut index = self.index_mut();
-        victims.iter().for_each(|victim| index.forget_segment(*victim));
+        {
+            let mut index = self.index_mut();
+            victims.iter().for_each(|victim| index.forget_segment(*victim));
+        }
+        let mut log = self.log()?;
+        kept.into_iter().for_each(|(number, length, readers)| log.spares.keep(number, length, readers));
         Ok(())
     }
 }

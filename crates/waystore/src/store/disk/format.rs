@@ -56,6 +56,8 @@ pub(super) struct SegmentHeader {
     pub(super) number: u32,
     pub(super) length: u32,
     pub(super) seed: u64,
+    /// Whether bytes of a former use may stand where nothing was written yet.
+    pub(super) recycled: bool,
 }
 
 impl SegmentHeader {
@@ -64,7 +66,7 @@ impl SegmentHeader {
         let mut header = Vec::with_capacity(FIRST_RECORD as usize);
         header.put_slice(&SEGMENT_MAGIC);
         header.put_u32_le(VERSION);
-        header.put_u32_le(0);
+        header.put_u32_le(self.recycled.into());
         header.put_u32_le(self.number);
         header.put_u32_le(self.length);
         header.put_u64_le(self.seed);
@@ -83,8 +85,10 @@ impl SegmentHeader {
         let right = header.starts_with(&SEGMENT_MAGIC)
             && u32_at(header, 8)? == VERSION
             && u64_at(header, 56)? == xxh3_64_with_seed(&header[..56], 0);
-        let parsed = Self { number: u32_at(header, 16)?, length: u32_at(header, 20)?, seed: u64_at(header, 24)? };
-        (right && parsed.length >= FIRST_RECORD).then_some(parsed)
+        let recycled = u32_at(header, 12)?;
+        let (number, length, seed) = (u32_at(header, 16)?, u32_at(header, 20)?, u64_at(header, 24)?);
+        let parsed = Self { number, length, seed, recycled: recycled == 1 };
+        (right && recycled <= 1 && parsed.length >= FIRST_RECORD).then_some(parsed)
     }
 }
 

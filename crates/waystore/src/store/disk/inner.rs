@@ -24,6 +24,7 @@ use super::{
     segment::Segment,
     slot::Located,
     slots::Slot,
+    spare::Spares,
 };
 use crate::{
     Clock, Error, Result,
@@ -56,7 +57,7 @@ pub(super) struct Inner {
     damaged: Mutex<Vec<(ListId, Removed)>>,
     /// How many there were.
     pub(super) damaged_entries: AtomicU64,
-    /// Keeps other writers out; dropped last.
+    /// Keeps other writers out, or the writer from using segments again; dropped last.
     _claim: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -75,6 +76,7 @@ impl Inner {
             segment_bytes: options.segment_bytes,
             live: replayed.index.usage.live(),
             written: replayed.read,
+            spares: Spares::default(),
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -90,10 +92,10 @@ impl Inner {
 
     /// Opens a directory to be looked at, also beside one who writes to it.
     pub(super) fn open_read_only(io: Arc<dyn DiskIo>, clock: Arc<Clock>) -> Result<Arc<Self>> {
-        home::look(&*io)?;
+        let looking = home::look(&*io)?;
         let bodies = Bodies::new(io, Arc::clone(&clock), false, false);
         let replayed = replay(&bodies, Access::Read)?;
-        Ok(Self::new(DiskOptions::default(), clock, bodies, replayed, None, None))
+        Ok(Self::new(DiskOptions::default(), clock, bodies, replayed, None, Some(looking)))
     }
 
     fn new(

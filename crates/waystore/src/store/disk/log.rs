@@ -12,6 +12,7 @@ use super::{
     },
     io::DiskIo,
     segment::Segment,
+    spare::Spares,
 };
 use crate::{Clock, Error, store::OpId};
 
@@ -30,6 +31,7 @@ pub(super) struct Log {
     pub(super) written: u64,
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
+    pub(super) spares: Spares,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
     /// Where the next batch goes.
@@ -133,9 +135,13 @@ impl Log {
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
         let half = u32::try_from((self.live / 2).next_power_of_two()).unwrap_or(u32::MAX);
         let length = half.max(LEAST_SEGMENT_BYTES).min(self.segment_bytes).max(shortest);
-        let made = match self.create_segment(number, length) {
+        let seed = self.clock.random() as u64;
+        let recycled = self.spares.make(&*self.io, number, seed, shortest..=length.saturating_mul(2));
+        let made = match recycled.map_or_else(|| self.create_segment(number, length), Ok) {
             // There may be room for what is needed now, if not for what may come.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.create_segment(number, shortest),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.spares.clear(&*self.io).and_then(|()| self.create_segment(number, shortest))
+            }
             made => made,
         };
         let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
@@ -149,7 +155,7 @@ impl Log {
     }
 
     fn create_segment(&self, number: u32, length: u32) -> io::Result<Segment> {
-        let header = SegmentHeader { number, length, seed: self.clock.random() as u64 };
+        let header = SegmentHeader { number, length, seed: self.clock.random() as u64, recycled: false };
         Segment::create(&*self.io, header, &format!("tmp/{:032x}", self.clock.random()))
     }
 

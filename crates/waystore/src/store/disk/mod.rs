@@ -34,6 +34,7 @@ mod segment;
 pub mod sim;
 mod slot;
 mod slots;
+mod spare;
 mod usage;
 
 use std::{

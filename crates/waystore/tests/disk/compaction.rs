@@ -1,14 +1,20 @@
 //! Space is given back, and nothing but space is changed by that.
 
+use std::sync::Arc;
+
 use waystore::{
     CacheName,
     store::{
         Store,
-        disk::{DiskOptions, sim::SimDisk},
+        disk::{
+            DiskOptions, DiskStore,
+            io::{DiskIo, Lock, RealDisk},
+            sim::SimDisk,
+        },
     },
 };
 
-use super::support::{Op, apply, content, list, open, place, put, read, relaxed, state};
+use super::support::{Op, apply, clock, content, list, open, place, put, read, relaxed, state};
 
 const SEGMENT: u32 = 16 * 1024;
 
@@ -184,4 +190,120 @@ async fn a_segment_that_is_needed_and_missing_is_reported_and_one_that_was_freed
         let store = open(&disk, short()).unwrap();
         assert!(store.report().damage.iter().any(|found| found.contains(path)), "{path}: {:?}", store.report());
     }
+}
+
+/// The numbers of the segments whose header says that they were segments before.
+fn recycled(disk: &SimDisk) -> Vec<String> {
+    let copy = disk.copy();
+    let is_recycled = |path: &String| {
+        let mut recycled = false;
+        copy.edit(path, |bytes| recycled = bytes[12] == 1);
+        recycled
+    };
+    disk.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("log/")).filter(is_recycled).collect()
+}
+
+fn spares(disk: &SimDisk) -> usize {
+    disk.files().iter().filter(|(path, _)| path.starts_with("tmp/spare")).count()
+}
+
+async fn overwrite(store: &DiskStore, rounds: usize) {
+    for round in 0..rounds {
+        put(store, "c", &[("/filler", 14_000 + round)]).await.unwrap();
+        store.tick().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn freed_segments_are_used_again_and_two_at_most_wait() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    overwrite(&store, 10).await;
+    assert!(!recycled(&disk).is_empty());
+    assert!((1..=2).contains(&spares(&disk)), "{:?}", disk.files());
+    drop(store);
+    // What stands behind the end from before is neither read nor a torn write.
+    let store = open(&disk, short()).unwrap();
+    assert!(store.report().is_clean());
+    assert_eq!(spares(&disk), 0);
+    disk.restart();
+    disk.remove("checkpoint");
+    let store = open(&disk, short()).unwrap();
+    assert!(store.report().is_clean(), "{:?}", store.report());
+    assert_eq!(state(&store).await, [("c".into(), vec![("/filler".into(), 14_009)])]);
+}
+
+#[tokio::test]
+async fn a_segment_is_not_used_again_while_somebody_reads_from_it() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        put(&store, "c", &[("/a", 9000)]).await.unwrap();
+        held.extend(store.page(&list(&store, "c").await, None, 10).await.unwrap().pop());
+        overwrite(&store, 4).await;
+    }
+    for candidate in &held {
+        assert!(read(candidate).await.unwrap() == content(9000), "its bytes changed");
+    }
+    assert!(!recycled(&disk).is_empty(), "the others are used again");
+}
+
+#[tokio::test]
+async fn no_segment_is_used_again_while_another_process_looks() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let reader = DiskStore::open_read_only_on(Arc::new(disk.clone()), clock()).unwrap();
+    overwrite(&store, 10).await;
+    assert!(recycled(&disk).is_empty());
+    assert_eq!(spares(&disk), 0);
+    drop(reader);
+    overwrite(&store, 10).await;
+    assert!(!recycled(&disk).is_empty());
+}
+
+#[test]
+fn a_writer_and_those_who_look_wait_for_each_other_on_a_real_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let io = RealDisk::new(dir.path());
+    assert!(matches!(io.lock("readers", 1).unwrap(), Lock::Held(_)));
+    let (one, two) = (io.share("readers").unwrap(), io.share("readers").unwrap());
+    drop(one);
+    assert!(matches!(io.lock("readers", 1).unwrap(), Lock::Busy(_)));
+    drop(two);
+    assert!(matches!(io.lock("readers", 1).unwrap(), Lock::Held(_)));
+}
+
+#[tokio::test]
+async fn a_round_that_was_ended_half_way_is_ended_before_the_next_begins() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    // What is copied, and what fills the rest of the first two segments and goes.
+    put(&store, "c", &[("/kept", 3000), ("/moved", 300)]).await.unwrap();
+    put(&store, "c", &[("/filler", 12_000)]).await.unwrap();
+    put(&store, "c", &[("/filler", 12_001)]).await.unwrap();
+    let mut ended = 0;
+    for changes in 0..40 {
+        let disk = disk.copy();
+        let store = open(&disk, short()).unwrap();
+        disk.stop_after(changes, changes);
+        let done = store.tick().is_ok();
+        drop(store);
+        disk.restart();
+        disk.remove("checkpoint");
+        let store = open(&disk, short()).unwrap();
+        assert!(apply(&store, Op::Delete("c", "/moved")).await);
+        overwrite(&store, 6).await;
+        drop(store);
+        disk.remove("checkpoint");
+        let store = open(&disk, short()).unwrap();
+        let found = state(&store).await;
+        assert_eq!(found[0].1.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>(), ["/kept", "/filler"]);
+        ended += usize::from(!done);
+    }
+    assert!(ended > 5);
 }

@@ -24,6 +24,9 @@ use crate::{
 /// The file.
 pub(super) const PATH: &str = "checkpoint";
 
+/// The file that is there while the store is closed and its log ends at the checkpoint.
+const CLOSED: &str = "closed";
+
 const MAGIC: [u8; 8] = *b"waychkpt";
 const VERSION: u64 = 1;
 const HEADER: usize = 80;
@@ -197,6 +200,37 @@ impl Checkpoint {
         let sections = bytes.slice(HEADER..catalogue_at);
         let lists = (0..rest.long()?).map(|_| rest.list(&sections, bodies)).collect::<Option<_>>()?;
         Some(Self { seed, at, next, segments, lists })
+    }
+}
+
+/// Says that the store was closed with the log ending at `at`, where its checkpoint is.
+pub(super) fn write_closed(io: &dyn DiskIo, at: Position, temporary: &str) -> io::Result<()> {
+    let file = io.create(temporary)?;
+    let at = at.0.to_le_bytes();
+    file.write_at(&[at, xxh3_64(&at).to_le_bytes()].concat(), 0)?;
+    file.sync()?;
+    io.rename(temporary, CLOSED)?;
+    io.sync_dir("")
+}
+
+/// Where the log ended when the store was closed, if nothing was written since.
+pub(super) fn read_closed(io: &dyn DiskIo) -> io::Result<Option<Position>> {
+    let mut bytes = [0; 16];
+    let read = match io.open(CLOSED, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?.read_at(&mut bytes, 0)?,
+    };
+    let mut rest = Rest(&bytes);
+    let (at, checksum) = (rest.long().unwrap_or_default(), rest.long().unwrap_or_default());
+    Ok((read == bytes.len() && xxh3_64(&at.to_le_bytes()) == checksum).then_some(Position(at)))
+}
+
+/// From now on something may be written.
+pub(super) fn remove_closed(io: &dyn DiskIo) -> io::Result<()> {
+    match io.unlink(CLOSED) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => io.sync_dir(""),
     }
 }
 

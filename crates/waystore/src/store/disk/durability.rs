@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    checkpoint,
     failure::{blocking, disk_error},
     format::Position,
     inner::Inner,
@@ -94,7 +95,16 @@ impl Inner {
         drop(trash);
         self.settle()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        if since.is_some() { self.checkpoint(&[]) } else { Ok(()) }
+        if since.is_some() {
+            self.checkpoint(&[])?;
+        }
+        let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
+        let log = self.log()?;
+        if log.failed.is_some() || log.end != at || at == Position::default() {
+            return Ok(());
+        }
+        let temporary = format!("tmp/{:032x}", self.clock.random());
+        checkpoint::write_closed(&*self.bodies.io, at, &temporary).map_err(|error| disk_error(error, 0))
     }
 
     /// Writes what there is now, without `to_go`, which may go then.

@@ -12,6 +12,7 @@ use std::{
 use super::{
     DiskOptions, Durability,
     bodies::Bodies,
+    checkpoint,
     compact::Compaction,
     durability::Checkpointed,
     format::{Position, Removed},
@@ -69,6 +70,7 @@ impl Inner {
         let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
         let mut replayed = replay(&bodies, Access::Write)?;
         tidy(&*io, &bodies, &mut replayed).map_err(Error::unavailable)?;
+        checkpoint::remove_closed(&*io).map_err(Error::unavailable)?;
         let bodiless = replayed.bodiless.clone();
         let log = Log {
             io,
@@ -226,7 +228,7 @@ impl Holder for Inner {
 fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result<()> {
     // First, and synced: a batch given up for want of a body must not count when the same body is
     // stored again.
-    if let Some(segment) = &replayed.segment
+    if let Some(segment) = replayed.segment.as_ref().filter(|_| !replayed.ends_at_checkpoint)
         && segment.clear_from(replayed.end.offset())?
     {
         replayed.report.torn(replayed.end);

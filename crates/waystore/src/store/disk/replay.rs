@@ -49,6 +49,8 @@ pub(super) struct Replayed {
     pub(super) checkpointed: Checkpointed,
     /// Bytes of the records that were read.
     pub(super) read: u64,
+    /// Whether nothing can stand after the end.
+    pub(super) ends_at_checkpoint: bool,
 }
 
 /// How often a reader looks again when a writer changed the directory under it.
@@ -82,6 +84,7 @@ impl From<io::Error> for Failed {
 }
 
 fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<Replayed, Failed> {
+    let closed = checkpoint::read_closed(&*bodies.io)?;
     let segments = open_segments(bodies, access)?;
     let (base, damage) = match Checkpoint::read(bodies)? {
         checkpoint::Found::None => (None, None),
@@ -91,7 +94,9 @@ fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<
         checkpoint::Found::Whole(_) => (None, Some("the log is not the one it is of")),
     };
     let start = base.as_ref().map_or(Position::default(), |checkpoint| checkpoint.at);
-    let survey = Survey::of(&segments, base.as_ref())?;
+    // Then the log ends at the checkpoint, and need not be searched for what may come after.
+    let ends_there = base.is_some() && closed == Some(start);
+    let survey = if ends_there { Survey::base(base.as_ref()) } else { Survey::of(&segments, base.as_ref())? };
     let seed = bodies.clock.random() as u64;
     let mut whole = HashSet::new();
     let mut limit = None;
@@ -104,7 +109,11 @@ fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<
         if let Some(checkpoint) = &base {
             replay.begin_after(checkpoint);
         }
-        replay.read(&segments, start)?;
+        if ends_there {
+            replay.segment = segment_of(&segments, start.segment()).cloned();
+        } else {
+            replay.read(&segments, start)?;
+        }
         match replay.first_unproven_without_body(&mut whole)? {
             // The entry reached the disk and its body did not: the log ends before that batch.
             Some(position) => limit = Some(position),
@@ -116,6 +125,7 @@ fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<
             .report
             .damage(format!("checkpoint: {detail}; the whole log was read instead, nothing is lost by that"));
     }
+    replayed.ends_at_checkpoint = ends_there;
     // One that could not be used is as good as none.
     replayed.checkpointed.at = start;
     Ok(replayed)
@@ -156,9 +166,14 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(segments: &[SegmentFile], base: Option<&Checkpoint>) -> io::Result<Self> {
+    /// What is known before the log is read.
+    fn base(base: Option<&Checkpoint>) -> Self {
         let none = Self { proven: Position::default(), next: Numbers { batch: 1, list: 1, entry: 1 } };
-        let mut survey = base.map_or(none, |base| Self { proven: base.at, next: base.next });
+        base.map_or(none, |base| Self { proven: base.at, next: base.next })
+    }
+
+    fn of(segments: &[SegmentFile], base: Option<&Checkpoint>) -> io::Result<Self> {
+        let mut survey = Self::base(base);
         let start = survey.proven;
         for segment in segments.iter().filter_map(|(_, segment)| segment.as_ref()) {
             let Some(mut at) = first_after(segment.number(), start) else { continue };
@@ -429,6 +444,7 @@ impl<'a> Replay<'a> {
             leftover,
             checkpointed: Checkpointed::default(),
             read: self.bytes_read,
+            ends_at_checkpoint: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Opening a store with many entries, the first match, deleting a cache, memory, disk, strict commits.
 //!
 //! `cargo bench -p waystore --bench open -- 1000000` (entries; by default a hundred thousand). Writes to a temporary
-//! directory, 1.6 KB for each entry.
+//! directory, 5 KB for each entry.
 
 use std::{path::Path, time::Instant};
 
@@ -14,7 +14,7 @@ use waystore::{
 };
 
 const ORIGIN: &str = "https://shop.example";
-const BODY: usize = 1024;
+const BODY: usize = 4096;
 const BATCH: usize = 500;
 
 #[tokio::main(flavor = "current_thread")]

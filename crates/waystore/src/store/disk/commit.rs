@@ -38,7 +38,8 @@ impl From<Commit> for Committed {
 impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
-        self.load(read.0.iter().map(|seen| seen.list).chain(changes.lists.iter().map(|change| change.list.id())))?;
+        self.load_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?;
+        self.load(changes.lists.iter().map(|change| change.list.id()))?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
         self.remove_damaged(&mut log)?;

@@ -216,7 +216,7 @@ impl Inner {
         }
         self.checkpoint(victims)?;
         let io = &*self.bodies.io;
-        let room = self.log()?.spares.room();
+        let room = self.log()?.spares.make_room(io).map_err(Error::unavailable)?;
         // Another process would see a segment's bytes change.
         let nobody_looks = home::exclude_readers(io).map_err(Error::unavailable)?;
         let mut kept = Vec::new();

@@ -176,6 +176,18 @@ impl Index {
         }
     }
 
+    /// Whether a search without the query would have to look at every entry.
+    pub(super) fn lacks_paths(&self, list: ListId) -> bool {
+        self.lists.get(&list).and_then(Entries::slots).is_some_and(|slots| !slots.has_paths())
+    }
+
+    /// Makes searches without the query quick.
+    pub(super) fn index_paths(&mut self, list: ListId) {
+        if let Some(entries) = self.lists.get_mut(&list) {
+            entries.slots_mut().index_paths();
+        }
+    }
+
     /// The lists with a name that are not loaded yet and have entries in `segment`.
     pub(super) fn not_loaded(&self, segment: u32) -> Vec<ListId> {
         let wanted = |entries: &Entries| entries.slots().is_none() && entries.bytes.contains_key(&segment);

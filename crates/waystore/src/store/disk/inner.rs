@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Clock, Error, Result,
-    store::{List, ListId},
+    store::{List, ListId, UrlMatch},
 };
 
 /// What the store, its background thread and its holds share.
@@ -168,6 +168,21 @@ impl Inner {
                 detail: "the checkpoint was changed while the store was open; open it again".into(),
             })?;
             self.index_mut().load(list, slots);
+        }
+        Ok(())
+    }
+
+    /// Loads what searches need.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub(super) fn load_for<'a>(&self, searches: impl Iterator<Item = (ListId, UrlMatch<'a>)> + Clone) -> Result<()> {
+        self.load(searches.clone().map(|(list, _)| list))?;
+        for (list, url) in searches {
+            if matches!(url, UrlMatch::WithoutQuery(_)) && self.index().lacks_paths(list) {
+                self.index_mut().index_paths(list);
+            }
         }
         Ok(())
     }

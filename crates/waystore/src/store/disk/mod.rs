@@ -249,7 +249,7 @@ impl Store for DiskStore {
     }
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
-        self.inner.load(reads.iter().map(|read| read.list.id()))?;
+        self.inner.load_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.

@@ -41,6 +41,7 @@ struct State {
     shared: BTreeMap<String, usize>,
     /// Operations that changed something.
     changes: u64,
+    syncs: u64,
     faults: Faults,
 }
 
@@ -85,6 +86,11 @@ impl SimDisk {
     /// How many operations changed something so far.
     pub fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    /// How many files were synced so far.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
     }
 
     /// A new process: what was written is there, what was open is not, nothing fails any more.

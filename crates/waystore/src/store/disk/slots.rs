@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
     bodies::BodyFile,
@@ -66,6 +66,10 @@ impl Slot {
         self.file.as_ref().is_none_or(|file| !file.is_damaged())
     }
 
+    fn unlinked(self) -> Self {
+        Self::new(self.entry, self.at, self.payload_length, self.hashes, self.file)
+    }
+
     /// What a removal of it says.
     pub(super) fn removed(&self) -> Removed {
         Removed { entry: self.entry, at: self.at }
@@ -118,7 +122,8 @@ pub(super) struct Slots {
     chunks: Chunks,
     /// The youngest slot of each hash.
     by_url: HashTable<u32>,
-    by_path: HashTable<u32>,
+    /// Made when it is first asked for: most lists are never searched so.
+    by_path: Option<HashTable<u32>>,
     live: usize,
     /// Slots whose turn was earlier, while the log is read: compaction moves records to its end.
     late: BTreeMap<EntryId, Slot>,
@@ -129,9 +134,27 @@ impl Slots {
     pub(super) fn of(slots: impl ExactSizeIterator<Item = Slot>) -> Self {
         let mut made = Self::default();
         made.by_url.reserve(slots.len(), |_| 0);
-        made.by_path.reserve(slots.len(), |_| 0);
         slots.for_each(|slot| made.push(slot));
         made
+    }
+
+    /// Whether [`find`](Self::find) by path is quick.
+    pub(super) fn has_paths(&self) -> bool {
+        self.by_path.is_some()
+    }
+
+    /// Makes [`find`](Self::find) by path quick.
+    pub(super) fn index_paths(&mut self) {
+        if self.by_path.is_some() {
+            return;
+        }
+        self.by_path = Some(HashTable::with_capacity(self.live));
+        for index in 0..self.chunks.len() as u32 {
+            let slot = self.chunks.get(index);
+            if slot.is_there() {
+                self.chain(By::Path(slot.hashes.path), index);
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -157,8 +180,9 @@ impl Slots {
     pub(super) fn remove(&mut self, entry: EntryId) -> Option<Slot> {
         let Some(index) = self.index_of(entry) else { return self.late.remove(&entry) };
         let slot = self.chunks.get(index).clone();
-        for by in [By::Url(slot.hashes.url), By::Path(slot.hashes.path)] {
-            self.unchain(by, index);
+        self.unchain(By::Url(slot.hashes.url), index);
+        if self.has_paths() {
+            self.unchain(By::Path(slot.hashes.path), index);
         }
         let gone = self.chunks.get_mut(index);
         (gone.at, gone.file) = (Position::default(), None);
@@ -183,6 +207,9 @@ impl Slots {
 
     /// The slots with this hash, oldest first.
     pub(super) fn find(&self, by: By) -> Vec<&Slot> {
+        if matches!(by, By::Path(_)) && !self.has_paths() {
+            return self.after(None).filter(|slot| by.of(slot) == by.hash()).collect();
+        }
         let mut found = Vec::new();
         let mut next = self.head(by).unwrap_or(NONE);
         while next != NONE {
@@ -221,26 +248,37 @@ impl Slots {
     fn head(&self, by: By) -> Option<u32> {
         let table = match by {
             By::Url(_) => &self.by_url,
-            By::Path(_) => &self.by_path,
+            By::Path(_) => self.by_path.as_ref()?,
         };
         table.find(spread(by.hash()), |index| by.of(self.chunks.get(*index)) == by.hash()).copied()
     }
 
-    fn push(&mut self, mut slot: Slot) {
+    fn push(&mut self, slot: Slot) {
         let index = u32::try_from(self.chunks.len()).expect("a list of 2^32 entries does not fit in memory");
-        let bys = [By::Url(slot.hashes.url), By::Path(slot.hashes.path)];
-        for by in bys {
-            *by.link_mut(&mut slot) = Link { older: self.head(by).unwrap_or(NONE), younger: NONE };
-        }
-        let links = bys.map(|by| by.link(&slot));
+        let hashes = slot.hashes;
         self.chunks.push(slot);
-        for (by, link) in bys.into_iter().zip(links) {
-            if link.older != NONE {
-                by.link_mut(self.chunks.get_mut(link.older)).younger = index;
-            }
-            self.set_head(by, link.older, index);
+        self.chain(By::Url(hashes.url), index);
+        if self.has_paths() {
+            self.chain(By::Path(hashes.path), index);
         }
         self.live += 1;
+    }
+
+    /// Makes a slot the youngest of its hash.
+    fn chain(&mut self, by: By, index: u32) {
+        let Some((table, chunks)) = self.table(by) else { return };
+        let same = |other: &u32| by.of(chunks.get(*other)) == by.hash();
+        let older = match table.entry(spread(by.hash()), same, |other| spread(by.of(chunks.get(*other)))) {
+            Entry::Occupied(mut head) => std::mem::replace(head.get_mut(), index),
+            Entry::Vacant(none) => {
+                none.insert(index);
+                NONE
+            }
+        };
+        if older != NONE {
+            by.link_mut(self.chunks.get_mut(older)).younger = index;
+            by.link_mut(self.chunks.get_mut(index)).older = older;
+        }
     }
 
     fn unchain(&mut self, by: By, index: u32) {
@@ -248,32 +286,25 @@ impl Slots {
         if link.older != NONE {
             by.link_mut(self.chunks.get_mut(link.older)).younger = link.younger;
         }
-        if link.younger == NONE {
-            self.set_head(by, index, link.older);
-        } else {
+        if link.younger != NONE {
             by.link_mut(self.chunks.get_mut(link.younger)).older = link.older;
+            return;
+        }
+        // It was the youngest.
+        let Some((table, _)) = self.table(by) else { return };
+        if let Ok(mut head) = table.find_entry(spread(by.hash()), |head| *head == index) {
+            if link.older == NONE {
+                head.remove();
+            } else {
+                *head.get_mut() = link.older;
+            }
         }
     }
 
-    /// Makes `now` the youngest slot of its hash, instead of `before`.
-    fn set_head(&mut self, by: By, before: u32, now: u32) {
-        let (table, chunks) = match by {
-            By::Url(_) => (&mut self.by_url, &self.chunks),
-            By::Path(_) => (&mut self.by_path, &self.chunks),
-        };
-        let hash = spread(by.hash());
-        match (before, now) {
-            (NONE, _) => drop(table.insert_unique(hash, now, |index| spread(by.of(chunks.get(*index))))),
-            (_, NONE) => {
-                if let Ok(head) = table.find_entry(hash, |head| *head == before) {
-                    head.remove();
-                }
-            }
-            _ => {
-                if let Some(head) = table.find_mut(hash, |head| *head == before) {
-                    *head = now;
-                }
-            }
+    fn table(&mut self, by: By) -> Option<(&mut HashTable<u32>, &Chunks)> {
+        match by {
+            By::Url(_) => Some((&mut self.by_url, &self.chunks)),
+            By::Path(_) => Some((self.by_path.as_mut()?, &self.chunks)),
         }
     }
 
@@ -282,7 +313,12 @@ impl Slots {
         let mut slots: Vec<Slot> = self.chunks.iter_from(0).filter(|slot| slot.is_there()).cloned().collect();
         slots.extend(late.into_values());
         slots.sort_by_key(|slot| slot.entry);
-        *self = Self::of(slots.into_iter());
+        let has_paths = self.has_paths();
+        // Links are to places that are not the same any more.
+        *self = Self::of(slots.into_iter().map(Slot::unlinked));
+        if has_paths {
+            self.index_paths();
+        }
     }
 }
 
@@ -372,6 +408,9 @@ mod tests {
                 plain.remove(&entry);
                 assert!(slots.remove(EntryId(entry)).is_some());
                 assert!(slots.remove(EntryId(entry)).is_none());
+            }
+            if entry == 5000 {
+                slots.index_paths();
             }
             if entry % 97 == 0 {
                 let (url, path) = (random.random_range(0..200), random.random_range(0..5));

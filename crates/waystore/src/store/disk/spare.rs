@@ -29,9 +29,10 @@ struct Spare {
 }
 
 impl Spares {
-    /// How many more can be kept.
-    pub(super) fn room(&self) -> usize {
-        KEPT.saturating_sub(self.0.len())
+    /// How many more can be kept. Those that somebody reads from still make room.
+    pub(super) fn make_room(&mut self, io: &dyn DiskIo) -> io::Result<usize> {
+        self.0.extract_if(.., |spare| spare.readers.strong_count() > 0).try_for_each(|spare| io.unlink(&spare.path))?;
+        Ok(KEPT.saturating_sub(self.0.len()))
     }
 
     /// Where the freed segment `number` waits.

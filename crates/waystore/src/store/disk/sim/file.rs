@@ -93,6 +93,7 @@ impl DiskFile for Handle {
             return Err(io::Error::other("the disk cannot sync"));
         }
         state.files[self.file].sync();
+        state.syncs += 1;
         Ok(())
     }
 

@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use waystore::store::{
-    Changes, Commit, ListChange, NewEntry, ReadSet, Store,
+    Changes, Commit, ListChange, NewBody, NewEntry, ReadSet, Store,
     disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, commit, entry, list, new_body, open, put, relaxed, state};
+use super::support::{Op, apply, commit, entry, list, new_body, open, options, put, relaxed, state};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e149_a_reader_sees_a_batch_whole_or_not_at_all() {
@@ -64,4 +64,42 @@ async fn strict_puts_at_once_are_all_there() {
     let store = DiskStore::open(dir.path(), options).await.unwrap();
     assert!(store.report().is_clean());
     assert_eq!(state(&store).await[0].1.len(), 50);
+}
+
+/// What there is to sync, and how often it was, in a store that strict puts at once go to.
+async fn syncs_of(puts: usize, batch: usize) -> u64 {
+    let disk = SimDisk::default();
+    let strict = options(Durability::Strict);
+    let store = Arc::new(open(&disk, strict).unwrap());
+    assert!(apply(&store, Op::Open("c")).await);
+    let held = list(&store, "c").await;
+    let before = disk.syncs();
+    let all: Vec<_> = (0..puts)
+        .map(|number| {
+            let (store, held) = (Arc::clone(&store), held.clone());
+            async move {
+                let insert =
+                    (0..batch).map(|at| NewEntry { entry: entry(&format!("/{number}/{at}")), body: NewBody::Null });
+                let change = ListChange { list: held, remove: vec![], insert: insert.collect() };
+                commit(&store, &ReadSet::default(), Changes { names: vec![], lists: vec![change] }).await
+            }
+        })
+        .collect();
+    for done in futures::future::join_all(all).await {
+        assert_eq!(done.unwrap(), Commit::Applied);
+    }
+    let syncs = disk.syncs() - before;
+    // Each was said to be safe, so each is there whatever the disk forgets.
+    disk.lose_power(0);
+    let store = open(&disk, options(Durability::Strict)).unwrap();
+    assert_eq!(state(&store).await[0].1.len(), puts * batch);
+    syncs
+}
+
+#[tokio::test]
+async fn strict_puts_at_once_share_a_sync() {
+    assert_eq!(syncs_of(1, 1).await, 1);
+    assert_eq!(syncs_of(1, 100).await, 1, "a batch is one write and one sync");
+    // The first who waits may sync before the others wrote; all others share the next.
+    assert!(syncs_of(64, 1).await <= 2);
 }

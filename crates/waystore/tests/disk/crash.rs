@@ -104,11 +104,13 @@ const RENAMING: &[Op] = &[
     Op::Tick,
 ];
 
-/// A script, and the length of the segments it runs with.
+/// A script, the length of the segments it runs with, and how many of its operations are done before anything can go
+/// wrong: then the store is closed and opened again, so that there is a checkpoint.
 #[derive(Clone, Copy)]
-struct Script(&'static [Op], u32);
+struct Script(&'static [Op], u32, usize);
 
-const SCRIPTS: [Script; 3] = [Script(SCRIPT, 128 * 1024), Script(OVERWRITING, 8 * 1024), Script(RENAMING, 8 * 1024)];
+const SCRIPTS: [Script; 3] =
+    [Script(SCRIPT, 128 * 1024, 0), Script(OVERWRITING, 8 * 1024, 6), Script(RENAMING, 8 * 1024, 7)];
 
 impl Script {
     fn open(self, disk: &SimDisk, durability: Durability) -> waystore::Result<DiskStore> {
@@ -163,10 +165,17 @@ impl Script {
     /// operations that were done, and the disk.
     async fn run(self, changes: u64, durability: Durability) -> (usize, SimDisk) {
         let disk = SimDisk::default();
+        let (before, ops) = self.0.split_at(self.2);
+        let mut done = before.len();
+        if !before.is_empty() {
+            let store = self.open(&disk, durability).unwrap();
+            for op in before {
+                assert!(apply(&store, *op).await);
+            }
+        }
         disk.stop_after(changes, changes);
-        let mut done = 0;
         if let Ok(store) = self.open(&disk, durability) {
-            for op in self.0 {
+            for op in ops {
                 if !apply(&store, *op).await {
                     break;
                 }

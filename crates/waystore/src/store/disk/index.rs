@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{
     checkpoint::{Checkpoint, ListState, Section, SegmentState, Stored},
     format::{Named, Position, Removed, record_length},
+    hold::{Hold, Holder},
     log::Numbers,
     segment::Segment,
     slot::Located,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     CacheName, Place, StorageKey,
     spec::url_key::{without_fragment, without_query},
-    store::{EntryId, Ledger, List, ListHold, ListId, Names, UrlMatch, Usage, rename},
+    store::{EntryId, Ledger, List, ListId, Names, UrlMatch, Usage, rename},
 };
 
 /// Lists that wait to be dropped, at most.
@@ -463,7 +464,7 @@ impl Index {
     /// A handle on a list. `home` is where the hold finds the index when it is dropped.
     pub(super) fn hold(&self, list: ListId, home: &Weak<dyn Holder>) -> Option<List> {
         let mut hold = self.lists.get(&list)?.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = hold.upgrade().unwrap_or_else(|| Arc::new(Hold { list, home: Weak::clone(home) }));
+        let held = hold.upgrade().unwrap_or_else(|| Arc::new(Hold::new(list, home)));
         *hold = Arc::downgrade(&held);
         Some(List::new(held))
     }
@@ -600,36 +601,4 @@ impl Entries {
 /// The bytes of a record in the log.
 fn record_bytes(payload_length: u32) -> u64 {
     record_length(payload_length as usize) as u64
-}
-
-/// Whom a hold tells that it is gone.
-pub(super) trait Holder: Send + Sync {
-    /// The last handle on `list` is gone.
-    fn release(&self, list: ListId);
-}
-
-/// What keeps a doomed list alive.
-pub(super) struct Hold {
-    list: ListId,
-    home: Weak<dyn Holder>,
-}
-
-impl std::fmt::Debug for Hold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hold({})", self.list.0)
-    }
-}
-
-impl ListHold for Hold {
-    fn id(&self) -> ListId {
-        self.list
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(home) = self.home.upgrade() {
-            home.release(self.list);
-        }
-    }
 }

@@ -8,7 +8,7 @@
 //! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
-//! open        home.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
 
 mod blocks;
@@ -21,6 +21,7 @@ mod compact;
 mod durability;
 mod failure;
 mod format;
+mod hold;
 mod home;
 mod index;
 mod inner;
@@ -35,6 +36,7 @@ pub mod sim;
 mod slot;
 mod slots;
 mod spare;
+mod survey;
 mod usage;
 
 use std::{

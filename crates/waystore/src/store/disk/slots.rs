@@ -145,9 +145,12 @@ pub(super) struct Slots {
 impl Slots {
     /// Makes the list of `slots`, which are in order.
     pub(super) fn of(slots: impl ExactSizeIterator<Item = Slot>) -> Self {
-        let mut made = Self::default();
-        made.by_url.reserve(slots.len(), |_| 0);
-        slots.for_each(|slot| made.push(slot));
+        let mut made = Self { by_url: HashTable::with_capacity(slots.len()), ..Self::default() };
+        made.live = slots.len();
+        made.chunks = Chunks::of(slots);
+        for index in 0..made.chunks.len() as u32 {
+            made.chain(By::Url(made.chunks.get(index).hashes.url), index);
+        }
         made
     }
 
@@ -346,6 +349,11 @@ fn spread(hash: u32) -> u64 {
 struct Chunks(Vec<Arc<Vec<Slot>>>);
 
 impl Chunks {
+    fn of(mut slots: impl ExactSizeIterator<Item = Slot>) -> Self {
+        let chunks = slots.len().div_ceil(CHUNK);
+        Self((0..chunks).map(|_| Arc::new(slots.by_ref().take(CHUNK).collect())).collect())
+    }
+
     fn len(&self) -> usize {
         self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
     }
@@ -365,7 +373,13 @@ impl Chunks {
     fn push(&mut self, slot: Slot) {
         match self.0.last_mut() {
             Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(slot),
-            _ => self.0.push(Arc::new(vec![slot])),
+            // Only the first grows step by step: most lists are short.
+            Some(_) => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(slot);
+                self.0.push(Arc::new(chunk));
+            }
+            None => self.0.push(Arc::new(vec![slot])),
         }
     }
 

@@ -360,3 +360,36 @@ async fn names_that_were_changed_stay_so_however_often_they_are_moved() {
     }
     assert!(!disk.files().iter().any(|(path, _)| path == "log/0000000001.seg"));
 }
+
+#[tokio::test]
+async fn a_cache_that_went_under_its_second_name_does_not_come_back_under_its_first() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("stays")).await);
+    assert!(apply(&store, Op::Open("first")).await);
+    assert!(apply(&store, Op::Put("first", &[("/a", 50)])).await);
+    // Keeps the segment with the first name.
+    assert!(apply(&store, Op::Put("stays", &[("/x", 12_000)])).await);
+    for op in [Op::Rename("first", "second"), Op::Drop("second")] {
+        for _ in 0..10 {
+            put(&store, "stays", &[("/filler", 9_000)]).await.unwrap();
+            assert!(apply(&store, Op::Delete("stays", "/filler")).await);
+            store.tick().unwrap();
+        }
+        assert!(apply(&store, op).await);
+    }
+    for _ in 0..10 {
+        put(&store, "stays", &[("/filler", 9_000)]).await.unwrap();
+        assert!(apply(&store, Op::Delete("stays", "/filler")).await);
+        store.tick().unwrap();
+    }
+    let segments: Vec<_> = disk.files().into_iter().map(|(path, _)| path).collect();
+    assert!(segments.iter().any(|path| path == "log/0000000001.seg"), "{segments:?}");
+    let expected = state(&store).await;
+    drop(store);
+    disk.remove("checkpoint");
+    let store = open(&disk, short()).unwrap();
+    assert_eq!(store.report().damage, [""; 0]);
+    assert_eq!(state(&store).await, expected);
+    assert_counted(&store, "read anew").await;
+}

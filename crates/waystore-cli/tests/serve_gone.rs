@@ -52,7 +52,7 @@ async fn a_client_that_goes_away_during_a_put_leaves_no_entry_and_no_file() {
         let started = started.clone();
         async move {
             let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000000\r\n\r\n").await;
             let mut chunks = 0;
             while stream.write_all(&[b'x'; 64 * 1024]).await.is_ok() {
                 chunks += 1;

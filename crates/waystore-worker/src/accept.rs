@@ -1,6 +1,6 @@
 //! Which answers of a worker a request may be given: the rules of Fetch's HTTP fetch.
 //!
-//! Spec: <https://fetch.spec.whatwg.org/#http-fetch>, step 5.
+//! Spec: <https://fetch.spec.whatwg.org/#http-fetch>, steps 5 and 6.
 
 use waystore::{RequestHead, RequestMode, RequestRedirect, ResponseHead, ResponseType};
 
@@ -16,6 +16,9 @@ pub(crate) fn refusal(request: &RequestHead, answer: &ResponseHead) -> Option<&'
         }
         ResponseType::OpaqueRedirect if request.redirect != RequestRedirect::Manual => {
             Some("the answer is an opaque redirect, and the request's redirect mode is not manual")
+        }
+        _ if request.redirect == RequestRedirect::Error && matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
+            Some("the answer is a redirect, and the request's redirect mode is error")
         }
         _ if answer.url_list.len() > 1 && request.redirect != RequestRedirect::Follow => Some(
             "the answer was redirected, and the request's redirect mode is not follow; \
@@ -45,6 +48,19 @@ mod tests {
         assert!(refused(Cors, Error, ResponseType::Basic, 2));
         assert!(!refused(Cors, Follow, ResponseType::Basic, 2));
         assert!(!refused(Navigate, Manual, ResponseType::Default, 0));
+    }
+
+    #[test]
+    fn w46_a_request_that_must_not_be_redirected_takes_no_redirect() {
+        let url = Url::parse("https://a.test/").unwrap();
+        let refused = |redirect: RequestRedirect, status: u16| {
+            let request = RequestHead { redirect, ..RequestHead::get(url.clone()) };
+            refusal(&request, &ResponseHead::with_status(status)).is_some()
+        };
+        assert!(refused(RequestRedirect::Error, 302));
+        assert!(!refused(RequestRedirect::Error, 304));
+        assert!(!refused(RequestRedirect::Follow, 302));
+        assert!(!refused(RequestRedirect::Manual, 308));
     }
 
     #[test]

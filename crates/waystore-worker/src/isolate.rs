@@ -49,7 +49,16 @@ pub(crate) enum Event {
     Install,
     Activate,
     Fetch { request: Box<Request>, client_id: String, resulting_client_id: String, preload: Option<Preloading> },
-    Message { data: serde_json::Value },
+    Message { data: Message },
+}
+
+/// What a message says.
+#[derive(Debug, Clone)]
+pub(crate) enum Message {
+    /// From outside.
+    Json(serde_json::Value),
+    /// What a worker posted, in the form that its global wrote and the other one reads.
+    Posted { text: String, source: String },
 }
 
 /// What the first evaluation of a script found: the types of events it listens to.

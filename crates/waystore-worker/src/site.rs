@@ -164,6 +164,13 @@ impl Site {
         &self.inner.ground.scope
     }
 
+    /// Whether the worker answers requests for `url`: whether that starts with the scope, to the character.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#scope-match-algorithm>
+    pub fn covers(&self, url: &Url) -> bool {
+        url.as_str().starts_with(self.scope().as_str())
+    }
+
     /// The script's URL.
     pub fn script(&self) -> &Url {
         &self.inner.script

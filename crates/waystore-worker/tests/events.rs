@@ -231,6 +231,20 @@ async fn w77_a_navigation_is_not_answered_with_a_redirected_response() {
 }
 
 #[tokio::test]
+async fn w45_a_navigation_may_be_answered_with_a_redirect() {
+    let world = World::with("onfetch = e => e.respondWith(Response.redirect('/other'))");
+    let site = world.ready().await;
+    let mut request = get("/x");
+    request.mode = RequestMode::Navigate;
+    request.redirect = RequestRedirect::Manual;
+    let FetchOutcome::Response { response, .. } = site.fetch(FetchEvent::of(request)).await else {
+        panic!("it was answered")
+    };
+    assert_eq!(response.status, 302);
+    assert_eq!(response.headers.get_text("location").as_deref(), Some("https://a.test/other"));
+}
+
+#[tokio::test]
 async fn w71_a_client_that_goes_away_aborts_the_fetch_and_wait_until_goes_on() {
     let world = World::with(
         "onfetch = e => {

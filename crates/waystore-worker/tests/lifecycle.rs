@@ -33,6 +33,18 @@ async fn a_second_start_installs_nothing_and_answers_with_the_network_down() {
 }
 
 #[tokio::test]
+async fn w40_w42_a_scope_is_a_prefix_of_the_url_to_the_character() {
+    let mut world = World::with(ANSWERS);
+    let covers = async |world: &World, path: &str| world.ready().await.covers(&support::get(path).url);
+    world.scope = Some("/app/x");
+    assert!(covers(&world, "/app/xyz").await);
+    assert!(!covers(&world, "/app/y").await);
+    world.scope = Some("/app/?a=1");
+    assert!(covers(&world, "/app/?a=1&b=2").await);
+    assert!(!covers(&world, "/app/?b=2&a=1").await);
+}
+
+#[tokio::test]
 async fn w18_a_rejected_promise_in_install_leaves_no_registration() {
     let world = World::with(&format!("oninstall = e => e.waitUntil(Promise.reject(new Error('no'))); {ANSWERS}"));
     let site = world.open().await;

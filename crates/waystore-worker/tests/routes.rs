@@ -126,6 +126,7 @@ async fn w57_w59_w60_a_rule_that_is_broken_is_refused_and_the_install_goes_on() 
         "{ condition: {}, source: 'network' }",
         "{ condition: { or: [], requestMethod: 'get' }, source: 'network' }",
         "{ condition: { urlPattern: '/(a|b)/*' }, source: 'network' }",
+        "{ condition: { urlPattern: new URLPattern({ pathname: '/(a|b)' }) }, source: 'network' }",
         "{ condition: { requestMethod: 'TRACE' }, source: 'network' }",
         "{ condition: { requestMode: 'websocket' }, source: 'network' }",
         "{ condition: { requestDestination: 'nothing' }, source: 'network' }",
@@ -144,6 +145,17 @@ async fn w57_w59_w60_a_rule_that_is_broken_is_refused_and_the_install_goes_on() 
         assert_eq!(world.line().await, "TypeError", "{rules}");
         assert_eq!(answer(&site, "/x").await, "script", "{rules}");
     }
+}
+
+#[tokio::test]
+async fn a_pattern_may_be_an_object_whose_base_is_its_own() {
+    let (_world, site) = with_routes(
+        "[{ condition: { urlPattern: new URLPattern({ pathname: '/a/*' }) }, source: 'network' },
+          { condition: { urlPattern: new URLPattern('/b/:id', 'https://other.test') }, source: 'network' }]",
+    )
+    .await;
+    assert_eq!(answer(&site, "/a/x").await, routed());
+    assert_eq!(answer(&site, "/b/x").await, "script");
 }
 
 #[tokio::test]

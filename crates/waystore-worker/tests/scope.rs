@@ -128,16 +128,19 @@ async fn a_line_of_the_console_names_the_version_that_wrote_it() {
 }
 
 #[tokio::test]
-async fn w56_there_are_no_clients_and_no_window_is_opened() {
+async fn w54_w55_w56_there_are_no_clients_and_no_window_is_opened() {
     let world = World::with(
         "onmessage = e => e.waitUntil((async () => {
-           console.log(JSON.stringify(await clients.matchAll()), await clients.get('nope'));
+           const all = [await clients.matchAll(), await clients.matchAll({ includeUncontrolled: true, type: 'all' })];
+           console.log(JSON.stringify(all), await clients.get('nope'), Object.isFrozen(all[0]));
            await clients.openWindow('/x').catch(error => console.log(error.name));
-         })())",
+         })());
+         onfetch = e => e.respondWith(clients.get(e.resultingClientId).then(client => new Response(String(client))))",
     );
     let site = world.ready().await;
+    assert_eq!(answer(&site, "/x").await, "undefined");
     tell(&site, serde_json::json!(null)).await;
-    assert_eq!(world.line().await, "[] undefined");
+    assert_eq!(world.line().await, "[[],[]] undefined true");
     assert_eq!(world.line().await, "InvalidAccessError");
 }
 
@@ -160,4 +163,91 @@ async fn an_error_that_a_listener_throws_is_an_error_event_and_else_a_line_with_
     assert_eq!(world.line().await, "error true");
     let line = world.line().await;
     assert!(line.starts_with("Uncaught TypeError: yours") && line.contains("sw.js:2"), "{line}");
+}
+
+#[tokio::test]
+async fn w50_what_cannot_be_cloned_is_not_posted() {
+    let world = World::with(
+        "onmessage = () => {
+           for (const given of [[{ f() {} }], [Symbol()], [new Response()], [new Blob(['x'])], [1, [{}]], [1, 2], []]) {
+             try { registration.active.postMessage(...given) } catch (error) { console.log(error.name) }
+           }
+         }",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!(null)).await;
+    let expected = ["DataCloneError", "DataCloneError", "DataCloneError", "DataCloneError", "DataCloneError"];
+    for expected in expected.into_iter().chain(["TypeError", "TypeError"]) {
+        assert_eq!(world.line().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn w51_a_worker_posts_to_itself_and_answers_the_sender() {
+    let world = World::with(
+        "let left = 2;
+         onmessage = e => {
+           console.log(e.source === registration.active, e.origin, JSON.stringify(e.data), e.ports.length);
+           if (left-- > 0) (e.source ?? registration.active).postMessage({ left });
+         }",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!("begin")).await;
+    assert_eq!(world.line().await, r#"false https://a.test "begin" 0"#);
+    assert_eq!(world.line().await, r#"true https://a.test {"left":1} 0"#);
+    assert_eq!(world.line().await, r#"true https://a.test {"left":0} 0"#);
+}
+
+#[tokio::test]
+async fn a_message_reaches_a_worker_that_waits() {
+    let world = World::with(
+        "onmessage = e => e.waitUntil(e.data === 'stay'
+           ? new Promise(() => {})
+           : new Promise(() => registration.waiting.postMessage(new Map([['from', registration.active.state]]))))",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!("stay")).await;
+    world.net.script(
+        "/sw.js",
+        "onmessage = e => console.log(self.serviceWorker.state, e.data.get('from'), e.source === registration.active)",
+    );
+    site.update(false).await.unwrap();
+    tell(&site, serde_json::json!("post")).await;
+    assert_eq!(world.line().await, "installed activated true");
+}
+
+#[tokio::test]
+async fn what_is_posted_arrives_as_it_was() {
+    let world = World::with(
+        "onmessage = e => {
+           if (e.source === null) {
+             const bytes = new Uint8Array([1, 2, 3]);
+             const list = [1, , 'two', undefined, -0, NaN, 9007199254740993n, null, '\\ud800'];
+             const shared = { list };
+             const error = new RangeError('far', { cause: shared });
+             const value = { shared, again: shared, map: new Map([[shared, new Set([1])]]), date: new Date(7),
+               rule: /x/gi, bytes: bytes.subarray(1), error, box: Object('b'), lost: new DOMException('m', 'AbortError') };
+             value.self = value;
+             registration.active.postMessage(value, { transfer: [bytes.buffer] });
+             return console.log(bytes.length);
+           }
+           const v = e.data;
+           console.log(v.self === v, v.again === v.shared, v.map.get(v.shared).has(1), +v.date, String(v.rule));
+           console.log(v.bytes.constructor.name, v.bytes.byteOffset, [...v.bytes].join(), v.bytes.buffer.byteLength);
+           console.log(v.error instanceof RangeError, v.error.message, v.error.cause === v.shared, typeof v.box, v.lost.name);
+           const l = v.shared.list;
+           console.log(1 in l, l[3], Object.is(l[4], -0), l[5], l[6] === 9007199254740993n, l[7], l[8].charCodeAt(0) === 0xd800);
+         }",
+    );
+    let site = world.ready().await;
+    tell(&site, serde_json::json!(null)).await;
+    for expected in [
+        "0",
+        "true true true 7 /x/gi",
+        "Uint8Array 1 2,3 3",
+        "true far true object AbortError",
+        "false undefined true NaN true null true",
+    ] {
+        assert_eq!(world.line().await, expected);
+    }
 }

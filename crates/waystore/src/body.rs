@@ -69,7 +69,7 @@ impl Body {
 
     /// A body that a store keeps. Nothing is opened before the first read.
     pub fn stored(body: Arc<dyn StoredBody>) -> Self {
-        Self { remaining: Some(body.length()), source: Source::Stored(body) }
+        Self { remaining: body.known_length(), source: Source::Stored(body) }
     }
 
     /// The number of bytes still to come, where it is known.

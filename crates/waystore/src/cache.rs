@@ -8,22 +8,29 @@ mod add;
 mod commit;
 mod entries;
 mod explain;
+mod flight;
+mod level;
 mod write;
 
 use std::sync::Arc;
 
 use url::Url;
 
-pub(crate) use self::commit::{Part, Prepared, commit_parts};
+pub(crate) use self::{
+    commit::{Part, Prepared, commit_parts},
+    flight::Flights,
+};
 pub use self::{
     entries::{Entries, EntryRange, StoredEntry},
     explain::{Considered, Explanation, Verdict},
+    level::PutLevel,
 };
 
 use crate::{
     Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
     Spooler, StorageKey,
     info::{RequestFilter, RequestInfo, Resolved},
+    recorded::overlay,
     shared::Shared,
     spec::{
         audience::Audience,
@@ -70,6 +77,8 @@ pub(crate) struct Keeping {
     pub(crate) budget_bytes: Option<u64>,
     /// Whether what is stored is pinned.
     pub(crate) pinned: bool,
+    /// When a put resolves.
+    pub(crate) level: PutLevel,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -168,8 +177,9 @@ impl Cache {
     /// Stores `response` under `request`, in place of every entry that `request` matches.
     ///
     /// The body is read to its end and stored first; the entry becomes visible to others at once
-    /// and whole, or not at all. Memory use does not depend on the body's length. `Set-Cookie` is
-    /// never stored.
+    /// and whole, or not at all, unless the handle is of another level
+    /// ([`CacheStorage::with_put_level`](crate::CacheStorage::with_put_level)). Memory use does not
+    /// depend on the body's length. `Set-Cookie` is never stored.
     ///
     /// Spec: <https://w3c.github.io/ServiceWorker/#cache-put>
     ///
@@ -180,10 +190,7 @@ impl Cache {
     /// * [`Error::Body`], [`Error::Aborted`]: the body failed before its end.
     /// * [`Error::QuotaExceeded`]: there is no room. What was stored before stays.
     pub async fn put<'a>(&self, request: impl Into<RequestInfo<'a>>, response: Response) -> Result<()> {
-        let request = request.into().resolve(&self.base)?;
-        check_put(&request.head, &response.head)?;
-        let prepared = self.prepare_put(request.into_owned(), response).await?;
-        self.commit(vec![prepared]).await.map(drop)
+        self.put_with(request, response, self.keeping.level).await
     }
 
     /// Checks what [`put`](Self::put) checks before it reads the body: for callers that must not
@@ -218,8 +225,12 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(false);
         }
+        let (called_back, late) = self.shared.recorded.delete(self.list.id(), &request.head, options);
+        for put in late {
+            put.over().await;
+        }
         let removed = self.commit(vec![Prepared::Delete { request: request.into_owned(), options }]).await?;
-        Ok(removed.iter().any(|count| *count > 0))
+        Ok(called_back || removed.iter().any(|count| *count > 0))
     }
 
     /// Applies `operations` in order, whole or not at all, and returns how many entries each one
@@ -246,6 +257,11 @@ impl Cache {
             });
         }
         Ok(prepared)
+    }
+
+    /// The same cache, where what is put is pinned.
+    pub(crate) fn pinning(&self) -> Self {
+        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self.clone() }
     }
 
     /// Where a tee of a response of this cache's origin puts what it cannot hold.
@@ -284,13 +300,20 @@ impl Cache {
             return Ok(Vec::new());
         }
         self.shared.touch(&self.key);
-        let url = url_match(request.url.as_str(), options);
-        Ok(self.store.candidates(&[Read { list: &self.list, url }]).await?.1)
+        self.search(url_match(request.url.as_str(), options)).await
     }
 
     async fn all(&self) -> Result<Vec<Candidate>> {
         self.shared.touch(&self.key);
-        Ok(self.store.candidates(&[Read { list: &self.list, url: UrlMatch::Any }]).await?.1)
+        self.search(UrlMatch::Any).await
+    }
+
+    /// What is stored, with what is recorded laid over it.
+    async fn search(&self, url: UrlMatch<'_>) -> Result<Vec<Candidate>> {
+        // First: what is committed meanwhile is in what the store says.
+        let recorded = self.shared.recorded.of(self.list.id());
+        let (_, found) = self.store.candidates(&[Read { list: &self.list, url }]).await?;
+        Ok(overlay(found, &recorded, url))
     }
 }
 
@@ -329,10 +352,14 @@ fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader)
 
 /// The response that a found entry holds.
 fn response_of(candidate: &Candidate) -> Result<Response> {
-    let body = match &candidate.body {
+    let body = body_of(&candidate.body);
+    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+}
+
+fn body_of(body: &CandidateBody) -> Option<Body> {
+    match body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),
         CandidateBody::Stored(body) => Some(Body::stored(Arc::clone(body))),
-    };
-    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+    }
 }

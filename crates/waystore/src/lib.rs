@@ -49,6 +49,7 @@ mod info;
 mod key;
 mod name;
 mod quota;
+mod recorded;
 mod request;
 mod response;
 mod shared;
@@ -58,13 +59,14 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a case of the suite fails by panicking")]
 pub mod testing;
+mod transfer;
 mod values;
 mod visitor;
 
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
-    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, StoredEntry, Verdict},
+    cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, PutLevel, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},
     fetch::{Fetch, FetchError},

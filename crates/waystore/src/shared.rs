@@ -12,7 +12,9 @@ use std::{
 use crate::{
     Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
     budget::Budgets,
+    cache::Flights,
     quota::Reservations,
+    recorded::Recorded,
     store::{Changes, Commit, NameChange, ReadSet, Store},
 };
 
@@ -24,6 +26,8 @@ const MOST_PADDING: u64 = 224;
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) budgets: Budgets,
+    pub(crate) recorded: Arc<Recorded>,
+    pub(crate) flights: Arc<Flights>,
     /// What padding is drawn with; unset: there is none.
     padding_secret: OnceLock<[u8; 32]>,
     evicts: AtomicBool,

@@ -8,10 +8,11 @@ use url::Url;
 
 use crate::{
     BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
-    Limits, Place, Response, Result, Spooler, StorageKey,
+    Limits, Place, PutLevel, Response, Result, Spooler, StorageKey,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     quota::NO_LIMIT,
+    recorded::overlay,
     shared::Shared,
     spec::{
         audience::Audience,
@@ -19,7 +20,7 @@ use crate::{
         query::{may_match, query_cache},
     },
     store::{
-        Changes, Commit, List, NameChange, Read, ReadSet, Store,
+        Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
         disk::{DiskOptions, DiskStore},
         memory::MemoryStore,
     },
@@ -378,10 +379,13 @@ impl CacheStorage {
         self.shared.touch(&self.place.key);
         let lists = self.lists(options.cache_name.as_ref()).await?;
         let url = url_match(request.url.as_str(), options.query);
+        // First: what is committed meanwhile is in what the store says.
+        let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
         let (_, candidates) = self.store.candidates(&reads).await?;
-        for list in &lists {
-            let of_list: Vec<_> = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+        for (list, recorded) in lists.iter().zip(&recorded) {
+            let of_list = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+            let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
                 self.shared.budgets.note_use(list.id(), first.id);
@@ -511,9 +515,20 @@ impl CacheStorage {
         Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self }
     }
 
+    /// The same caches, where [`Cache::put`] resolves as `level` says; the default is
+    /// [`PutLevel::Complete`].
+    #[must_use]
+    pub fn with_put_level(self, level: PutLevel) -> Self {
+        Self { keeping: Keeping { level, ..self.keeping }, ..self }
+    }
+
     /// Where a tee of a response of this origin puts what it cannot hold.
     pub fn spooler(&self) -> Spooler {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
+    }
+
+    pub(crate) fn new_op(&self) -> OpId {
+        self.clock.op_id()
     }
 
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {

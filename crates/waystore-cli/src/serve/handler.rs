@@ -93,7 +93,7 @@ async fn answer(
         return Ok(Answer { response, coding: Coding::AsReceived, cookies: true });
     }
     let site =
-        gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && in_scope(site, &asked.inbound.head.url));
+        gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && site.covers(&asked.inbound.head.url));
     match site {
         Some(site) => ask_worker(gateway, site, asked, record).await,
         None => {
@@ -140,10 +140,6 @@ fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
     }
     let length = body.size_hint().exact();
     Some(Body::from_stream(timed(incoming(body), gateway.config.timeouts.body, "the client"), length))
-}
-
-fn in_scope(site: &Site, url: &Url) -> bool {
-    url.as_str().starts_with(site.scope().as_str())
 }
 
 async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &mut Record) -> Result<Answer, Refusal> {

@@ -21,7 +21,7 @@ pub(crate) use self::{
 use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
 use crate::{
     ConsoleLevel, ConsoleLine,
-    isolate::{Answer, Command, Event, EventTypes, Pulse, Seen, Stage, View},
+    isolate::{Answer, Command, Event, EventTypes, Message, Pulse, Seen, Stage, View},
 };
 
 /// What the navigator says.
@@ -52,6 +52,7 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
     kit.give("reportRejection", report)?;
     kit.run("worker", include_str!("scope/worker.js"))?;
     if interface != "WorkerGlobalScope" {
+        kit.run("message", include_str!("scope/message.js"))?;
         kit.run("events", include_str!("scope/events.js"))?;
         kit.run("service_worker", include_str!("scope/service_worker.js"))?;
     }
@@ -166,9 +167,15 @@ impl<'js> Scope<'js> {
             Event::Install => self.call("dispatchInstall", (number,)),
             Event::Activate => self.call("dispatchActivate", (number,)),
             Event::Message { data } => {
-                let data = self.ctx.json_parse(data.to_string()).map_err(|error| words_of(&self.ctx, &error))?;
                 let origin = self.bridge.script.origin().ascii_serialization();
-                self.call("dispatchMessage", (number, data, origin))
+                match data {
+                    Message::Json(data) => {
+                        let data = self.ctx.json_parse(data.to_string());
+                        let data = data.map_err(|error| words_of(&self.ctx, &error))?;
+                        self.call("dispatchMessage", (number, data, origin))
+                    }
+                    Message::Posted { text, source } => self.call("dispatchPosted", (number, text, origin, source)),
+                }
             }
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));

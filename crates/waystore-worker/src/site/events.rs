@@ -14,7 +14,7 @@ use super::{Inner, Site, routing::Way};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
     accept::refusal,
-    isolate::{Answer, Event, Isolate, Preloading, Stage, Ticket},
+    isolate::{Answer, Event, Isolate, Message, Preloading, Stage, Ticket},
     lifecycle::{Id, Input},
     loan::Loan,
     worker::{NoIsolate, Worker},
@@ -191,11 +191,38 @@ impl Inner {
 
     async fn message(self: &Arc<Self>, message: MessageEvent) -> Result<(), SiteError> {
         let (worker, pin) = self.addressee()?;
+        self.deliver_message(worker, pin, Message::Json(message.data)).await
+    }
+
+    /// Sends a message to the version of this name, and waits for nothing. What cannot be delivered is dropped.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#service-worker-postmessage-options>
+    pub(super) fn post(self: &Arc<Self>, version: &str, message: Message) {
+        if self.closed.is_cancelled() {
+            return;
+        }
+        let found = {
+            let mut life = self.life();
+            let worker = life.workers.values().find(|worker| worker.version == version).cloned();
+            worker.inspect(|worker| drop(life.cycle.apply(Input::EventStarted(worker.id))))
+        };
+        let Some(worker) = found else { return };
+        let pin = Pin { site: Arc::clone(self), id: worker.id };
+        let this = Arc::clone(self);
+        let version = version.to_owned();
+        self.ground.runtime.spawn(async move {
+            if let Err(error) = this.deliver_message(worker, pin, message).await {
+                tracing::warn!(version, %error, "a message that a worker posted is lost");
+            }
+        });
+    }
+
+    async fn deliver_message(&self, worker: Arc<Worker>, pin: Pin, message: Message) -> Result<(), SiteError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SiteError::Busy)?;
         if !worker.listens("message") {
             return Ok(());
         }
-        let event = || Event::Message { data: message.data.clone() };
+        let event = || Event::Message { data: message.clone() };
         let delivered = self.deliver(&worker, event, Arc::new((pin, slot))).await;
         delivered.map(drop).map_err(|reason| SiteError::Stopped { reason })
     }

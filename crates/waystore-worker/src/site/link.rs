@@ -7,6 +7,7 @@ use futures::{FutureExt, future::BoxFuture};
 use super::Inner;
 use crate::{
     SiteError, WorkerState,
+    isolate::Message,
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
     registration::Preload,
@@ -79,6 +80,12 @@ impl Link for SiteLink {
         site.life().preload = preload;
         let saving = Arc::clone(&site);
         site.ground.runtime.spawn(async move { saving.save().await });
+    }
+
+    fn post(&self, version: String, text: String) {
+        let Some(site) = self.site.upgrade() else { return };
+        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone()).unwrap_or_default();
+        site.post(&version, Message::Posted { text, source });
     }
 
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {

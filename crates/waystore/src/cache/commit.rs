@@ -18,6 +18,8 @@ pub(crate) enum Prepared {
         body: NewBody,
         /// The room the body takes until it is committed.
         _room: Option<Reservation>,
+        /// Whether it was recorded before: then it displaced others that were at that time.
+        recorded: bool,
     },
     Delete {
         request: Request,
@@ -56,6 +58,8 @@ pub(crate) async fn commit_parts(
             Commit::Applied => {
                 for (part, plan) in parts.iter().zip(&plans) {
                     shared.budgets.note_removed(part.list.id(), &plan.remove);
+                    let puts = part.steps.iter().filter(|step| matches!(step, Prepared::Put { recorded: false, .. }));
+                    puts.for_each(|put| shared.recorded.displace(part.list.id(), put.step()));
                 }
                 return Ok(plans.into_iter().map(|plan| plan.removed).collect());
             }

@@ -8,10 +8,10 @@ use std::{collections::VecDeque, time::SystemTime};
 use futures::{Stream, stream};
 use url::Url;
 
-use super::{Cache, check_readable, response_of};
+use super::{Cache, body_of, check_readable, response_of};
 use crate::{
-    CredentialHash, HeaderList, RequestHead, Response, ResponseType, Result, parse_request_url,
-    store::{Candidate, CandidateBody, EntryId},
+    Body, CredentialHash, HeaderList, RequestHead, Response, ResponseType, Result, parse_request_url,
+    store::{Candidate, CandidateBody, Entry, EntryId},
 };
 
 /// Entries fetched from the store at a time: what bounds the memory of a walk.
@@ -120,6 +120,19 @@ impl StoredEntry {
     /// When it was stored, by the clock of the machine that did.
     pub fn stored_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.found.stored_at_ms)
+    }
+
+    pub(crate) fn stored_at_ms(&self) -> u64 {
+        self.found.stored_at_ms
+    }
+
+    pub(crate) fn encoded(&self) -> &Entry {
+        &self.found.entry
+    }
+
+    /// Its body, whatever a policy says.
+    pub(crate) fn body(&self) -> Option<Body> {
+        body_of(&self.found.body)
     }
 
     /// The length of its body in bytes; `None` where the body is null.

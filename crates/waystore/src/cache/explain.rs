@@ -16,7 +16,7 @@ use crate::{
         query::{may_match, query_cache},
         url_key::without_query,
     },
-    store::{EntryId, Read, UrlMatch},
+    store::{EntryId, UrlMatch},
 };
 
 /// What a look-up considered: see [`Cache::explain`].
@@ -96,7 +96,7 @@ impl Cache {
         let audience = Audience::of(request.visitor);
         let method_is_looked_up = may_match(&request.head, options);
         let url = UrlMatch::WithoutQuery(without_query(request.url.as_str()));
-        let (_, candidates) = self.store.candidates(&[Read { list: &self.list, url }]).await?;
+        let candidates = self.search(url).await?;
         let found = query_cache(&candidates, &request.head, options, audience);
         let answer = found.first().filter(|_| method_is_looked_up).map(|candidate| candidate.id);
         let mut considered = Vec::with_capacity(candidates.len());

@@ -5,7 +5,7 @@ use futures::StreamExt;
 
 use super::{Cache, Prepared, url_match};
 use crate::{
-    AbortSignal, Body, CacheQueryOptions, Error, Request, Response, Result,
+    AbortSignal, Body, CacheQueryOptions, Error, Request, Response, ResponseHead, Result,
     quota::Reservation,
     spec::batch::{Step, plan_batch},
     store::{Candidate, Entry, INLINE_BYTES, NewBody, Read, Usage, WrittenBody},
@@ -18,12 +18,17 @@ impl Cache {
         response.headers.retain(|name, _| !is_set_cookie(name));
         let entry = Entry::new(&request.head, &response.head);
         let (body, room) = self.write_body(body, &request, &entry).await?;
+        let entry = self.kept(entry, &response.head, body.length());
+        Ok(Prepared::Put { request, entry, body, _room: room, recorded: false })
+    }
+
+    /// The entry as it is kept: pinned or padded, where it is to be.
+    pub(super) fn kept(&self, entry: Entry, response: &ResponseHead, body_length: u64) -> Entry {
         let entry = if self.keeping.pinned { entry.pinned() } else { entry };
-        let entry = match self.shared.padding_of(&self.key, &response.head, body.length()) {
+        match self.shared.padding_of(&self.key, response, body_length) {
             0 => entry,
             padding => entry.with_padding(padding),
-        };
-        Ok(Prepared::Put { request, entry, body, _room: room })
+        }
     }
 
     async fn write_body(
@@ -40,8 +45,7 @@ impl Cache {
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
             if start.len() + chunk.len() > INLINE_BYTES {
-                let replaces = self.replaced_by(request, entry).await?;
-                let room = Reservation::new(&self.shared.reservations, &self.key, replaces);
+                let room = self.room_for(request, entry).await?;
                 let (written, room) = self.write_long(start.freeze(), chunk, body, room).await?;
                 return Ok((NewBody::Written(written), Some(room)));
             }
@@ -70,6 +74,26 @@ impl Cache {
             writer.write(chunk).await?;
         }
         Ok((writer.finish().await?, room))
+    }
+
+    async fn room_for(&self, request: &Request, entry: &Entry) -> Result<Reservation> {
+        let replaces = self.replaced_by(request, entry).await?;
+        Ok(Reservation::new(&self.shared.reservations, &self.key, replaces))
+    }
+
+    /// Takes room for a body of which `bytes` are there.
+    pub(super) async fn reserve_for(
+        &self,
+        room: &mut Option<Reservation>,
+        request: &Request,
+        entry: &Entry,
+        bytes: u64,
+    ) -> Result<()> {
+        let room = match room {
+            Some(room) => room,
+            None => room.insert(self.room_for(request, entry).await?),
+        };
+        self.reserve(room, bytes).await
     }
 
     async fn reserve(&self, room: &mut Reservation, bytes: u64) -> Result<()> {
@@ -106,6 +130,6 @@ pub(super) async fn unless_aborted<T>(
     }
 }
 
-fn is_set_cookie(name: &[u8]) -> bool {
+pub(super) fn is_set_cookie(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"set-cookie") || name.eq_ignore_ascii_case(b"set-cookie2")
 }

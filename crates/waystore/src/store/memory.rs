@@ -159,6 +159,10 @@ impl Store for MemoryStore {
         Box::new(MemoryBody::default())
     }
 
+    fn written(&self, body: &WrittenBody) -> Result<Arc<dyn StoredBody>> {
+        Ok(memory_body(body)?)
+    }
+
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
         Ok(self.shared.lock().ledger.usage(key))
     }
@@ -184,12 +188,12 @@ fn kept_body(new: &NewEntry) -> Result<CandidateBody> {
     Ok(match &new.body {
         NewBody::Null => CandidateBody::Null,
         NewBody::Inline(bytes) => CandidateBody::Inline(bytes.clone()),
-        NewBody::Written(written) => {
-            let body =
-                written.hold::<MemoryBody>().ok_or_else(|| Error::unavailable("the body is of another store"))?;
-            CandidateBody::Stored(body)
-        }
+        NewBody::Written(written) => CandidateBody::Stored(memory_body(written)?),
     })
+}
+
+fn memory_body(written: &WrittenBody) -> Result<Arc<MemoryBody>> {
+    written.hold().ok_or_else(|| Error::unavailable("the body is of another store"))
 }
 
 impl Shared {

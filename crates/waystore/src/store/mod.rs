@@ -64,6 +64,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// and so does dropping what [`BodyWriter::finish`] gave before a commit names it.
     fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter>;
 
+    /// The body that [`BodyWriter::finish`] gave, to be read, whether an entry names it or not.
+    fn written(&self, body: &WrittenBody) -> Result<Arc<dyn StoredBody>>;
+
     /// Returns what `key` uses, or all keys together: the sum over its entries, those of doomed lists
     /// included, and its names, as [`Usage`] has it. Exact at any time.
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage>;
@@ -232,6 +235,11 @@ pub enum CandidateBody {
 pub trait StoredBody: fmt::Debug + Send + Sync {
     /// Its length in bytes.
     fn length(&self) -> u64;
+
+    /// The length that its readers are told beforehand; `None` where it is not certain yet.
+    fn known_length(&self) -> Option<u64> {
+        Some(self.length())
+    }
 
     /// Opens it. Each block is verified before it is handed out; damaged bytes end the stream with
     /// [`BodyError::Damaged`].

@@ -18,9 +18,11 @@ mod matching;
 mod put;
 mod quota;
 mod reading;
+mod recorded;
 mod several;
 mod storage;
 mod support;
+mod transfer;
 
 use std::{fmt, sync::Arc};
 
@@ -72,6 +74,8 @@ pub fn cases() -> Vec<Case> {
         quota::CASES,
         evict::CASES,
         budget::CASES,
+        recorded::CASES,
+        transfer::CASES,
     ]
     .concat()
 }

@@ -212,7 +212,10 @@
 
   kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
   kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
-  kit.dispatchMessage = (id, data, origin) => run(adopt(new ExtendableMessageEvent("message", { data, origin }), id));
+  kit.dispatchMessage = (id, data, origin, source = null) => {
+    run(adopt(new ExtendableMessageEvent("message", { data, origin, source }), id));
+  };
+  kit.dispatchPosted = (id, text, origin, source) => kit.dispatchMessage(id, kit.unpack(text), origin, kit.workerNamed(source));
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {
     const init = { request, clientId, resultingClientId, cancelable: true };
     const event = adopt(new FetchEvent("fetch", init), id);

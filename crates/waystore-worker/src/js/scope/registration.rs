@@ -33,6 +33,9 @@ pub(crate) trait Link: Send + Sync {
     /// Changes it.
     fn set_preload(&self, preload: Preload);
 
+    /// Sends what the worker posts to the one of this version; dropped where that is gone.
+    fn post(&self, version: String, text: String);
+
     /// Adds static routes to the worker; or says which rule they break.
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String>;
 }
@@ -56,6 +59,12 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
         Ok(())
     })?;
     kit.give("skipWaiting", skip)?;
+    let link = Arc::clone(&bridge.link);
+    let post = native_operation(ctx, "postMessage", 2, move |arguments| {
+        link.post(arguments.get(0).get()?, arguments.get(1).get()?);
+        Ok(())
+    })?;
+    kit.give("postMessage", post)?;
     let link = Arc::clone(&bridge.link);
     let update = native_operation(ctx, "update", 0, move |arguments| {
         let updated = link.update();

@@ -18,6 +18,7 @@
   class ServiceWorkerGlobalScope extends kit.WorkerGlobalScope {}
 
   class ServiceWorker extends EventTarget {
+    #version;
     #scriptURL;
     #state;
 
@@ -29,9 +30,10 @@
       };
     }
 
-    constructor(token, scriptURL, state) {
+    constructor(token, version, scriptURL, state) {
       made(token, "ServiceWorker");
       super();
+      this.#version = version;
       this.#scriptURL = scriptURL;
       this.#state = state;
     }
@@ -43,6 +45,23 @@
     get state() {
       return this.#state;
     }
+
+    // Spec: https://w3c.github.io/ServiceWorker/#service-worker-postmessage-options
+    postMessage(message, options = undefined) {
+      if (arguments.length === 0) throw new TypeError("postMessage needs 1 argument, but was given 0");
+      const version = this.#version;
+      kit.postMessage(version, kit.pack(message, transferOf(options)));
+    }
+  }
+
+  // What is given away: a list, or options with one.
+  function transferOf(options) {
+    if (options === undefined || options === null) return [];
+    if (typeof options !== "object" && typeof options !== "function") {
+      throw new TypeError("the options of postMessage must be an object");
+    }
+    const list = typeof options[Symbol.iterator] === "function" ? options : (options.transfer ?? []);
+    return [...list];
   }
 
   class NavigationPreloadManager {
@@ -193,12 +212,13 @@
 
   let ownVersion;
   const own = () => workers.get(ownVersion);
+  kit.workerNamed = (version) => workers.get(version) ?? null;
 
   function workerOf(seen) {
     if (seen === null) return null;
     const known = workers.get(seen.version);
     if (known !== undefined) return known;
-    const worker = new ServiceWorker(secret, seen.script, seen.state);
+    const worker = new ServiceWorker(secret, seen.version, seen.script, seen.state);
     workers.set(seen.version, worker);
     return worker;
   }
@@ -221,7 +241,7 @@
   let registration;
   kit.startServiceWorker = (version, script, scope, updateViaCache) => {
     ownVersion = version;
-    workers.set(version, new ServiceWorker(secret, script, "parsed"));
+    workers.set(version, new ServiceWorker(secret, version, script, "parsed"));
     registration = new ServiceWorkerRegistration(secret, scope, updateViaCache);
     const clients = new Clients(secret);
     kit.readonly(globalThis, "clients", () => clients);

@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
-    store::{Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, check_names},
+    store::{
+        Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, WrittenBody, check_names,
+    },
 };
 
 /// What became of a commit, and how far the log must be synced before that is said.
@@ -63,6 +65,13 @@ impl Inner {
             Err(AppendError::NotDone(error)) => Err(error),
             Err(AppendError::Unknown) => Ok(Commit::OutcomeUnknown.into()),
         }
+    }
+
+    /// Puts a finished body where entries find it.
+    pub(super) fn place(&self, body: &WrittenBody) -> Result<Arc<BodyFile>> {
+        let written = body.hold::<body_write::Written>().filter(|written| written.is_of(&self.bodies));
+        let written = written.ok_or_else(|| Error::unavailable("the body was written to another store"))?;
+        written.place(&self.bodies).map_err(|error| disk_error(error, body.length()))
     }
 
     /// Removes entries that were found damaged from the log too, so that they stay absent.
@@ -276,9 +285,7 @@ impl Plan {
             NewBody::Null => (RecordBody::Null, None),
             NewBody::Inline(bytes) => (RecordBody::Inline(bytes.clone()), None),
             NewBody::Written(body) => {
-                let written = body.hold::<body_write::Written>().filter(|written| written.is_of(&inner.bodies));
-                let written = written.ok_or_else(|| Error::unavailable("the body was written to another store"))?;
-                let file = written.place(&inner.bodies).map_err(|error| disk_error(error, body.length()))?;
+                let file = inner.place(body)?;
                 (RecordBody::File { hash: file.name.hash, length: file.length }, Some(file))
             }
         };

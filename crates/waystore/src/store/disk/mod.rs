@@ -57,7 +57,10 @@ use self::{
 };
 use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
-    store::{BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, Usage},
+    store::{
+        BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, StoredBody,
+        Usage, WrittenBody,
+    },
 };
 
 /// A store in a data directory. Dropping it syncs what was committed, and waits for that.
@@ -316,6 +319,10 @@ impl Store for DiskStore {
 
     fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter> {
         Box::new(body_write::Writer::new(&self.inner.bodies, key))
+    }
+
+    fn written(&self, body: &WrittenBody) -> Result<Arc<dyn StoredBody>> {
+        Ok(self.inner.place(body)?)
     }
 
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {

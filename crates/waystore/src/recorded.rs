@@ -1,0 +1,209 @@
+//! Puts that were recorded and whose bodies still stream: an overlay in memory over what is committed.
+//!
+//! This process's handles see such an entry at once, as if it had been committed last; the store
+//! gets it when its body is complete. What the overlay hides and shows is decided by `spec/`.
+
+mod growing;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+pub(crate) use self::growing::Growing;
+use crate::{
+    CacheQueryOptions, RequestHead, Visitor,
+    spec::{
+        batch::{Step, plan_batch},
+        matching::request_matches_cached_item,
+        query::may_match,
+        url_key::without_fragment,
+    },
+    store::{Candidate, CandidateBody, Entry, EntryId, List, ListId, UrlMatch, url_matches},
+};
+
+/// Bodies that stream at a time; a put beyond them resolves when its body is complete.
+const MOST: usize = 256;
+
+/// The puts that are recorded and not committed, by list, in the order in which they were recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    count: AtomicUsize,
+    lists: Mutex<HashMap<ListId, Vec<Arc<Pending>>>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    request: RequestHead,
+    visitor: Option<Visitor>,
+    candidate: Candidate,
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its body streams.
+    Open,
+    /// It is being committed: too late to call it back.
+    Committing,
+    /// It is committed, or given up.
+    Over,
+}
+
+impl Recorded {
+    /// Records a put of `entry`, whose body grows. It takes the place of earlier ones, as a commit
+    /// would. `None`: there are too many.
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        list: &List,
+        request: RequestHead,
+        visitor: Option<Visitor>,
+        entry: Entry,
+        now_ms: u64,
+        body: &Arc<Growing>,
+    ) -> Option<PendingGuard> {
+        let mut lists = self.lists();
+        let number = self.count.load(Ordering::Acquire);
+        if number >= MOST {
+            return None;
+        }
+        self.count.store(number + 1, Ordering::Release);
+        let body = Arc::<Growing>::clone(body);
+        let of_list = lists.entry(list.id()).or_default();
+        // Larger than the number of any entry, and rising: what is recorded later comes later.
+        let last = of_list.last().map_or(EntryId(u64::MAX / 2), |last| last.candidate.id);
+        let (id, list) = (EntryId(last.0 + 1), list.id());
+        let candidate = Candidate { id, list, stored_at_ms: now_ms, entry, body: CandidateBody::Stored(body) };
+        let pending = Arc::new(Pending { request, visitor, candidate, phase: watch::Sender::new(Phase::Open) });
+        of_list.retain(|earlier| !pending.displaces(&earlier.candidate) || !earlier.call_back());
+        of_list.push(Arc::clone(&pending));
+        drop(lists);
+        Some(PendingGuard { all: Arc::clone(self), pending })
+    }
+
+    /// The recorded puts of a list, to be laid over what the store says **afterwards**.
+    pub(crate) fn of(&self, list: ListId) -> Vec<Arc<Pending>> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        self.lists().get(&list).cloned().unwrap_or_default()
+    }
+
+    /// Calls back the puts that a delete removes; returns whether there was one, and those that are
+    /// being committed and have to be waited for.
+    pub(crate) fn delete(
+        &self,
+        list: ListId,
+        request: &RequestHead,
+        options: CacheQueryOptions,
+    ) -> (bool, Vec<Arc<Pending>>) {
+        let removes = |pending: &Pending| {
+            may_match(request, options) && request_matches_cached_item(request, &pending.candidate.entry, options)
+        };
+        let (mut called_back, mut late) = (false, Vec::new());
+        for pending in self.of(list).into_iter().filter(|pending| removes(pending)) {
+            if pending.call_back() {
+                called_back = true;
+                self.forget(&pending);
+            } else {
+                late.push(pending);
+            }
+        }
+        (called_back, late)
+    }
+
+    /// Calls back the puts that a put which was committed after them takes the place of.
+    pub(crate) fn displace(&self, list: ListId, step: Step<'_>) {
+        for pending in self.of(list) {
+            if removes(step, &pending.candidate) && pending.call_back() {
+                self.forget(&pending);
+            }
+        }
+    }
+
+    fn forget(&self, pending: &Arc<Pending>) {
+        let mut lists = self.lists();
+        let list = pending.candidate.list;
+        let Some(of_list) = lists.get_mut(&list) else { return };
+        of_list.retain(|other| !Arc::ptr_eq(other, pending));
+        if of_list.is_empty() {
+            lists.remove(&list);
+        }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, HashMap<ListId, Vec<Arc<Pending>>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lays recorded puts over what a search by `url` found committed.
+pub(crate) fn overlay(mut found: Vec<Candidate>, pending: &[Arc<Pending>], url: UrlMatch<'_>) -> Vec<Candidate> {
+    for put in pending.iter().filter(|put| url_matches(without_fragment(put.candidate.entry.url()), url)) {
+        found.retain(|candidate| !put.displaces(candidate));
+        found.push(put.candidate.clone());
+    }
+    found
+}
+
+fn removes(step: Step<'_>, candidate: &Candidate) -> bool {
+    // A single step cannot meet one before it.
+    plan_batch(std::iter::once(candidate), &[step]).is_ok_and(|plan| !plan.remove.is_empty())
+}
+
+impl Pending {
+    fn displaces(&self, candidate: &Candidate) -> bool {
+        let step = Step::Put { request: &self.request, visitor: self.visitor, entry: &self.candidate.entry };
+        removes(step, candidate)
+    }
+
+    /// Takes the put back; returns whether it was not too late. Readers of its body read on.
+    fn call_back(&self) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let open = *phase == Phase::Open;
+            if open {
+                *phase = Phase::Over;
+            }
+            open
+        })
+    }
+
+    /// Waits until it is committed, or not.
+    pub(crate) async fn over(&self) {
+        // The sender lives in `self`, so there is always an answer.
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Over).await;
+    }
+}
+
+/// Held by whoever reads the body of a recorded put; when it is dropped the put is over.
+#[derive(Debug)]
+pub(crate) struct PendingGuard {
+    all: Arc<Recorded>,
+    pending: Arc<Pending>,
+}
+
+impl PendingGuard {
+    /// Begins the commit; returns whether the put was not called back.
+    pub(crate) fn begin_commit(&self) -> bool {
+        self.pending.phase.send_if_modified(|phase| {
+            let open = *phase == Phase::Open;
+            if open {
+                *phase = Phase::Committing;
+            }
+            open
+        })
+    }
+}
+
+impl Drop for PendingGuard {
+    fn drop(&mut self) {
+        self.all.forget(&self.pending);
+        self.all.count.fetch_sub(1, Ordering::AcqRel);
+        self.pending.phase.send_replace(Phase::Over);
+    }
+}

@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use waystore::store::{
-    Changes, Commit, ListChange, NewEntry, ReadSet, Store,
+    Changes, Commit, ListChange, NewBody, NewEntry, ReadSet, Store,
     disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, commit, entry, list, new_body, open, put, relaxed, state};
+use super::support::{Op, apply, commit, entry, list, new_body, open, options, put, relaxed, state};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e149_a_reader_sees_a_batch_whole_or_not_at_all() {
@@ -64,4 +64,51 @@ async fn strict_puts_at_once_are_all_there() {
     let store = DiskStore::open(dir.path(), options).await.unwrap();
     assert!(store.report().is_clean());
     assert_eq!(state(&store).await[0].1.len(), 50);
+}
+
+/// How often the disk syncs for strict commits of `batch` entries that were all written before it could.
+fn syncs_of(commits: usize, batch: usize) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let disk = SimDisk::default();
+    let strict = options(Durability::Strict);
+    runtime.block_on(async {
+        let store = Arc::new(open(&disk, strict.clone()).unwrap());
+        assert!(apply(&store, Op::Open("c")).await);
+        let held = list(&store, "c").await;
+        let before = disk.syncs();
+        // Nobody can wait for the disk until all have written.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let all: Vec<_> = (0..commits)
+            .map(|number| {
+                let (store, list) = (Arc::clone(&store), held.clone());
+                tokio::spawn(async move {
+                    let new = |at| NewEntry { entry: entry(&format!("/{number}/{at}")), body: NewBody::Null };
+                    let change = ListChange { list, remove: vec![], insert: (0..batch).map(new).collect() };
+                    commit(&store, &ReadSet::default(), Changes { names: vec![], lists: vec![change] }).await
+                })
+            })
+            .collect();
+        while store.page(&held, None, usize::MAX).await.unwrap().len() < commits * batch {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        for done in all {
+            assert_eq!(done.await.unwrap().unwrap(), Commit::Applied);
+        }
+        let syncs = disk.syncs() - before;
+        // Each was said to be safe, so each is there whatever the disk forgets.
+        disk.lose_power(0);
+        let store = open(&disk, strict).unwrap();
+        assert_eq!(state(&store).await[0].1.len(), commits * batch);
+        syncs
+    })
+}
+
+#[test]
+fn strict_commits_at_once_share_one_sync() {
+    assert_eq!(syncs_of(1, 1), 1);
+    assert_eq!(syncs_of(1, 100), 1, "a batch is one write and one sync");
+    assert_eq!(syncs_of(64, 1), 1);
 }

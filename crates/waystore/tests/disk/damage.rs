@@ -25,8 +25,15 @@ const SMALL: &[Op] = &[
     Op::Put("v1", &[("/last", 80)]),
 ];
 
-/// A disk with what `script` leaves, closed, and what that is.
+/// A disk with what `script` leaves, closed, and what that is; without a checkpoint, so that the whole log is read.
 async fn closed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
+    let (disk, expected) = checkpointed(script, options).await;
+    disk.remove("checkpoint");
+    (disk, expected)
+}
+
+/// A disk with what `script` leaves, closed, and what that is.
+async fn checkpointed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
     let disk = SimDisk::default();
     let store = open(&disk, options).unwrap();
     let mut expected = State::new();
@@ -71,6 +78,62 @@ async fn a_flipped_bit_anywhere_in_a_closed_store_is_reported_or_harmless() {
             assert_eq!(found.len(), expected.len(), "byte {at} of {path} loses a cache");
         }
     }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_in_a_closed_store_with_a_checkpoint_is_reported_or_harmless() {
+    let (disk, expected) = checkpointed(SMALL, short()).await;
+    for (path, length) in disk.files() {
+        for at in 0..length {
+            let bit = 1 << (at % 8);
+            let disk = disk.copy();
+            disk.edit(&path, |bytes| bytes[at] ^= bit);
+            let Ok(store) = open(&disk, short()) else {
+                assert_eq!(path, "format", "byte {at} of {path} shuts out everything else");
+                continue;
+            };
+            let found = state(&store).await;
+            if path == "checkpoint" {
+                assert_eq!(found, expected, "byte {at} of the checkpoint");
+                assert_eq!(store.report().damage_count, 1, "byte {at} of the checkpoint is not reported");
+                continue;
+            }
+            assert!(is_part_of(&found, &expected), "byte {at} of {path} brings back {found:?}");
+            let lost = count(&expected) - count(&found);
+            let reported = store.damaged_entries() as usize + store.report().damage_count as usize;
+            assert!(lost <= reported, "byte {at} of {path}: a loss that is not reported");
+            assert!(lost <= 1, "byte {at} of {path} loses {lost} entries");
+            assert_eq!(found.len(), expected.len(), "byte {at} of {path} loses a cache");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_cut_anywhere_or_of_another_log_is_not_used() {
+    let (disk, expected) = checkpointed(SMALL, short()).await;
+    let length = disk.files().iter().find(|(path, _)| path == "checkpoint").unwrap().1;
+    for cut in 0..length {
+        let disk = disk.copy();
+        disk.edit("checkpoint", |bytes| bytes.truncate(cut));
+        let store = open(&disk, short()).unwrap();
+        assert_eq!(state(&store).await, expected, "cut to {cut}");
+        assert_eq!(store.report().damage_count, 1, "cut to {cut}");
+        drop(store);
+        assert!(open(&disk, short()).unwrap().report().is_clean(), "cut to {cut}: it is reported once");
+    }
+    // A longer log was here, and was put back to a shorter one.
+    let before = disk.copy();
+    let store = open(&disk, short()).unwrap();
+    for number in 0..4 {
+        assert!(apply(&store, Op::Put("v1", &[("/x", 5000), ("/y", 2000)])).await, "{number}");
+    }
+    drop(store);
+    let mut newer = Vec::new();
+    disk.edit("checkpoint", |bytes| newer.clone_from(bytes));
+    before.edit("checkpoint", |bytes| *bytes = newer);
+    let store = open(&before, short()).unwrap();
+    assert_eq!(state(&store).await, expected);
+    assert_eq!(store.report().damage_count, 1);
 }
 
 fn count(state: &State) -> usize {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests fail by panicking")]
 
 mod bodies;
+mod compaction;
 mod concurrent;
 mod crash;
 mod damage;

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::{
     bodies::{BodyFile, owner_of},
     body_write,
     failure::disk_error,
-    format::{Draft, Kind, Position, RecordBody, encode_bind, encode_insert, encode_remove},
-    index::{Index, Step, UrlHashes},
+    format::{
+        Draft, Header, Kind, Named, Position, RecordBody, Removed, Written, encode_bind, encode_insert, encode_remove,
+        encode_unbind, record_length,
+    },
+    index::{Index, Step},
     inner::Inner,
     log::{AppendError, Batch, Log},
-    slot::Slot,
+    slots::{Slot, UrlHashes},
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
@@ -37,6 +41,8 @@ impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
         check_names(&changes.names)?;
+        self.load_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?;
+        self.load(changes.lists.iter().map(|change| change.list.id()))?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
         self.remove_damaged(&mut log)?;
@@ -75,41 +81,58 @@ impl Inner {
     }
 
     /// Removes entries for good.
-    pub(super) fn remove_for_good(&self, entries: &[(ListId, EntryId)]) -> Result<()> {
+    pub(super) fn remove_for_good(&self, entries: &[(ListId, Removed)]) -> Result<()> {
         self.append_removals(&mut *self.log()?, entries)
     }
 
-    fn append_removals(&self, log: &mut Log, entries: &[(ListId, EntryId)]) -> Result<()> {
+    fn append_removals(&self, log: &mut Log, entries: &[(ListId, Removed)]) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
         let mut plan = Plan::default();
-        entries.iter().for_each(|(list, entry)| plan.remove(*list, vec![*entry]));
-        match self.carry_out(log, plan, [0; 16], self.clock.op_id()) {
-            Ok(()) => Ok(()),
-            Err(AppendError::NotDone(error)) => Err(error),
-            Err(AppendError::Unknown) => Err(Error::unavailable("the disk failed")),
-        }
+        entries.iter().for_each(|(list, removed)| plan.remove(*list, vec![*removed]));
+        Ok(self.carry_out(log, plan, [0; 16], self.clock.op_id())?)
     }
 
     /// Appends the records of `plan`, and shows all at once what they change.
-    fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
+    pub(super) fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
         // Names and removals come twice: one damaged place must not bring back what is gone.
-        let mut drafts: Vec<&Draft> = plan.control.iter().collect();
+        let mut drafts: Vec<&Draft> = plan.control.iter().map(|control| &control.draft).collect();
         drafts.extend(plan.inserts.iter().map(|insert| &insert.draft));
-        drafts.extend(plan.control.iter());
+        drafts.extend(plan.control.iter().map(|control| &control.draft));
         let batch = Batch { drafts: &drafts, key: owner, op, synced: self.synced() };
         let (segment, written) = log.append(batch)?;
         self.bodies.set_log_end(log.end);
+        let place_of = |written: &Written| Position::new(segment.number(), written.offset());
         let mut index = self.index_mut();
-        for step in plan.steps {
-            index.apply(step);
+        index.usage.add(&segment);
+        let inserts = written.iter().skip(plan.control.len());
+        for (control, written) in plan.control.into_iter().zip(&written) {
+            let bytes = 2 * record_length(written.payload_length as usize) as u64;
+            let list = ListId(control.draft.list);
+            match control.change {
+                Change::Name(named) => {
+                    index.apply(Step::Bind { list, named, at: place_of(written), bytes });
+                }
+                Change::Unbind(bound) => {
+                    index.apply(Step::Unbind { list });
+                    let targets = bound.iter().map(|at| at.segment()).collect();
+                    index.apply(Step::Removal { segment: segment.number(), targets, bytes });
+                }
+                Change::Remove(entries) => {
+                    let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                    index.apply(Step::Remove { list, entries });
+                    index.apply(Step::Removal { segment: segment.number(), targets, bytes });
+                }
+            }
         }
-        for (insert, written) in plan.inserts.into_iter().zip(written.into_iter().skip(plan.control.len())) {
-            let PlannedInsert { hashes, padding, file, .. } = insert;
-            let slot = Slot { segment: Arc::clone(&segment), written, hashes, padding, file };
-            index.apply(Step::Insert { list: insert.list, entry: insert.entry, slot });
+        for (insert, written) in plan.inserts.into_iter().zip(inserts) {
+            let PlannedInsert { draft, hashes, padding, file } = insert;
+            let entry = EntryId(draft.entry);
+            let slot = Slot::new(entry, place_of(written), written.payload_length, padding, hashes, file);
+            index.apply(Step::Insert { list: ListId(draft.list), slot });
         }
+        log.live = index.usage.live();
         Ok(())
     }
 }
@@ -118,26 +141,34 @@ impl Inner {
 fn is_stale(index: &Index, read: &ReadSet) -> bool {
     read.0.iter().any(|seen| {
         let now = index.find(seen.list, seen.url.as_match());
-        index.place_of(seen.list).is_none() || !now.iter().map(|(id, _)| id).eq(&seen.entries)
+        index.place_of(seen.list).is_none() || !now.map(|slot| &slot.entry).eq(&seen.entries)
     })
 }
 
-/// What a commit writes and changes.
+/// What a batch writes and changes.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     /// Names and removals.
-    control: Vec<Draft>,
-    steps: Vec<Step>,
+    control: Vec<Control>,
     grows: Usage,
     shrinks: Usage,
     inserts: Vec<PlannedInsert>,
     strictly: bool,
 }
 
+struct Control {
+    draft: Draft,
+    change: Change,
+}
+
+enum Change {
+    Name(Named),
+    Unbind(Vec<Position>),
+    Remove(Vec<Removed>),
+}
+
 struct PlannedInsert {
     draft: Draft,
-    list: ListId,
-    entry: EntryId,
     hashes: UrlHashes,
     padding: u8,
     file: Option<Arc<BodyFile>>,
@@ -153,24 +184,24 @@ impl Plan {
         for change in &changes.lists {
             let list = change.list.id();
             plan.note_bottle(index.place_of(list).ok_or_else(|| super::unknown_list(list))?);
-            let present = change.remove.iter().copied().filter(|entry| index.contains(list, *entry));
+            let present = change.remove.iter().filter_map(|entry| index.get(list, *entry));
             let present: Vec<_> = present.collect();
             if !present.is_empty() {
-                plan.shrinks += present.iter().map(|entry| index.usage_of(list, *entry)).sum();
-                plan.remove(list, present);
+                plan.shrinks += present.iter().map(|slot| slot.usage()).sum();
+                plan.remove(list, present.into_iter().map(Slot::removed).collect());
             }
             plan.grows += change.insert.iter().map(NewEntry::usage).sum();
         }
         index.ledger.check(key, plan.grows, plan.shrinks)?;
         for change in &changes.lists {
             for new in &change.insert {
-                plan.insert(inner, index, log, change.list.id(), new)?;
+                plan.new_entry(inner, index, log, change.list.id(), new)?;
             }
         }
         Ok(Some(plan))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.control.is_empty() && self.inserts.is_empty()
     }
 
@@ -193,23 +224,29 @@ impl Plan {
                     let list = ListId(log.next.list);
                     log.next.list += 1;
                     self.grows += Usage::of_name(name);
-                    self.control.push(Draft::new(Kind::Bind, list.0, 0, encode_bind(place, name)));
-                    self.steps.push(Step::Bind { list, place: place.clone(), name: name.clone() });
+                    // A new name is the last.
+                    let named = Named { place: place.clone(), name: name.clone(), order: list.0 };
+                    self.name(Kind::Bind, list, named);
                     changed.insert((place, name), Some(list));
                 }
                 (NameChange::Unbind(..), Some(list)) => {
-                    self.control.push(Draft::new(Kind::Unbind, list.0, 0, Vec::new()));
                     self.shrinks += Usage::of_name(name);
-                    self.steps.push(Step::Unbind { list });
+                    self.unbind(list, index.bound_at(list));
                     changed.insert((place, name), None);
                 }
                 (NameChange::Rename { to, .. }, Some(list)) if to != name => {
                     self.shrinks += Usage::of_name(name);
-                    if index.list(place, to).is_none() {
+                    let displaced = index.list(place, to);
+                    if displaced.is_none() {
                         self.grows += Usage::of_name(to);
                     }
-                    self.control.push(Draft::new(Kind::Rename, list.0, 0, encode_bind(place, to)));
-                    self.steps.push(Step::Rename { list, place: place.clone(), name: to.clone() });
+                    let order = index.named(displaced.unwrap_or(list)).map_or(list.0, |named| named.order);
+                    let named = Named { place: place.clone(), name: to.clone(), order };
+                    // First, for it is shown first: it takes the place of the one that goes.
+                    self.name(Kind::Rename, list, named);
+                    if let Some(displaced) = displaced {
+                        self.unbind(displaced, index.bound_at(displaced));
+                    }
                 }
                 (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) => {}
                 (NameChange::Unbind(..) | NameChange::Rename { .. }, None) => return false,
@@ -218,13 +255,32 @@ impl Plan {
         true
     }
 
-    fn remove(&mut self, list: ListId, entries: Vec<EntryId>) {
-        let numbers: Vec<u64> = entries.iter().map(|entry| entry.0).collect();
-        self.control.push(Draft::new(Kind::Remove, list.0, 0, encode_remove(&numbers)));
-        self.steps.push(Step::Remove { list, entries });
+    /// Gives a list a name; `kind` is a bind or a renaming.
+    pub(super) fn name(&mut self, kind: Kind, list: ListId, named: Named) {
+        let mut draft = Draft::new(kind, list.0, 0, encode_bind(&named));
+        draft.key = Some(owner_of(&named.place.key));
+        self.control.push(Control { draft, change: Change::Name(named) });
     }
 
-    fn insert(&mut self, inner: &Inner, index: &Index, log: &mut Log, list: ListId, new: &NewEntry) -> Result<()> {
+    pub(super) fn unbind(&mut self, list: ListId, bound: Vec<Position>) {
+        let draft = Draft::new(Kind::Unbind, list.0, 0, encode_unbind(&bound));
+        self.control.push(Control { draft, change: Change::Unbind(bound) });
+    }
+
+    pub(super) fn remove(&mut self, list: ListId, entries: Vec<Removed>) {
+        let draft = Draft::new(Kind::Remove, list.0, 0, encode_remove(&entries));
+        self.control.push(Control { draft, change: Change::Remove(entries) });
+    }
+
+    /// Writes an entry that there is once more, with the same number.
+    pub(super) fn copy(&mut self, header: &Header, payload: Bytes, slot: &Slot) {
+        let mut draft = Draft::new(Kind::Insert, header.list, header.entry, Vec::new());
+        draft.key = Some(header.key);
+        draft.payload[0] = payload;
+        self.inserts.push(PlannedInsert { draft, hashes: slot.hashes, padding: slot.padding, file: slot.file.clone() });
+    }
+
+    fn new_entry(&mut self, inner: &Inner, index: &Index, log: &mut Log, list: ListId, new: &NewEntry) -> Result<()> {
         let (body, file) = match &new.body {
             NewBody::Null => (RecordBody::Null, None),
             NewBody::Inline(bytes) => (RecordBody::Inline(bytes.clone()), None),
@@ -235,10 +291,10 @@ impl Plan {
         };
         let entry = EntryId(log.next.entry);
         log.next.entry += 1;
-        let payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
-        let hashes = index.hashes(new.entry.url());
-        let draft = Draft { kind: Kind::Insert, list: list.0, entry: entry.0, payload };
-        self.inserts.push(PlannedInsert { draft, list, entry, hashes, padding: new.entry.padding(), file });
+        let mut draft = Draft::new(Kind::Insert, list.0, entry.0, Vec::new());
+        draft.payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
+        let (hashes, padding) = (index.hashes(new.entry.url()), new.entry.padding());
+        self.inserts.push(PlannedInsert { draft, hashes, padding, file });
         Ok(())
     }
 }

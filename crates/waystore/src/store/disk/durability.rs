@@ -7,8 +7,34 @@ use std::{
     time::Duration,
 };
 
-use super::{failure::blocking, format::Position, inner::Inner, log::AppendError};
+use super::{
+    checkpoint,
+    failure::{blocking, disk_error},
+    format::Position,
+    inner::Inner,
+    log::Log,
+};
 use crate::{Error, Result};
+
+/// What is read again after a kill, about; more where a checkpoint is longer than that.
+const CHECKPOINT_EVERY: u64 = 64 * 1024 * 1024;
+
+/// The last checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Checkpointed {
+    pub(super) at: Position,
+    /// What had been appended since the store was opened.
+    pub(super) written: u64,
+    /// How long it is.
+    pub(super) length: u64,
+}
+
+impl Checkpointed {
+    /// How much was appended since, and how long it is. `None`: nothing.
+    fn since(&self, log: &Log) -> Option<(u64, u64)> {
+        (log.end != self.at).then(|| (log.written.saturating_sub(self.written), self.length))
+    }
+}
 
 impl Inner {
     /// Waits until the log is synced up to `position`: one who waits syncs for all.
@@ -49,9 +75,57 @@ impl Inner {
         Ok(())
     }
 
-    /// What is done every second: makes damage known to the log, syncs, says so in the log, and
-    /// unlinks the bodies that are not needed.
+    /// What is done every second: makes damage known to the log, syncs, says so in the log, unlinks
+    /// the bodies that are not needed, and rewrites segments of which little is.
     pub(super) fn tick(&self) -> Result<()> {
+        let trash = self.index_mut().take_trash();
+        drop(trash);
+        self.settle()?;
+        self.compact()?;
+        let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
+        if since.is_some_and(|(written, length)| written >= length.max(CHECKPOINT_EVERY)) {
+            self.checkpoint(&[])?;
+        }
+        Ok(())
+    }
+
+    /// What is done when the store is closed, so that the next open need not read the log.
+    pub(super) fn close(&self) -> Result<()> {
+        let trash = self.index_mut().take_trash();
+        drop(trash);
+        self.settle()?;
+        let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
+        if since.is_some() {
+            self.checkpoint(&[])?;
+        }
+        let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
+        let log = self.log()?;
+        if log.failed.is_some() || log.end != at || at == Position::default() {
+            return Ok(());
+        }
+        let temporary = format!("tmp/{:032x}", self.clock.random());
+        checkpoint::write_closed(&*self.bodies.io, at, &temporary).map_err(|error| disk_error(error, 0))
+    }
+
+    /// Writes what there is now, without `to_go`, which may go then.
+    pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
+        let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (checkpoint, written) = {
+            let log = self.log()?;
+            (self.index().checkpoint(log.end, log.next, to_go), log.written)
+        };
+        // It must not say more than the log does after power loss.
+        if self.synced() < checkpoint.at {
+            self.flush()?;
+        }
+        let length = checkpoint.write(&*self.bodies.io, &format!("tmp/{:032x}", self.clock.random()));
+        let length = length.map_err(|error| disk_error(error, 0))?;
+        *checkpointed = Checkpointed { at: checkpoint.at, written, length };
+        Ok(())
+    }
+
+    /// Leaves the log at rest: synced, with a mark that says so.
+    pub(super) fn settle(&self) -> Result<()> {
         let end = {
             let mut log = self.log()?;
             self.remove_damaged(&mut log)?;
@@ -64,10 +138,8 @@ impl Inner {
             let mut log = self.log()?;
             // Only where nothing came since: what comes next says how far the log is synced, too.
             if log.end == end {
-                log.append_mark(end).map_err(|error| match error {
-                    AppendError::NotDone(error) => error,
-                    AppendError::Unknown => Error::unavailable("the disk failed"),
-                })?;
+                log.append_mark(end)?;
+                self.note_segment(&log);
             }
         }
         self.bodies.sweep(self.synced());

@@ -6,7 +6,10 @@
 use bytes::{BufMut, Bytes};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{Bottle, CacheName, Place, StorageKey, store::OpId};
+use crate::{
+    Bottle, CacheName, Place, StorageKey,
+    store::{EntryId, OpId},
+};
 
 /// The content of the file `format`.
 pub(super) const FORMAT: &str = "waystore data directory, format 1\n";
@@ -55,6 +58,8 @@ pub(super) struct SegmentHeader {
     pub(super) number: u32,
     pub(super) length: u32,
     pub(super) seed: u64,
+    /// Whether bytes of a former use may stand where nothing was written yet.
+    pub(super) recycled: bool,
 }
 
 impl SegmentHeader {
@@ -63,7 +68,7 @@ impl SegmentHeader {
         let mut header = Vec::with_capacity(FIRST_RECORD as usize);
         header.put_slice(&SEGMENT_MAGIC);
         header.put_u32_le(VERSION);
-        header.put_u32_le(0);
+        header.put_u32_le(self.recycled.into());
         header.put_u32_le(self.number);
         header.put_u32_le(self.length);
         header.put_u64_le(self.seed);
@@ -82,8 +87,10 @@ impl SegmentHeader {
         let right = header.starts_with(&SEGMENT_MAGIC)
             && u32_at(header, 8)? == VERSION
             && u64_at(header, 56)? == xxh3_64_with_seed(&header[..56], 0);
-        let parsed = Self { number: u32_at(header, 16)?, length: u32_at(header, 20)?, seed: u64_at(header, 24)? };
-        (right && parsed.length >= FIRST_RECORD).then_some(parsed)
+        let recycled = u32_at(header, 12)?;
+        let (number, length, seed) = (u32_at(header, 16)?, u32_at(header, 20)?, u64_at(header, 24)?);
+        let parsed = Self { number, length, seed, recycled: recycled == 1 };
+        (right && recycled <= 1 && parsed.length >= FIRST_RECORD).then_some(parsed)
     }
 }
 
@@ -199,13 +206,15 @@ pub(super) struct Draft {
     pub(super) kind: Kind,
     pub(super) list: u64,
     pub(super) entry: u64,
+    /// The owner's, where it is not the batch's.
+    pub(super) key: Option<[u8; 16]>,
     /// The payload, in parts so that bodies are copied once.
     pub(super) payload: [Bytes; 3],
 }
 
 impl Draft {
     pub(super) fn new(kind: Kind, list: u64, entry: u64, payload: Vec<u8>) -> Self {
-        Self { kind, list, entry, payload: [payload.into(), Bytes::new(), Bytes::new()] }
+        Self { kind, list, entry, key: None, payload: [payload.into(), Bytes::new(), Bytes::new()] }
     }
 
     pub(super) fn payload_length(&self) -> usize {
@@ -228,6 +237,19 @@ pub(super) struct Written {
     pub(super) payload_at: u32,
     pub(super) payload_length: u32,
     pub(super) checksum: u64,
+}
+
+impl Written {
+    /// Where the payload of the record with this header is.
+    pub(super) fn of(header: &Header) -> Option<Self> {
+        let payload_at = u32::try_from(header.payload()?.start).ok()?;
+        Some(Self { payload_at, payload_length: header.payload_length, checksum: header.payload_checksum })
+    }
+
+    /// Where the record begins.
+    pub(super) fn offset(&self) -> u32 {
+        self.payload_at.saturating_sub(HEADER as u32)
+    }
 }
 
 /// Encodes a batch that will stand at `start`. The caller made sure that it fits there.
@@ -256,7 +278,7 @@ pub(super) fn encode_batch(
             synced: head.synced,
             list: draft.list,
             entry: draft.entry,
-            key: head.key,
+            key: draft.key.unwrap_or(head.key),
             op: head.op,
             payload_checksum: xxh3_64_with_seed(payload, seed),
         };
@@ -271,9 +293,20 @@ pub(super) fn encode_batch(
     Some((bytes, written))
 }
 
+/// A list's name, and where it stands among the names of its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) place: Place,
+    pub(super) name: CacheName,
+    /// Its rank: the names of a place are in this order.
+    pub(super) order: u64,
+}
+
 /// The payload of a bind, and of a renaming.
-pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
+pub(super) fn encode_bind(named: &Named) -> Vec<u8> {
+    let Named { place, name, order } = named;
     let mut payload = Vec::new();
+    payload.put_u64_le(*order);
     let partition = place.key.partition();
     for text in [place.key.origin(), &place.bucket, place.bottle.as_str(), partition.unwrap_or_default()] {
         payload.put_u32_le(u32::try_from(text.len()).expect("origins and buckets are bounded by who parsed them"));
@@ -285,8 +318,9 @@ pub(super) fn encode_bind(place: &Place, name: &CacheName) -> Vec<u8> {
 }
 
 /// Reads the payload of a bind, and of a renaming.
-pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
-    let mut rest = payload;
+pub(super) fn parse_bind(payload: &[u8]) -> Option<Named> {
+    let order = u64_at(payload, 0)?;
+    let mut rest = payload.get(8..)?;
     let mut text = || {
         let length = usize::try_from(u32_at(rest, 0)?).ok()?;
         let (text, after) = rest.get(4..)?.split_at_checked(length)?;
@@ -302,18 +336,50 @@ pub(super) fn parse_bind(payload: &[u8]) -> Option<(Place, CacheName)> {
     };
     let bottle = [Bottle::Caches, Bottle::ServiceWorkerRegistrations].into_iter().find(|b| b.as_str() == bottle)?;
     let place = Place { key: StorageKey::from_stored(origin, partition), bucket: bucket.into(), bottle };
-    Some((place, CacheName::from_wtf8(name)?))
+    Some(Named { place, name: CacheName::from_wtf8(name)?, order })
+}
+
+/// One removal: the entry, and where its record was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) entry: EntryId,
+    pub(super) at: Position,
 }
 
 /// The payload of a removal.
-pub(super) fn encode_remove(entries: &[u64]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
+pub(super) fn encode_remove(removed: &[Removed]) -> Vec<u8> {
+    removed.iter().flat_map(|removed| [removed.entry.0, removed.at.0]).flat_map(u64::to_le_bytes).collect()
 }
 
 /// Reads the payload of a removal.
-pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<u64>> {
-    let (numbers, []) = payload.as_chunks::<8>() else { return None };
-    Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
+pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<Removed>> {
+    let (removed, []) = payload.as_chunks::<16>() else { return None };
+    removed
+        .iter()
+        .map(|removed| Some(Removed { entry: EntryId(u64_at(removed, 0)?), at: Position(u64_at(removed, 8)?) }))
+        .collect()
+}
+
+/// The payload of an unbinding: where the records of the list's names were then.
+pub(super) fn encode_unbind(bound: &[Position]) -> Vec<u8> {
+    bound.iter().flat_map(|at| at.0.to_le_bytes()).collect()
+}
+
+/// Reads the payload of an unbinding.
+pub(super) fn parse_unbind(payload: &[u8]) -> Option<Vec<Position>> {
+    let (bound, []) = payload.as_chunks::<8>() else { return None };
+    Some(bound.iter().map(|at| Position(u64::from_le_bytes(*at))).collect())
+}
+
+/// The payload of a mark: the numbers of the segments before its own that are needed.
+pub(super) fn encode_mark(segments: &[u32]) -> Vec<u8> {
+    segments.iter().flat_map(|segment| segment.to_le_bytes()).collect()
+}
+
+/// Reads the payload of a mark.
+pub(super) fn parse_mark(payload: &[u8]) -> Option<Vec<u32>> {
+    let (segments, []) = payload.as_chunks::<4>() else { return None };
+    Some(segments.iter().map(|segment| u32::from_le_bytes(*segment)).collect())
 }
 
 /// A body as an insertion's record has it.

@@ -21,6 +21,8 @@ pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
         Lock::Held(held) => held,
         Lock::Busy(pid) => return Err(Error::Locked { dir: io.root().into(), pid }),
     };
+    // There before anybody can look: a reader shares it.
+    drop(io.lock("readers", std::process::id()).map_err(Error::unavailable)?);
     // Looked at again: who held the lock until now may have made it.
     if !is_ours(io)? {
         mark(io).map_err(Error::unavailable)?;
@@ -32,12 +34,20 @@ pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
     Ok(held)
 }
 
-/// Looks whether the directory can be read as ours.
-pub(super) fn look(io: &dyn DiskIo) -> Result<()> {
+/// Looks whether the directory can be read as ours. While what is returned is there, the writer uses no segment again.
+pub(super) fn look(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
     if !is_ours(io)? {
         return Err(not_ours(io, "there is no file `format` in it"));
     }
-    Ok(())
+    io.share("readers").map_err(Error::unavailable)
+}
+
+/// Whether nobody looks at the directory now. While what is returned is there, nobody begins to.
+pub(super) fn exclude_readers(io: &dyn DiskIo) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+    Ok(match io.lock("readers", std::process::id())? {
+        Lock::Held(held) => Some(held),
+        Lock::Busy(_) => None,
+    })
 }
 
 /// Whether the directory is marked as ours, and of this format.
@@ -63,7 +73,7 @@ fn is_ours(io: &dyn DiskIo) -> Result<bool> {
 /// An empty directory can become ours, and one whose making was interrupted.
 fn refuse_what_is_not_empty(io: &dyn DiskIo) -> Result<()> {
     let names = io.list("").map_err(Error::unavailable)?;
-    match names.iter().find(|name| !matches!(name.as_str(), "lock" | "format.new")) {
+    match names.iter().find(|name| !matches!(name.as_str(), "lock" | "readers" | "format.new")) {
         Some(name) => Err(not_ours(io, &format!("there is no file `format` in it, but `{name}`"))),
         None => Ok(()),
     }

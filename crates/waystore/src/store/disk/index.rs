@@ -1,22 +1,34 @@
 //! What there is, in memory: names, lists, and where in the log each entry is.
 //!
-//! Filled by replay and by every commit, with the same [`Step`]s. Knows no file: an entry's place
-//! is handed out, not read.
+//! Filled by replay and by every commit, with the same [`Step`]s. Reads no file: an entry's place
+//! is handed out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::slot::Slot;
+use super::{
+    checkpoint::{Checkpoint, ListState, Section, SegmentState, Stored},
+    format::{Named, Position, Removed, record_length},
+    hold::{Hold, Holder},
+    log::Numbers,
+    segment::Segment,
+    slot::Located,
+    slots::{By, Slot, Slots, UrlHashes},
+    usage::Usage as SegmentUsage,
+};
 use crate::{
     CacheName, Place, StorageKey,
     spec::url_key::{without_fragment, without_query},
-    store::{EntryId, Ledger, List, ListHold, ListId, Names, UrlMatch, Usage, rename},
+    store::{EntryId, Ledger, List, ListId, Names, UrlMatch, Usage, rename},
 };
+
+/// Lists that wait to be dropped, at most.
+const TRASH: usize = 16;
 
 /// Names, lists and entries.
 #[derive(Debug)]
@@ -25,122 +37,375 @@ pub(super) struct Index {
     seed: u64,
     places: HashMap<Place, Names>,
     lists: HashMap<ListId, Entries>,
-    /// Lists that are gone: one record of a list's name may come again after it.
-    gone: HashSet<ListId>,
+    pub(super) usage: SegmentUsage,
+    /// Who uses how much; empty while the log is read.
     pub(super) ledger: Ledger,
+    /// While the log is read: lists that are gone, for one of their records may come again.
+    gone: Option<HashSet<ListId>>,
+    /// Segments from which records were moved to the end of the log.
+    moved: BTreeSet<u32>,
+    trash: Vec<Entries>,
 }
 
 /// One list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entries {
-    place: Place,
+    /// `None`: while the log is read, the record of its name has not come yet.
+    place: Option<Place>,
     /// `None`: the list is doomed.
     name: Option<CacheName>,
     hold: Mutex<Weak<Hold>>,
-    /// The sum over the slots.
+    /// Where its name stands among those of its place.
+    order: u64,
+    /// Where the record of its name is, and the bytes of both copies.
+    bound: (Position, u64),
+    /// Where records of names are that it had before.
+    former: Vec<Position>,
+    /// What its entries are charged.
     usage: Usage,
-    slots: BTreeMap<EntryId, Slot>,
-    by_url: HashMap<u64, Ids>,
-    by_path: HashMap<u64, Ids>,
+    content: Content,
+    /// The bytes of its entries, by segment.
+    bytes: BTreeMap<u32, u64>,
+    /// Of a doomed list: the segments its entries are in, which may be gone from the log.
+    kept: HashMap<u32, Arc<Segment>>,
+}
+
+/// The entries of a list.
+#[derive(Debug)]
+enum Content {
+    Loaded(Slots),
+    /// Nobody used them yet.
+    Stored(Section),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Loaded(Slots::default())
+    }
 }
 
 /// One change to the index.
 #[derive(Debug)]
 pub(super) enum Step {
-    Bind { list: ListId, place: Place, name: CacheName },
-    Unbind { list: ListId },
-    Rename { list: ListId, place: Place, name: CacheName },
-    Insert { list: ListId, entry: EntryId, slot: Slot },
-    Remove { list: ListId, entries: Vec<EntryId> },
-}
-
-/// Hashes of a URL: without its fragment, and without its query too.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UrlHashes {
-    url: u64,
-    path: u64,
+    /// A record of a name: the list's first, another, or a copy of the last.
+    Bind {
+        list: ListId,
+        named: Named,
+        at: Position,
+        bytes: u64,
+    },
+    Unbind {
+        list: ListId,
+    },
+    Insert {
+        list: ListId,
+        slot: Slot,
+    },
+    Remove {
+        list: ListId,
+        entries: Vec<Removed>,
+    },
+    /// A record in `segment` took away something in the segments of `targets`.
+    Removal {
+        segment: u32,
+        targets: Vec<u32>,
+        bytes: u64,
+    },
 }
 
 impl Index {
+    /// An index to be filled by reading the log.
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, places: HashMap::new(), lists: HashMap::new(), gone: HashSet::new(), ledger: Ledger::default() }
+        Self {
+            seed,
+            places: HashMap::new(),
+            lists: HashMap::new(),
+            usage: SegmentUsage::default(),
+            ledger: Ledger::default(),
+            gone: Some(HashSet::new()),
+            moved: BTreeSet::new(),
+            trash: Vec::new(),
+        }
     }
 
-    /// Applies one change. Returns whether it named a list that is known, now or formerly.
-    pub(super) fn apply(&mut self, step: Step) -> bool {
+    /// The index of a checkpoint, to be filled with what the log has after it.
+    pub(super) fn of(checkpoint: &Checkpoint, segments: impl Fn(u32) -> Option<Arc<Segment>>) -> Self {
+        let mut index = Self::new(checkpoint.seed);
+        for state in &checkpoint.segments {
+            if let Some(segment) = segments(state.number) {
+                index.usage.restore(&segment, state.live, &state.removals);
+            }
+            if state.leftover {
+                index.moved.insert(state.number);
+            }
+        }
+        for state in &checkpoint.lists {
+            let content = match &state.content {
+                Stored::Section(section) => Content::Stored(section.clone()),
+                Stored::Snapshot(_) => continue,
+            };
+            let Named { place, name, order } = state.named.clone();
+            let entries = Entries {
+                place: Some(place),
+                name: Some(name),
+                order,
+                bound: state.bound,
+                former: state.former.clone(),
+                usage: state.usage,
+                content,
+                bytes: state.bytes.clone(),
+                ..Entries::default()
+            };
+            index.lists.insert(state.list, entries);
+        }
+        index
+    }
+
+    /// What a checkpoint of now holds. `to_go` are segments that are there and not needed.
+    pub(super) fn checkpoint(&self, at: Position, next: Numbers, to_go: &[u32]) -> Checkpoint {
+        let segments = self.usage.iter().map(|(number, used)| SegmentState {
+            number,
+            leftover: self.moved.contains(&number) || to_go.contains(&number),
+            live: used.live,
+            removals: used.removals.iter().map(|(target, bytes)| (*target, *bytes)).collect(),
+        });
+        let lists = self.lists.iter().filter_map(|(list, entries)| entries.state(*list));
+        Checkpoint { seed: self.seed, at, next, segments: segments.collect(), lists: lists.collect() }
+    }
+
+    /// What a list that is not loaded yet is loaded from.
+    pub(super) fn stored(&self, list: ListId) -> Option<&Section> {
+        match &self.lists.get(&list)?.content {
+            Content::Stored(section) => Some(section),
+            Content::Loaded(_) => None,
+        }
+    }
+
+    /// Loads the lists some of whose bodies are not whole, so that these can be removed.
+    pub(super) fn load_where_bodies_are_missing(&mut self) {
+        for entries in self.lists.values_mut() {
+            if let Content::Stored(section) = &entries.content
+                && section.files.iter().any(|file| !file.is_complete())
+            {
+                entries.slots_mut();
+            }
+        }
+    }
+
+    /// Takes the entries of a list that is not loaded yet.
+    pub(super) fn load(&mut self, list: ListId, slots: Slots) {
+        if let Some(entries) = self.lists.get_mut(&list).filter(|entries| entries.slots().is_none()) {
+            entries.content = Content::Loaded(slots);
+        }
+    }
+
+    /// Whether a search without the query would have to look at every entry.
+    pub(super) fn lacks_paths(&self, list: ListId) -> bool {
+        self.lists.get(&list).and_then(Entries::slots).is_some_and(|slots| !slots.has_paths())
+    }
+
+    /// Makes searches without the query quick.
+    pub(super) fn index_paths(&mut self, list: ListId) {
+        if let Some(entries) = self.lists.get_mut(&list) {
+            entries.slots_mut().index_paths();
+        }
+    }
+
+    /// The lists with a name that are not loaded yet and have entries in `segment`.
+    pub(super) fn not_loaded(&self, segment: u32) -> Vec<ListId> {
+        let wanted = |entries: &Entries| entries.slots().is_none() && entries.bytes.contains_key(&segment);
+        self.lists.iter().filter(|(_, entries)| wanted(entries)).map(|(list, _)| *list).collect()
+    }
+
+    /// Lists that nobody can reach any more, to be dropped where nobody waits for it.
+    pub(super) fn take_trash(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.trash)
+    }
+
+    /// Applies one change.
+    pub(super) fn apply(&mut self, step: Step) {
         match step {
-            Step::Bind { list, place, name } => {
-                if !self.gone.contains(&list) && !self.lists.contains_key(&list) {
-                    // Bound already: the record that took the name away was lost to damage.
-                    if let Some(before) = self.list(&place, &name) {
-                        self.unbind(before);
-                    }
-                    self.ledger.charge(&place.key, Usage::of_name(&name));
-                    self.places.entry(place.clone()).or_default().insert(name.clone(), list);
-                    self.lists.insert(list, Entries::new(place, name));
-                }
-                true
-            }
-            Step::Unbind { list } => {
-                self.unbind(list);
-                true
-            }
-            // Where the record of the list's first name was lost, this one says as much.
-            Step::Rename { list, place, name } if !self.lists.contains_key(&list) => {
-                self.apply(Step::Bind { list, place, name })
-            }
-            Step::Rename { list, name, .. } => {
-                self.rename(list, &name);
-                true
-            }
-            Step::Insert { list, entry, slot } => match self.lists.get_mut(&list) {
-                Some(entries) => {
-                    let charged = entries.insert(entry, slot);
-                    self.ledger.charge(&entries.place.key, charged);
-                    true
-                }
-                None => self.gone.contains(&list),
-            },
-            Step::Remove { list, entries: removed } => {
-                if let Some(entries) = self.lists.get_mut(&list) {
-                    let freed = removed.into_iter().map(|entry| entries.remove(entry)).sum();
-                    self.ledger.discharge(&entries.place.key, freed);
-                }
-                true
+            Step::Bind { list, named, at, bytes } => self.bind(list, named, at, bytes),
+            Step::Unbind { list } => self.unbind(list),
+            Step::Insert { list, slot } => self.insert(list, slot),
+            Step::Remove { list, entries } => entries.iter().for_each(|removed| self.remove(list, removed.entry)),
+            Step::Removal { segment, targets, bytes } => {
+                let each = bytes / targets.len().max(1) as u64;
+                targets.iter().for_each(|target| self.usage.add_removal(segment, *target, each));
             }
         }
     }
 
-    fn rename(&mut self, list: ListId, name: &CacheName) {
-        let Some(entries) = self.lists.get_mut(&list) else { return };
-        let Some(from) = entries.name.replace(name.clone()) else {
-            entries.name = None;
-            return;
-        };
-        self.ledger.discharge(&entries.place.key, Usage::of_name(&from));
-        self.ledger.charge(&entries.place.key, Usage::of_name(name));
-        let displaced = self.places.get_mut(&entries.place).and_then(|names| rename(names, &from, name));
-        let Some(displaced) = displaced else { return };
-        if let Some(entries) = self.lists.get_mut(&displaced) {
-            entries.name = None;
-            self.ledger.discharge(&entries.place.key, Usage::of_name(name));
+    /// The log is read to its end. Returns the lists whose name was never found, with the number of
+    /// their entries; they are not there.
+    pub(super) fn settle(&mut self) -> Vec<(ListId, usize)> {
+        let nameless = self.lists.extract_if(|_, entries| entries.place.is_none());
+        let nameless: Vec<_> = nameless.map(|(list, entries)| (list, entries.len(), entries.bytes)).collect();
+        for (_, _, bytes) in &nameless {
+            bytes.iter().for_each(|(segment, bytes)| self.usage.take_live(*segment, *bytes));
         }
-        self.unbind(displaced);
+        self.settle_names();
+        self.trash.clear();
+        for entries in self.lists.values_mut() {
+            if let Content::Loaded(slots) = &mut entries.content {
+                slots.settle();
+            }
+        }
+        self.gone = None;
+        nameless.into_iter().map(|(list, entries, _)| (list, entries)).collect()
+    }
+
+    /// Tells which list has which name, and what that costs whom. Not before the end of the log: compaction moves names
+    /// there, past others that were changed since.
+    fn settle_names(&mut self) {
+        let mut named: Vec<_> = self.lists.iter().map(|(list, entries)| (entries.bound.0, *list)).collect();
+        // The youngest record first: what has the same name had it before, and the record that took it away was lost
+        // to damage. A list that is gone is not moved any more.
+        named.sort_unstable_by(|one, other| other.cmp(one));
+        let displaced: Vec<ListId> = {
+            let mut taken = HashSet::new();
+            let mut is_first = |list: &ListId| {
+                let entries = &self.lists[list];
+                taken.insert((&entries.place, &entries.name))
+            };
+            named.into_iter().map(|(_, list)| list).filter(|list| !is_first(list)).collect()
+        };
+        displaced.into_iter().for_each(|list| self.unbind(list));
+        let mut named: Vec<_> = self.lists.iter().map(|(list, entries)| (entries.order, *list)).collect();
+        named.sort_unstable();
+        for (_, list) in named {
+            let entries = &self.lists[&list];
+            if let (Some(place), Some(name)) = (&entries.place, &entries.name) {
+                self.ledger.charge(&place.key, Usage::of_name(name));
+                self.ledger.charge(&place.key, entries.usage);
+                self.places.entry(place.clone()).or_default().insert(name.clone(), list);
+            }
+        }
+    }
+
+    /// Segments from which records were moved, and in which they are still.
+    pub(super) fn moved_from(&self) -> impl Iterator<Item = u32> {
+        self.moved.iter().copied()
+    }
+
+    /// The segment is not in the log any more, and will not be back.
+    pub(super) fn forget_segment(&mut self, segment: u32) {
+        self.usage.forget(segment);
+        self.moved.remove(&segment);
+    }
+
+    fn bind(&mut self, list: ListId, named: Named, at: Position, bytes: u64) {
+        if self.gone.as_ref().is_some_and(|gone| gone.contains(&list)) {
+            return;
+        }
+        let Named { place, name, order } = named;
+        let entries = self.lists.entry(list).or_default();
+        let is_copy = entries.name.as_ref() == Some(&name);
+        let (before, known) = entries.bound;
+        if is_copy && before.segment() == at.segment() {
+            entries.bound.1 = known + bytes;
+        } else {
+            if before != Position::default() && before.segment() != at.segment() {
+                if is_copy {
+                    self.moved.insert(before.segment());
+                } else {
+                    entries
+                        .former
+                        .retain(|at| at.segment() != before.segment() && self.usage.get(at.segment()).is_some());
+                    entries.former.push(before);
+                }
+            }
+            self.usage.take_live(before.segment(), known);
+            entries.bound = (at, bytes);
+        }
+        self.usage.add_live(at.segment(), bytes);
+        let from = entries.name.replace(name.clone());
+        entries.place = Some(place.clone());
+        entries.order = order;
+        if is_copy || self.gone.is_some() {
+            return;
+        }
+        self.ledger.charge(&place.key, Usage::of_name(&name));
+        let names = self.places.entry(place.clone()).or_default();
+        let displaced = match from {
+            Some(from) => {
+                self.ledger.discharge(&place.key, Usage::of_name(&from));
+                rename(names, &from, &name)
+            }
+            None => names.insert(name, list),
+        };
+        if let Some(displaced) = displaced {
+            self.unbind(displaced);
+        }
     }
 
     fn unbind(&mut self, list: ListId) {
-        self.gone.insert(list);
+        if let Some(gone) = &mut self.gone {
+            gone.insert(list);
+        }
         let Some(entries) = self.lists.get_mut(&list) else { return };
-        if let Some(name) = entries.name.take()
-            && let Some(names) = self.places.get_mut(&entries.place)
+        if let (Some(name), Some(place)) = (entries.name.take(), &entries.place)
+            && self.gone.is_none()
         {
-            names.shift_remove(&name);
-            self.ledger.discharge(&entries.place.key, Usage::of_name(&name));
-            if names.is_empty() {
-                self.places.remove(&entries.place);
+            self.ledger.discharge(&place.key, Usage::of_name(&name));
+            if let Some(names) = self.places.get_mut(place).filter(|names| names.get(&name) == Some(&list)) {
+                names.shift_remove(&name);
+                if names.is_empty() {
+                    self.places.remove(place);
+                }
             }
         }
+        let (bound, bytes) = std::mem::take(&mut entries.bound);
+        self.usage.take_live(bound.segment(), bytes);
+        for (segment, bytes) in std::mem::take(&mut entries.bytes) {
+            self.usage.take_live(segment, bytes);
+            entries.kept.extend(self.usage.segment(segment).map(|kept| (segment, Arc::clone(kept))));
+        }
         self.free_if_unheld(list);
+    }
+
+    fn insert(&mut self, list: ListId, slot: Slot) {
+        let entries = match &self.gone {
+            Some(gone) if gone.contains(&list) => return,
+            // Its name may come later.
+            Some(_) => self.lists.entry(list).or_default(),
+            None => match self.lists.get_mut(&list) {
+                Some(entries) => entries,
+                None => return,
+            },
+        };
+        let (segment, bytes, usage) = (slot.at.segment(), record_bytes(slot.payload_length), slot.usage());
+        let doomed = entries.is_doomed();
+        if doomed {
+            entries.kept.extend(self.usage.segment(segment).map(|kept| (segment, Arc::clone(kept))));
+        } else {
+            self.usage.add_live(segment, bytes);
+            *entries.bytes.entry(segment).or_default() += bytes;
+        }
+        let before = entries.slots_mut().insert(slot);
+        if let Some(before) = before.as_ref().filter(|_| !doomed) {
+            entries.discount(&mut self.usage, before);
+            self.moved.insert(before.at.segment());
+        }
+        let known = before.map(|before| before.usage()).unwrap_or_default();
+        entries.usage += usage;
+        entries.usage -= known;
+        if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
+            self.ledger.charge(&place.key, usage);
+            self.ledger.discharge(&place.key, known);
+        }
+    }
+
+    fn remove(&mut self, list: ListId, entry: EntryId) {
+        let Some(entries) = self.lists.get_mut(&list) else { return };
+        let Some(slot) = entries.slots_mut().remove(entry) else { return };
+        if !entries.is_doomed() {
+            entries.discount(&mut self.usage, &slot);
+        }
+        entries.usage -= slot.usage();
+        if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
+            self.ledger.discharge(&place.key, slot.usage());
+        }
     }
 
     /// Frees a doomed list that nobody holds.
@@ -148,8 +413,15 @@ impl Index {
         let Some(entries) = self.lists.get(&list) else { return };
         let held = entries.hold.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0;
         if entries.name.is_none() && !held {
-            self.ledger.discharge(&entries.place.key, entries.usage);
-            self.lists.remove(&list);
+            // Dropping a long list takes longer than who deletes it should wait.
+            if self.trash.len() == TRASH {
+                self.trash.clear();
+            }
+            let freed = self.lists.remove(&list);
+            if let Some(Entries { place: Some(place), usage, .. }) = freed.as_ref().filter(|_| self.gone.is_none()) {
+                self.ledger.discharge(&place.key, *usage);
+            }
+            self.trash.extend(freed);
         }
     }
 
@@ -168,13 +440,31 @@ impl Index {
 
     /// The place a list is in, doomed or not.
     pub(super) fn place_of(&self, list: ListId) -> Option<&Place> {
-        Some(&self.lists.get(&list)?.place)
+        self.lists.get(&list)?.place.as_ref()
+    }
+
+    /// The name of a list. `None`: it has none.
+    pub(super) fn named(&self, list: ListId) -> Option<Named> {
+        self.lists.get(&list)?.named()
+    }
+
+    /// Where the log has records of the list's name, and of names it had before.
+    pub(super) fn bound_at(&self, list: ListId) -> Vec<Position> {
+        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
+        let at = entries.former.iter().copied().filter(|at| self.usage.get(at.segment()).is_some());
+        at.chain([entries.bound.0]).collect()
+    }
+
+    /// The lists whose name's record is in `segment`.
+    pub(super) fn bound_in(&self, segment: u32) -> impl Iterator<Item = (ListId, Named)> {
+        let bound = self.lists.iter().filter(move |(_, entries)| entries.bound.0.segment() == segment);
+        bound.filter_map(|(list, entries)| Some((*list, entries.named()?)))
     }
 
     /// A handle on a list. `home` is where the hold finds the index when it is dropped.
     pub(super) fn hold(&self, list: ListId, home: &Weak<dyn Holder>) -> Option<List> {
         let mut hold = self.lists.get(&list)?.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = hold.upgrade().unwrap_or_else(|| Arc::new(Hold { list, home: Weak::clone(home) }));
+        let held = hold.upgrade().unwrap_or_else(|| Arc::new(Hold::new(list, home)));
         *hold = Arc::downgrade(&held);
         Some(List::new(held))
     }
@@ -185,157 +475,130 @@ impl Index {
     }
 
     pub(super) fn hashes(&self, url: &str) -> UrlHashes {
-        let hash = |part: &str| xxh3_64_with_seed(part.as_bytes(), self.seed);
-        UrlHashes { url: hash(without_fragment(url)), path: hash(without_query(url)) }
+        UrlHashes { url: self.hash(without_fragment(url)), path: self.hash(without_query(url)) }
+    }
+
+    fn hash(&self, part: &str) -> u32 {
+        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
     }
 
     /// The entries of `list` that a search by `url` may find, oldest first.
-    pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> Vec<(EntryId, &Slot)> {
-        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
-        let by_hash = |map: &'_ HashMap<u64, Ids>, part: &str| {
-            let ids = map.get(&xxh3_64_with_seed(part.as_bytes(), self.seed)).map_or(&[][..], Ids::as_slice);
-            ids.to_vec()
+    pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).and_then(Entries::slots);
+        let by = match url {
+            UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
+            UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
+            UrlMatch::Any => None,
         };
-        let ids = match url {
-            UrlMatch::Exact(url) => by_hash(&entries.by_url, url),
-            UrlMatch::WithoutQuery(url) => by_hash(&entries.by_path, url),
-            UrlMatch::Any => return entries.live(..).collect(),
-        };
-        ids.into_iter()
-            .filter_map(|id| Some((id, entries.slots.get(&id)?)))
-            .filter(|(_, slot)| slot.is_whole())
-            .collect()
+        let some = slots.zip(by).map(|(slots, by)| slots.find(by));
+        let all = slots.filter(|_| by.is_none()).map(|slots| slots.after(None));
+        some.into_iter().flatten().chain(all.into_iter().flatten()).filter(|slot| slot.is_whole())
     }
 
     /// The first `limit` entries of `list` after `after`.
-    pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> Vec<(EntryId, &Slot)> {
-        let start = after.map_or(EntryId(0), |after| EntryId(after.0.saturating_add(1)));
-        self.lists.get(&list).map_or_else(Vec::new, |entries| entries.live(start..).take(limit).collect())
+    pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
+        slots.filter(|slot| slot.is_whole()).take(limit)
     }
 
-    /// What an entry is charged, where it is there.
-    pub(super) fn usage_of(&self, list: ListId, entry: EntryId) -> Usage {
-        self.lists.get(&list).and_then(|entries| entries.slots.get(&entry)).map(Slot::usage).unwrap_or_default()
+    pub(super) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
+        self.lists.get(&list)?.slots()?.get(entry)
     }
 
-    pub(super) fn contains(&self, list: ListId, entry: EntryId) -> bool {
-        self.lists.get(&list).is_some_and(|entries| entries.slots.contains_key(&entry))
+    /// The entry of a list with a name whose record is at `at`.
+    pub(super) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
+        let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
+        entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
     }
 
-    /// Every entry there is.
-    pub(super) fn all(&self) -> impl Iterator<Item = (ListId, EntryId, &Slot)> {
-        self.lists.iter().flat_map(|(list, entries)| entries.slots.iter().map(|(id, slot)| (*list, *id, slot)))
+    /// What is needed to read an entry of `list`.
+    pub(super) fn locate(&self, list: ListId, slot: &Slot) -> Option<Located> {
+        let kept = || self.lists.get(&list)?.kept.get(&slot.at.segment());
+        let segment = self.usage.segment(slot.at.segment()).or_else(kept)?;
+        Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
+    }
+
+    /// Every entry of the lists that are loaded.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
+        self.lists.iter().flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)))
+    }
+
+    /// The entries of lists with a name that are in `segment`.
+    pub(super) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
+        let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
+        let slots = lists.flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)));
+        slots.filter(move |(_, slot)| slot.at.segment() == segment)
     }
 }
 
 impl Entries {
-    fn new(place: Place, name: CacheName) -> Self {
-        Self {
-            place,
-            name: Some(name),
-            hold: Mutex::new(Weak::new()),
-            usage: Usage::default(),
-            slots: BTreeMap::new(),
-            by_url: HashMap::new(),
-            by_path: HashMap::new(),
+    fn slots(&self) -> Option<&Slots> {
+        match &self.content {
+            Content::Loaded(slots) => Some(slots),
+            Content::Stored(_) => None,
         }
     }
 
-    /// Takes an entry in, and returns what it is charged.
-    fn insert(&mut self, entry: EntryId, slot: Slot) -> Usage {
-        let (hashes, mut charged) = (slot.hashes, slot.usage());
-        self.usage += charged;
-        if let Some(before) = self.slots.insert(entry, slot) {
-            self.usage -= before.usage();
-            charged -= before.usage();
-        } else {
-            self.by_url.entry(hashes.url).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
-            self.by_path.entry(hashes.path).and_modify(|ids| ids.push(entry)).or_insert(Ids::One(entry));
+    fn slots_mut(&mut self) -> &mut Slots {
+        if let Content::Stored(section) = &self.content {
+            // While the log is read, the checkpoint was verified just before; later, lists are loaded before they are changed.
+            self.content = Content::Loaded(section.load().unwrap_or_default());
         }
-        charged
-    }
-
-    /// Takes an entry out, and returns what it was charged.
-    fn remove(&mut self, entry: EntryId) -> Usage {
-        let Some(slot) = self.slots.remove(&entry) else { return Usage::default() };
-        self.usage -= slot.usage();
-        for (map, hash) in [(&mut self.by_url, slot.hashes.url), (&mut self.by_path, slot.hashes.path)] {
-            if let Some(ids) = map.get_mut(&hash)
-                && ids.remove(entry)
-            {
-                map.remove(&hash);
-            }
-        }
-        slot.usage()
-    }
-
-    fn live(&self, range: impl std::ops::RangeBounds<EntryId>) -> impl Iterator<Item = (EntryId, &Slot)> {
-        self.slots.range(range).map(|(id, slot)| (*id, slot)).filter(|(_, slot)| slot.is_whole())
-    }
-}
-
-/// The entries under one hash: nearly always one.
-#[derive(Debug)]
-enum Ids {
-    One(EntryId),
-    Many(Vec<EntryId>),
-}
-
-impl Ids {
-    fn as_slice(&self) -> &[EntryId] {
-        match self {
-            Self::One(id) => std::slice::from_ref(id),
-            Self::Many(ids) => ids,
+        match &mut self.content {
+            Content::Loaded(slots) => slots,
+            Content::Stored(_) => unreachable!("it was loaded above"),
         }
     }
 
-    fn push(&mut self, id: EntryId) {
-        match self {
-            Self::One(first) => *self = Self::Many(vec![*first, id]),
-            Self::Many(ids) => ids.push(id),
+    fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = &Slot> {
+        self.slots().into_iter().flat_map(move |slots| slots.after(after))
+    }
+
+    fn len(&self) -> usize {
+        match &self.content {
+            Content::Loaded(slots) => slots.len(),
+            Content::Stored(section) => section.len(),
         }
     }
 
-    /// Takes `id` out; returns whether none is left.
-    fn remove(&mut self, id: EntryId) -> bool {
-        match self {
-            Self::One(one) => *one == id,
-            Self::Many(ids) => {
-                ids.retain(|other| *other != id);
-                ids.is_empty()
+    /// What a checkpoint holds of it. `None`: it has no name.
+    fn state(&self, list: ListId) -> Option<ListState> {
+        let content = match &self.content {
+            Content::Loaded(slots) => Stored::Snapshot(slots.snapshot()),
+            Content::Stored(section) => Stored::Section(section.clone()),
+        };
+        Some(ListState {
+            list,
+            named: self.named()?,
+            bound: self.bound,
+            former: self.former.clone(),
+            usage: self.usage,
+            bytes: self.bytes.clone(),
+            content,
+        })
+    }
+
+    fn named(&self) -> Option<Named> {
+        Some(Named { place: self.place.clone()?, name: self.name.clone()?, order: self.order })
+    }
+
+    fn is_doomed(&self) -> bool {
+        self.place.is_some() && self.name.is_none()
+    }
+
+    fn discount(&mut self, usage: &mut SegmentUsage, slot: &Slot) {
+        let (segment, bytes) = (slot.at.segment(), record_bytes(slot.payload_length));
+        usage.take_live(segment, bytes);
+        if let Some(left) = self.bytes.get_mut(&segment) {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                self.bytes.remove(&segment);
             }
         }
     }
 }
 
-/// Whom a hold tells that it is gone.
-pub(super) trait Holder: Send + Sync {
-    /// The last handle on `list` is gone.
-    fn release(&self, list: ListId);
-}
-
-/// What keeps a doomed list alive.
-pub(super) struct Hold {
-    list: ListId,
-    home: Weak<dyn Holder>,
-}
-
-impl std::fmt::Debug for Hold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hold({})", self.list.0)
-    }
-}
-
-impl ListHold for Hold {
-    fn id(&self) -> ListId {
-        self.list
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(home) = self.home.upgrade() {
-            home.release(self.list);
-        }
-    }
+/// The bytes of a record in the log.
+fn record_bytes(payload_length: u32) -> u64 {
+    record_length(payload_length as usize) as u64
 }

@@ -12,23 +12,30 @@ use std::{
 use super::{
     DiskOptions, Durability,
     bodies::Bodies,
-    format::Position,
+    checkpoint,
+    compact::Compaction,
+    durability::Checkpointed,
+    format::{Position, Removed},
+    hold::Holder,
     home,
-    index::{Holder, Index, Step},
+    index::{Index, Step},
     io::{Access, DiskIo},
     log::Log,
     replay::{Replayed, replay},
     report::OpenReport,
     segment::Segment,
+    slot::Located,
+    slots::Slot,
+    spare::Spares,
 };
 use crate::{
     Clock, Error, Result,
-    store::{EntryId, List, ListId},
+    store::{List, ListId, UrlMatch},
 };
 
 /// What the store, its background thread and its holds share.
 ///
-/// Locks are taken in this order: `flushing`, `log`, `index`, those of `bodies`.
+/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `index`, those of `bodies`.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) options: DiskOptions,
@@ -44,9 +51,15 @@ pub(super) struct Inner {
     pub(super) flushing: Mutex<()>,
     /// Whose turn it is to sync for all who wait.
     pub(super) leader: Arc<tokio::sync::Mutex<()>>,
+    /// What was last written of what there is.
+    pub(super) checkpointed: Mutex<Checkpointed>,
+    /// What of the log is being rewritten.
+    pub(super) compaction: Mutex<Compaction>,
     /// Entries whose bytes in the log were found changed.
-    damaged: Mutex<Vec<(ListId, EntryId)>>,
-    /// Keeps other writers out; dropped last.
+    damaged: Mutex<Vec<(ListId, Removed)>>,
+    /// How many there were.
+    pub(super) damaged_entries: AtomicU64,
+    /// Keeps other writers out, or the writer from using segments again; dropped last.
     _claim: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -58,11 +71,15 @@ impl Inner {
         let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
         let mut replayed = replay(&bodies, Access::Write)?;
         tidy(&*io, &bodies, &mut replayed).map_err(Error::unavailable)?;
+        checkpoint::remove_closed(&*io).map_err(Error::unavailable)?;
         let bodiless = replayed.bodiless.clone();
         let log = Log {
             io,
             clock: Arc::clone(&clock),
             segment_bytes: options.segment_bytes,
+            live: replayed.index.usage.live(),
+            written: replayed.read,
+            spares: Spares::default(),
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -78,10 +95,10 @@ impl Inner {
 
     /// Opens a directory to be looked at, also beside one who writes to it.
     pub(super) fn open_read_only(io: Arc<dyn DiskIo>, clock: Arc<Clock>) -> Result<Arc<Self>> {
-        home::look(&*io)?;
+        let looking = home::look(&*io)?;
         let bodies = Bodies::new(io, Arc::clone(&clock), false, false);
         let replayed = replay(&bodies, Access::Read)?;
-        Ok(Self::new(DiskOptions::default(), clock, bodies, replayed, None, None))
+        Ok(Self::new(DiskOptions::default(), clock, bodies, replayed, None, Some(looking)))
     }
 
     fn new(
@@ -106,7 +123,10 @@ impl Inner {
             synced: AtomicU64::new(replayed.proven.0),
             flushing: Mutex::new(()),
             leader: Arc::default(),
+            checkpointed: Mutex::new(replayed.checkpointed),
+            compaction: Mutex::new(Compaction::after(replayed.leftover)),
             damaged: Mutex::default(),
+            damaged_entries: AtomicU64::new(0),
             _claim: claim,
         })
     }
@@ -141,6 +161,44 @@ impl Inner {
         self.synced.fetch_max(position.0, Ordering::AcqRel);
     }
 
+    /// Loads lists that were not used before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`]: the checkpoint changed since it was opened. Opening again reads the log instead.
+    pub(super) fn load(&self, lists: impl IntoIterator<Item = ListId>) -> Result<()> {
+        for list in lists {
+            let Some(section) = self.index().stored(list).cloned() else { continue };
+            let slots = section.load().ok_or_else(|| Error::Damaged {
+                detail: "the checkpoint was changed while the store was open; open it again".into(),
+            })?;
+            self.index_mut().load(list, slots);
+        }
+        Ok(())
+    }
+
+    /// Loads what searches need.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub(super) fn load_for<'a>(&self, searches: impl Iterator<Item = (ListId, UrlMatch<'a>)> + Clone) -> Result<()> {
+        self.load(searches.clone().map(|(list, _)| list))?;
+        for (list, url) in searches {
+            if matches!(url, UrlMatch::WithoutQuery(_)) && self.index().lacks_paths(list) {
+                self.index_mut().index_paths(list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the segment that is written to known.
+    pub(super) fn note_segment(&self, log: &Log) {
+        if let Some(segment) = &log.segment {
+            self.index_mut().usage.add(segment);
+        }
+    }
+
     /// A handle on a list that is in `index`.
     pub(super) fn hold(self: &Arc<Self>, index: &Index, list: ListId) -> Option<List> {
         let weak: Weak<Self> = Arc::downgrade(self);
@@ -149,22 +207,30 @@ impl Inner {
     }
 
     /// From now on the entry counts as absent: its bytes are not what was written.
-    pub(super) fn note_damaged(&self, list: ListId, entry: EntryId) {
-        tracing::warn!(list = list.0, entry = entry.0, "a stored entry is damaged");
-        self.index_mut().apply(Step::Remove { list, entries: vec![entry] });
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, entry));
+    pub(super) fn note_damaged(&self, located: &Located) {
+        let list = located.list;
+        let mut index = self.index_mut();
+        // It may have been moved since, and be whole where it is now.
+        let Some(removed) = index.get(list, located.entry).map(Slot::removed).filter(|now| now.at == located.at) else {
+            return;
+        };
+        tracing::warn!(list = list.0, entry = removed.entry.0, "a stored entry is damaged");
+        index.apply(Step::Remove { list, entries: vec![removed] });
+        self.damaged_entries.fetch_add(1, Ordering::Relaxed);
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, removed));
     }
 
     /// The entries found damaged since the last call, taken out of the index.
-    pub(super) fn take_damaged(&self) -> Vec<(ListId, EntryId)> {
+    pub(super) fn take_damaged(&self) -> Vec<(ListId, Removed)> {
         let mut damaged = std::mem::take(&mut *self.damaged.lock().unwrap_or_else(PoisonError::into_inner));
         if self.bodies.take_damage_seen() {
             let mut index = self.index_mut();
-            let found: Vec<_> =
-                index.all().filter(|(.., slot)| !slot.is_whole()).map(|(list, entry, _)| (list, entry)).collect();
-            for (list, entry) in found {
-                index.apply(Step::Remove { list, entries: vec![entry] });
-                damaged.push((list, entry));
+            let all = index.all().filter(|(_, slot)| !slot.is_whole());
+            let found: Vec<_> = all.map(|(list, slot)| (list, slot.removed())).collect();
+            for (list, removed) in found {
+                index.apply(Step::Remove { list, entries: vec![removed] });
+                damaged.push((list, removed));
+                self.damaged_entries.fetch_add(1, Ordering::Relaxed);
             }
         }
         damaged
@@ -182,7 +248,7 @@ impl Holder for Inner {
 fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result<()> {
     // First, and synced: a batch given up for want of a body must not count when the same body is
     // stored again.
-    if let Some(segment) = &replayed.segment
+    if let Some(segment) = replayed.segment.as_ref().filter(|_| !replayed.ends_at_checkpoint)
         && segment.clear_from(replayed.end.offset())?
     {
         replayed.report.torn(replayed.end);

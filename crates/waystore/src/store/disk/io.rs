@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use bytes::Bytes;
@@ -60,6 +60,10 @@ pub trait DiskIo: fmt::Debug + Send + Sync + 'static {
     /// Locks a file, made where it is missing, until the process ends or the lock is dropped, and
     /// leaves `pid` in it.
     fn lock(&self, path: &str, pid: u32) -> io::Result<Lock>;
+
+    /// Waits until nobody has a file locked, and keeps others from locking it until what is returned is dropped.
+    /// Others may share it.
+    fn share(&self, path: &str) -> io::Result<Box<dyn Any + Send + Sync>>;
 }
 
 /// An open file.
@@ -93,6 +97,9 @@ pub trait Mapping: fmt::Debug + Send + Sync {
 
     /// Some of the bytes, or `None` where the range goes beyond the end.
     fn slice(&self, range: Range<usize>) -> Option<Bytes>;
+
+    /// Gone once the mapping and all its slices are.
+    fn readers(&self) -> Weak<()>;
 }
 
 /// How a file is opened.
@@ -199,6 +206,12 @@ impl DiskIo for RealDisk {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn share(&self, path: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
+        let file = File::open(self.path(path))?;
+        flock(&file, FlockOperation::LockShared)?;
+        Ok(Box::new(file))
     }
 }
 

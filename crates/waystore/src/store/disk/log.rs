@@ -7,24 +7,31 @@ use std::{io, sync::Arc};
 use super::{
     failure::disk_error,
     format::{
-        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, record_length,
+        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, encode_mark,
+        record_length,
     },
     io::DiskIo,
     segment::Segment,
+    spare::Spares,
 };
 use crate::{Clock, Error, store::OpId};
 
-/// The length of the first segment; each further one is four times as long, up to what is configured, so
-/// that a small store takes little room.
-const FIRST_SEGMENT_BYTES: u32 = 1024 * 1024;
+/// The least length of a segment. The length grows with what is live in the log, up to what is configured,
+/// so that a small store takes little room.
+const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
 
 /// The writing end of the log.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) io: Arc<dyn DiskIo>,
     pub(super) clock: Arc<Clock>,
-    /// The length of new segments.
+    /// The length of new segments, at most.
     pub(super) segment_bytes: u32,
+    /// Bytes appended since the store was opened.
+    pub(super) written: u64,
+    /// How many bytes of the log are of entries and names that are there.
+    pub(super) live: u64,
+    pub(super) spares: Spares,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
     /// Where the next batch goes.
@@ -53,6 +60,15 @@ pub(super) enum AppendError {
     NotDone(Error),
     /// The batch may be there or not, and nothing can be written any more.
     Unknown,
+}
+
+impl From<AppendError> for Error {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::NotDone(error) => error,
+            AppendError::Unknown => Self::unavailable("the disk failed"),
+        }
+    }
 }
 
 impl From<Error> for AppendError {
@@ -90,6 +106,14 @@ impl Log {
         Ok(())
     }
 
+    /// From now on these segments and the later ones are needed, no others. Said twice: one damaged
+    /// place must not make freed segments look lost.
+    pub(super) fn append_needed(&mut self, segments: &[u32], synced: Position) -> Result<(), AppendError> {
+        let mark = Draft::new(Kind::Mark, self.next.list, self.next.entry, encode_mark(segments));
+        self.append(Batch { drafts: &[&mark, &mark], key: [0; 16], op: OpId(0), synced })?;
+        Ok(())
+    }
+
     /// Gives up: after a failed sync nobody knows what is on the disk.
     pub(super) fn fail(&mut self, error: &io::Error) {
         tracing::error!(%error, "the disk failed; nothing can be written until the store is opened again");
@@ -109,11 +133,15 @@ impl Log {
         let too_long = || Error::QuotaExceeded { requested: Some(length as u64), quota: Some(u32::MAX.into()) };
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
-        let grown = self.segment.as_ref().map_or(FIRST_SEGMENT_BYTES, |full| full.header.length.saturating_mul(4));
-        let length = grown.min(self.segment_bytes).max(shortest);
-        let made = match self.create_segment(number, length) {
+        let half = u32::try_from((self.live / 2).next_power_of_two()).unwrap_or(u32::MAX);
+        let length = half.max(LEAST_SEGMENT_BYTES).min(self.segment_bytes).max(shortest);
+        let seed = self.clock.random() as u64;
+        let recycled = self.spares.make(&*self.io, number, seed, shortest..=length.saturating_mul(2));
+        let made = match recycled.map_or_else(|| self.create_segment(number, length), Ok) {
             // There may be room for what is needed now, if not for what may come.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.create_segment(number, shortest),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.spares.clear(&*self.io).and_then(|()| self.create_segment(number, shortest))
+            }
             made => made,
         };
         let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
@@ -127,7 +155,7 @@ impl Log {
     }
 
     fn create_segment(&self, number: u32, length: u32) -> io::Result<Segment> {
-        let header = SegmentHeader { number, length, seed: self.clock.random() as u64 };
+        let header = SegmentHeader { number, length, seed: self.clock.random() as u64, recycled: false };
         Segment::create(&*self.io, header, &format!("tmp/{:032x}", self.clock.random()))
     }
 
@@ -151,6 +179,7 @@ impl Log {
             });
         }
         let after = offset as usize + bytes.len();
+        self.written += bytes.len() as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));

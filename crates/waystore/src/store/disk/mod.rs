@@ -5,19 +5,23 @@
 //!
 //! ```text
 //! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
-//! candidates  index.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
-//! open        home.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
 
 mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod checkpoint;
 mod commit;
+mod compact;
 mod durability;
 mod failure;
 mod format;
+mod hold;
 mod home;
 mod index;
 mod inner;
@@ -30,13 +34,21 @@ mod segment;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
 mod slot;
+mod slots;
+mod spare;
+mod survey;
+mod usage;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hashbrown::HashSet;
 
-pub use self::report::OpenReport;
+pub use self::report::{LogUsage, OpenReport};
 use self::{
     durability::Background,
     failure::blocking,
@@ -186,9 +198,21 @@ impl DiskStore {
         Ok(Self { background: None, inner: Inner::open_read_only(io, clock)? })
     }
 
-    /// What was found wrong with the directory when it was opened.
+    /// What was found wrong with the directory when it was opened: with the checkpoint and with the log after it.
+    /// What the checkpoint covers is verified when it is read.
     pub fn report(&self) -> &OpenReport {
         &self.inner.report
+    }
+
+    /// How many entries were found damaged since the store was opened. They are gone; each was reported in the
+    /// program's log.
+    pub fn damaged_entries(&self) -> u64 {
+        self.inner.damaged_entries.load(Ordering::Relaxed)
+    }
+
+    /// How long the log is now, and how much of it is needed.
+    pub fn log_usage(&self) -> LogUsage {
+        self.inner.index().usage.report()
     }
 
     /// Does what the background thread does every second, now.
@@ -204,7 +228,9 @@ impl DiskStore {
 impl Drop for DiskStore {
     fn drop(&mut self) {
         self.background = None;
-        if let Err(error) = self.tick() {
+        if self.inner.is_writable()
+            && let Err(error) = self.inner.close()
+        {
             tracing::warn!(%error, "closing the store failed");
         }
     }
@@ -228,14 +254,15 @@ impl Store for DiskStore {
     }
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
+        self.inner.load_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.
             let index = self.inner.index();
             for read in reads {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
-                let slots = index.find(read.list.id(), read.url).into_iter();
-                found.push(slots.map(|(id, slot)| (id, slot.clone())).collect::<Vec<_>>());
+                let slots = index.find(read.list.id(), read.url);
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), slot)).collect::<Vec<_>>());
             }
         }
         let mut seen = Vec::with_capacity(reads.len());
@@ -244,17 +271,17 @@ impl Store for DiskStore {
         for (read, slots) in reads.iter().zip(found) {
             let list = read.list.id();
             let mut entries = Vec::with_capacity(slots.len());
-            for (id, slot) in slots {
-                if reads.len() > 1 && !given.insert(id) {
-                    entries.push(id);
+            for slot in slots {
+                if reads.len() > 1 && !given.insert(slot.entry) {
+                    entries.push(slot.entry);
                     continue;
                 }
-                match slot.read(list, id) {
+                match slot.read() {
                     Some(candidate) => {
-                        entries.push(id);
+                        entries.push(slot.entry);
                         candidates.push(candidate);
                     }
-                    None => self.inner.note_damaged(list, id),
+                    None => self.inner.note_damaged(&slot),
                 }
             }
             seen.push(Seen { list, url: read.url.into(), entries });
@@ -264,17 +291,17 @@ impl Store for DiskStore {
 
     async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
         let list = list.id();
+        self.inner.load([list])?;
         loop {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).into_iter().map(|(id, slot)| (id, slot.clone())).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, slot)).collect()
             };
-            let read = |(id, slot): &(EntryId, slot::Slot)| slot.read(list, *id).ok_or(*id);
-            match slots.iter().map(read).collect() {
+            match slots.iter().map(|slot| slot.read().ok_or(slot)).collect() {
                 Ok(page) => return Ok(page),
                 // Without it the page would be too short: that means the end.
-                Err(damaged) => self.inner.note_damaged(list, damaged),
+                Err(damaged) => self.inner.note_damaged(damaged),
             }
         }
     }

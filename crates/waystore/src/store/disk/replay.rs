@@ -1,22 +1,28 @@
-//! Reads the log and tells what there is (`docs/format.md`, "Reading the log").
+//! Reads the checkpoint and the log after it, and tells what there is (`docs/format.md`, "Reading the log").
 //!
 //! Changes nothing on the disk. Tells damage, which is reported and skipped, from the tail of a
 //! write that never ended, where the log ends.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use hashbrown::HashSet;
 
 use super::{
     blocks::BlockError,
     bodies::{Bodies, BodyName},
-    format::{FIRST_RECORD, Header, Kind, Position, RecordBody, Written, parse_bind, parse_insert, parse_remove},
+    checkpoint::{self, Checkpoint},
+    durability::Checkpointed,
+    format::{
+        Header, Kind, Position, RecordBody, Removed, Written, parse_bind, parse_insert, parse_mark, parse_remove,
+        parse_unbind, record_length,
+    },
     index::{Index, Step},
     io::Access,
     log::Numbers,
     report::OpenReport,
     segment::Segment,
-    slot::Slot,
+    slots::Slot,
+    survey::{SegmentFile, Survey, first_after, fits, open_segments, segment_of},
 };
 use crate::{
     Error, Result,
@@ -38,78 +44,92 @@ pub(super) struct Replayed {
     pub(super) proven: Position,
     pub(super) report: OpenReport,
     /// Entries whose body is gone, still to be removed from the log.
-    pub(super) bodiless: Vec<(ListId, EntryId)>,
+    pub(super) bodiless: Vec<(ListId, Removed)>,
+    /// Segments that were to go when the process ended.
+    pub(super) leftover: Vec<u32>,
+    pub(super) checkpointed: Checkpointed,
+    /// Bytes of the records that were read.
+    pub(super) read: u64,
+    /// Whether nothing can stand after the end.
+    pub(super) ends_at_checkpoint: bool,
 }
 
-/// Reads the log in `bodies.io`.
+/// How often a reader looks again when a writer changed the directory under it.
+const LOOKS: usize = 10;
+
+/// Reads the checkpoint and the log in `bodies.io`.
 pub(super) fn replay(bodies: &Arc<Bodies>, access: Access) -> Result<Replayed> {
+    let mut looks = 1;
+    loop {
+        let last = access == Access::Write || looks == LOOKS;
+        match replay_once(bodies, access, last) {
+            // A writer freed a segment, or wrote a checkpoint for what came since.
+            Err(Failed::ChangedMeanwhile) => {}
+            Err(Failed::Io(error)) if !last && error.kind() == io::ErrorKind::NotFound => {}
+            Err(Failed::Io(error)) => return Err(Error::unavailable(error)),
+            Ok(replayed) => return Ok(replayed),
+        }
+        looks += 1;
+    }
+}
+
+enum Failed {
+    Io(io::Error),
+    ChangedMeanwhile,
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<Replayed, Failed> {
+    let closed = checkpoint::read_closed(&*bodies.io)?;
     let segments = open_segments(bodies, access)?;
-    let survey = Survey::of(&segments)?;
+    let (base, damage) = match Checkpoint::read(bodies)? {
+        checkpoint::Found::None => (None, None),
+        checkpoint::Found::Damaged => (None, Some("it is damaged")),
+        checkpoint::Found::Whole(checkpoint) if fits(&checkpoint, &segments) => (Some(checkpoint), None),
+        checkpoint::Found::Whole(_) if !last_look => return Err(Failed::ChangedMeanwhile),
+        checkpoint::Found::Whole(_) => (None, Some("the log is not the one it is of")),
+    };
+    let start = base.as_ref().map_or(Position::default(), |checkpoint| checkpoint.at);
+    // Then the log ends at the checkpoint, and need not be searched for what may come after.
+    let ends_there = base.is_some() && closed == Some(start);
+    let survey = if ends_there { Survey::base(base.as_ref()) } else { Survey::of(&segments, base.as_ref())? };
     let seed = bodies.clock.random() as u64;
     let mut whole = HashSet::new();
     let mut limit = None;
-    loop {
-        let mut replay = Replay::new(bodies, &survey, limit, Index::new(seed));
-        replay.read(&segments)?;
+    let mut replayed = loop {
+        let index = match &base {
+            Some(checkpoint) => Index::of(checkpoint, |number| segment_of(&segments, number).cloned()),
+            None => Index::new(seed),
+        };
+        let mut replay = Replay::new(bodies, &survey, limit, index);
+        if let Some(checkpoint) = &base {
+            replay.begin_after(checkpoint);
+        }
+        if ends_there {
+            replay.segment = segment_of(&segments, start.segment()).cloned();
+        } else {
+            replay.read(&segments, start)?;
+        }
         match replay.first_unproven_without_body(&mut whole)? {
             // The entry reached the disk and its body did not: the log ends before that batch.
             Some(position) => limit = Some(position),
-            None => return Ok(replay.finish(&survey, &segments)),
+            None => break replay.finish(&survey, &segments),
         }
+    };
+    if let Some(detail) = damage {
+        replayed
+            .report
+            .damage(format!("checkpoint: {detail}; the whole log was read instead, nothing is lost by that"));
     }
-}
-
-/// A file of the log: its number, and the segment where its header can be read.
-type SegmentFile = (u32, Option<Arc<Segment>>);
-
-fn open_segments(bodies: &Arc<Bodies>, access: Access) -> Result<Vec<SegmentFile>> {
-    let names = bodies.io.list("log").map_err(Error::unavailable)?;
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| Segment::number_of(name)).collect();
-    numbers.sort_unstable();
-    let open = |number| Ok((number, Segment::open(&*bodies.io, number, access)?.map(Arc::new)));
-    numbers.into_iter().map(open).collect::<std::io::Result<_>>().map_err(Error::unavailable)
-}
-
-/// What a first look at all headers tells.
-#[derive(Debug, Clone, Copy)]
-struct Survey {
-    /// What had been synced for certain.
-    proven: Position,
-    next: Numbers,
-}
-
-impl Survey {
-    fn of(segments: &[SegmentFile]) -> Result<Self> {
-        let mut survey = Self { proven: Position::default(), next: Numbers { batch: 1, list: 1, entry: 1 } };
-        for segment in segments.iter().filter_map(|(_, segment)| segment.as_ref()) {
-            let mut at = FIRST_RECORD;
-            while let Some(header) = next_record(segment, at, |_| true)? {
-                survey.note(&header);
-                at = header.next().unwrap_or(u32::MAX);
-            }
-        }
-        Ok(survey)
-    }
-
-    fn note(&mut self, header: &Header) {
-        self.proven = self.proven.max(header.synced);
-        let next = &mut self.next;
-        next.batch = next.batch.max(header.batch.saturating_add(1));
-        let (list, entry) = match header.kind {
-            Kind::Mark => (header.list, header.entry),
-            _ => (header.list.saturating_add(1), header.entry.saturating_add(1)),
-        };
-        next.list = next.list.max(list);
-        next.entry = next.entry.max(entry);
-    }
-}
-
-/// The record at `at`, or else the next that `counts`.
-fn next_record(segment: &Segment, at: u32, counts: impl Fn(&Header) -> bool) -> Result<Option<Header>> {
-    match segment.record_at(at).filter(&counts) {
-        Some(header) => Ok(Some(header)),
-        None => segment.find_record(at, counts).map_err(Error::unavailable),
-    }
+    replayed.ends_at_checkpoint = ends_there;
+    // One that could not be used is as good as none.
+    replayed.checkpointed.at = start;
+    Ok(replayed)
 }
 
 struct Replay<'a> {
@@ -122,13 +142,24 @@ struct Replay<'a> {
     /// The last record that counted.
     last: (u64, u32),
     /// What the batch that is being read does, where it began, and whether it ended.
-    steps: Vec<Step>,
+    steps: Vec<Found>,
     batch_start: Position,
     in_batch: bool,
     end: Position,
     /// Whether the last record was a mark of all before it.
     marked: bool,
     segment: Option<Arc<Segment>>,
+    /// What the last mark that says so says is needed, and the segment it is in.
+    needed: Option<(u32, Vec<u32>)>,
+    /// Segments without a readable header.
+    headless: Vec<u32>,
+    bytes_read: u64,
+}
+
+/// What a record tells.
+enum Found {
+    Step(Step),
+    Needed((u32, Vec<u32>)),
 }
 
 /// How a segment ended.
@@ -154,21 +185,29 @@ impl<'a> Replay<'a> {
             end: Position::default(),
             marked: true,
             segment: None,
+            needed: None,
+            headless: Vec::new(),
+            bytes_read: 0,
         }
     }
 
-    fn read(&mut self, segments: &[SegmentFile]) -> Result<()> {
-        let mut expected = 1;
+    /// Begins where the checkpoint is that the index was made of.
+    fn begin_after(&mut self, checkpoint: &Checkpoint) {
+        self.last = (checkpoint.next.batch.saturating_sub(1), u32::MAX);
+        self.end = checkpoint.at;
+        let numbers = checkpoint.segments.iter().filter(|state| !state.leftover).map(|state| state.number);
+        self.needed = Some((checkpoint.at.segment(), numbers.collect()));
+    }
+
+    fn read(&mut self, segments: &[SegmentFile], start: Position) -> io::Result<()> {
+        segments.iter().filter_map(|(_, segment)| segment.as_ref()).for_each(|segment| self.index.usage.add(segment));
         for (number, segment) in segments {
-            if *number != expected {
-                self.report.damage(format!("segments {expected} to {} of the log are missing", number - 1));
-            }
-            expected = number.saturating_add(1);
+            let Some(first) = first_after(*number, start) else { continue };
             let ended = match segment {
-                Some(segment) => self.read_segment(segment)?,
+                Some(segment) => self.read_segment(segment, first)?,
                 None => {
                     // It had a header before it had its name, so this is no write that never ended.
-                    self.report.damage(format!("{}: neither header can be read", Segment::path(*number)));
+                    self.headless.push(*number);
                     self.leave_segment(*number);
                     Ended::Sealed
                 }
@@ -183,14 +222,14 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn read_segment(&mut self, segment: &Arc<Segment>) -> Result<Ended> {
-        let mut at = FIRST_RECORD;
+    fn read_segment(&mut self, segment: &Arc<Segment>, first: u32) -> io::Result<Ended> {
+        let mut at = first;
         self.end = Position::new(segment.number(), at);
         self.segment = Some(Arc::clone(segment));
         loop {
             let here = Position::new(segment.number(), at);
             let last = self.last;
-            let found = next_record(segment, at, |header| header.order() > last)?;
+            let found = segment.next_record(at, |header| header.order() > last)?;
             let gap = found.as_ref().is_none_or(|header| header.position != here);
             if gap && here >= self.proven {
                 if found.is_some() || segment.has_bytes_at(at) {
@@ -231,9 +270,10 @@ impl<'a> Replay<'a> {
             self.batch_start = header.position;
         }
         self.last = header.order();
+        self.bytes_read += record_length(header.payload_length as usize) as u64;
         self.marked = header.kind == Kind::Mark && header.synced == header.position;
         match self.step(segment, header) {
-            Ok(step) => self.steps.extend(step),
+            Ok(steps) => self.steps.extend(steps),
             Err(detail) if proven => self.report.damage(describe(header, &detail)),
             Err(_) => {
                 self.report.torn(header.position);
@@ -261,22 +301,18 @@ impl<'a> Replay<'a> {
 
     fn end_batch(&mut self) {
         self.in_batch = false;
-        for step in std::mem::take(&mut self.steps) {
-            let what = if let Step::Insert { list, entry, .. } = &step { Some((list.0, entry.0)) } else { None };
-            if !self.index.apply(step)
-                && let Some((list, entry)) = what
-            {
-                self.report.damage(format!("entry {entry} is of list {list}, whose name is lost"));
-            }
-        }
+        std::mem::take(&mut self.steps).into_iter().for_each(|step| match step {
+            Found::Step(step) => self.index.apply(step),
+            Found::Needed(needed) => self.needed = Some(needed),
+        });
     }
 
     /// The first entry after proven whose body did not reach the disk whole.
-    fn first_unproven_without_body(&self, whole: &mut HashSet<BodyName>) -> Result<Option<Position>> {
+    fn first_unproven_without_body(&self, whole: &mut HashSet<BodyName>) -> io::Result<Option<Position>> {
         let mut first = None;
-        for (_, _, slot) in self.index.all() {
+        for (_, slot) in self.index.all() {
             let Some(file) = &slot.file else { continue };
-            let position = slot.position();
+            let position = slot.at;
             if position < self.proven || whole.contains(&file.name) || first.is_some_and(|first| first < position) {
                 continue;
             }
@@ -286,29 +322,37 @@ impl<'a> Replay<'a> {
                     tracing::warn!(path = file.name.path(), detail, "a body did not reach the disk");
                     first = Some(position);
                 }
-                Err(BlockError::Io(error)) => return Err(Error::unavailable(error)),
+                Err(BlockError::Io(error)) => return Err(error),
             }
         }
         Ok(first)
     }
 
     fn finish(mut self, survey: &Survey, segments: &[SegmentFile]) -> Replayed {
+        let leftover = self.account_for(segments);
+        for (list, entries) in self.index.settle() {
+            // Without damage, the name is gone for good: compaction keeps what took it away no longer than the name.
+            if entries > 0 && self.report.damage_count > 0 {
+                self.report.damage(format!("{entries} entries are of list {}, whose name is lost", list.0));
+            }
+        }
+        self.index.load_where_bodies_are_missing();
         let mut bodiless = Vec::new();
-        for (list, entry, slot) in self.index.all() {
-            if let Some(file) = slot.file.as_ref().filter(|_| slot.position() >= self.proven) {
+        for (list, slot) in self.index.all() {
+            if let Some(file) = slot.file.as_ref().filter(|_| slot.at >= self.proven) {
                 self.bodies.note_unsynced(file.name);
             }
             if let Some(file) = slot.file.as_ref().filter(|file| !file.is_complete()) {
-                let path = file.name.path();
-                self.report.damage(format!("{path}: missing or cut; entry {} of list {} is lost", entry.0, list.0));
-                bodiless.push((list, entry));
+                let (path, entry) = (file.name.path(), slot.entry.0);
+                self.report.damage(format!("{path}: missing or cut; entry {entry} of list {} is lost", list.0));
+                bodiless.push((list, slot.removed()));
             }
         }
         if let Some(limit) = self.limit {
             self.report.torn(limit);
         }
-        for (list, entry) in &bodiless {
-            self.index.apply(Step::Remove { list: *list, entries: vec![*entry] });
+        for (list, removed) in &bodiless {
+            self.index.apply(Step::Remove { list: *list, entries: vec![*removed] });
         }
         let unsynced = segments.iter().filter_map(|(_, segment)| segment.as_ref());
         let unsynced = unsynced.filter(|segment| segment.number() >= self.proven.segment()).cloned().collect();
@@ -322,32 +366,56 @@ impl<'a> Replay<'a> {
             proven: self.proven,
             report: self.report,
             bodiless,
+            leftover,
+            checkpointed: Checkpointed::default(),
+            read: self.bytes_read,
+            ends_at_checkpoint: false,
         }
     }
 
-    /// What a record does, or what is wrong with it.
-    fn step(&self, segment: &Arc<Segment>, header: &Header) -> Result<Option<Step>, String> {
-        let written = Written {
-            payload_at: header.payload().and_then(|range| u32::try_from(range.start).ok()).unwrap_or(u32::MAX),
-            payload_length: header.payload_length,
-            checksum: header.payload_checksum,
-        };
+    /// Reports the segments that should be there and are not. Returns those that are there and need
+    /// not be.
+    fn account_for(&mut self, segments: &[SegmentFile]) -> Vec<u32> {
+        let (since, needed) = self.needed.take().unwrap_or((1, Vec::new()));
+        let is_needed = |number: u32| number >= since || needed.contains(&number);
+        let numbers: BTreeSet<u32> = segments.iter().map(|(number, _)| *number).collect();
+        let last = self.end.segment();
+        for number in needed.iter().copied().filter(|number| *number < since).chain(since..last) {
+            if !numbers.contains(&number) {
+                self.report.damage(format!("{}: missing", Segment::path(number)));
+            }
+        }
+        for number in self.headless.iter().filter(|number| is_needed(**number)) {
+            self.report.damage(format!("{}: neither header can be read", Segment::path(*number)));
+        }
+        numbers.iter().filter(|number| **number > last).for_each(|number| self.index.forget_segment(*number));
+        let unneeded = numbers.iter().copied().filter(|number| !is_needed(*number)).collect::<BTreeSet<u32>>();
+        // What was moved out of a segment would be back if what removed it later went before the segment.
+        let half_copied = self.index.moved_from().filter(|number| *number < last && numbers.contains(number));
+        half_copied.chain(unneeded.iter().copied()).collect::<BTreeSet<u32>>().into_iter().collect()
+    }
+
+    /// What a record tells, or what is wrong with it.
+    fn step(&self, segment: &Arc<Segment>, header: &Header) -> Result<Vec<Found>, String> {
+        let written = Written::of(header).ok_or("its payload is too long")?;
         let payload = segment.payload(written).ok_or("its payload fails its checksum")?;
-        let list = ListId(header.list);
+        let (list, number) = (ListId(header.list), segment.number());
+        let bytes = record_length(payload.len()) as u64;
         let malformed = "its payload is malformed";
-        Ok(match header.kind {
-            Kind::Bind => {
-                let (place, name) = parse_bind(&payload).ok_or(malformed)?;
-                Some(Step::Bind { list, place, name })
+        let steps = match header.kind {
+            Kind::Bind | Kind::Rename => {
+                let named = parse_bind(&payload).ok_or(malformed)?;
+                vec![Step::Bind { list, named, at: header.position, bytes }]
             }
-            Kind::Rename => {
-                let (place, name) = parse_bind(&payload).ok_or(malformed)?;
-                Some(Step::Rename { list, place, name })
+            Kind::Unbind => {
+                let bound = parse_unbind(&payload).ok_or(malformed)?;
+                let targets = bound.iter().map(|at| at.segment()).collect();
+                vec![Step::Unbind { list }, Step::Removal { segment: number, targets, bytes }]
             }
-            Kind::Unbind => Some(Step::Unbind { list }),
             Kind::Remove => {
-                let entries = parse_remove(&payload).ok_or(malformed)?.into_iter().map(EntryId).collect();
-                Some(Step::Remove { list, entries })
+                let entries = parse_remove(&payload).ok_or(malformed)?;
+                let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                vec![Step::Remove { list, entries }, Step::Removal { segment: number, targets, bytes }]
             }
             Kind::Insert => {
                 let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
@@ -359,11 +427,16 @@ impl<'a> Replay<'a> {
                     }
                     RecordBody::Null | RecordBody::Inline(_) => None,
                 };
-                let slot = Slot { segment: Arc::clone(segment), written, hashes, padding, file };
-                Some(Step::Insert { list, entry: EntryId(header.entry), slot })
+                let slot =
+                    Slot::new(EntryId(header.entry), header.position, header.payload_length, padding, hashes, file);
+                vec![Step::Insert { list, slot }]
             }
-            Kind::Mark | Kind::Seal => None,
-        })
+            Kind::Mark if !payload.is_empty() => {
+                return Ok(vec![Found::Needed((number, parse_mark(&payload).ok_or(malformed)?))]);
+            }
+            Kind::Mark | Kind::Seal => Vec::new(),
+        };
+        Ok(steps.into_iter().map(Found::Step).collect())
     }
 }
 

@@ -17,6 +17,18 @@ pub struct OpenReport {
     pub torn_tail: bool,
 }
 
+/// How long the log is, and how much of it is needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogUsage {
+    /// The segments.
+    pub segments: usize,
+    /// Their bytes on the disk.
+    pub bytes: u64,
+    /// The bytes of entries and names that are there.
+    pub live_bytes: u64,
+}
+
 impl OpenReport {
     /// Whether everything ever synced could be read.
     pub fn is_clean(&self) -> bool {

@@ -2,7 +2,10 @@
 //!
 //! Finds records in it; what they mean, and which of them count, is for `replay.rs`.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -40,20 +43,29 @@ impl Segment {
 
     /// Makes a segment, and makes it survive power loss.
     pub(super) fn create(io: &dyn DiskIo, header: SegmentHeader, temporary: &str) -> io::Result<Self> {
-        let file = io.create(temporary)?;
-        let made = (|| {
+        let made = io.create(temporary).and_then(|file| {
             file.allocate(header.length.into())?;
-            file.write_at(&header.encode(), 0)?;
-            // Synced before the rename: otherwise power loss can leave a name on an empty file.
-            file.sync()?;
-            io.rename(temporary, &Self::path(header.number))?;
-            io.sync_dir("log")
-        })();
-        if let Err(error) = made {
+            Self::begin(io, file, header, temporary)
+        });
+        if made.is_err() {
             // Whatever is left of it is removed at the next open.
             let _ = io.unlink(temporary);
-            return Err(error);
         }
+        made
+    }
+
+    /// Makes a segment of a file that is long enough, and makes it survive power loss.
+    pub(super) fn begin(
+        io: &dyn DiskIo,
+        file: Arc<dyn DiskFile>,
+        header: SegmentHeader,
+        temporary: &str,
+    ) -> io::Result<Self> {
+        file.write_at(&header.encode(), 0)?;
+        // Synced before the rename: otherwise power loss can leave a name on an empty file.
+        file.sync()?;
+        io.rename(temporary, &Self::path(header.number))?;
+        io.sync_dir("log")?;
         let map = file.map()?;
         Ok(Self { header, file, map })
     }
@@ -79,6 +91,11 @@ impl Segment {
     /// The number in its name.
     pub(super) fn number(&self) -> u32 {
         self.header.number
+    }
+
+    /// Gone once nobody reads from it.
+    pub(super) fn readers(&self) -> Weak<()> {
+        self.map.readers()
     }
 
     /// Writes at `offset`.
@@ -107,8 +124,16 @@ impl Segment {
         Some(header)
     }
 
+    /// The record at `offset`, or else the next that `counts`.
+    pub(super) fn next_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
+        match self.record_at(offset).filter(&counts) {
+            Some(header) => Ok(Some(header)),
+            None => self.find_record(offset, counts),
+        }
+    }
+
     /// The first record from `offset` on that `counts`.
-    pub(super) fn find_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
+    fn find_record(&self, offset: u32, counts: impl Fn(&Header) -> bool) -> io::Result<Option<Header>> {
         let end = self.map.length().min(self.header.length as usize);
         let mut at = (offset as usize).next_multiple_of(ALIGNMENT);
         while at.saturating_add(HEADER) <= end {
@@ -133,9 +158,28 @@ impl Segment {
         Ok(None)
     }
 
-    /// Overwrites everything from `offset` on with zeros, and makes that survive power loss. Returns
-    /// whether there was anything else.
+    /// Takes away every record from `offset` on, and makes that survive power loss. Returns whether
+    /// there was anything.
     pub(super) fn clear_from(&self, offset: u32) -> io::Result<bool> {
+        if self.header.recycled { self.clear_headers_from(offset) } else { self.clear_bytes_from(offset) }
+    }
+
+    /// What stands there from a former use is no record here.
+    fn clear_headers_from(&self, offset: u32) -> io::Result<bool> {
+        let mut cleared = false;
+        let mut at = offset;
+        while let Some(header) = self.next_record(at, |_| true)? {
+            self.file.write_at(&[0; HEADER], header.position.offset().into())?;
+            at = header.position.offset();
+            cleared = true;
+        }
+        if cleared {
+            self.file.sync()?;
+        }
+        Ok(cleared)
+    }
+
+    fn clear_bytes_from(&self, offset: u32) -> io::Result<bool> {
         let end = self.map.length();
         let mut cleared = false;
         let mut at = offset as usize;
@@ -157,8 +201,11 @@ impl Segment {
         Ok(cleared)
     }
 
-    /// Whether anything but zeros stands where a record would begin.
+    /// Whether something stands where a record would begin that was written there.
     pub(super) fn has_bytes_at(&self, offset: u32) -> bool {
+        if self.header.recycled {
+            return false;
+        }
         let start = offset as usize;
         let end = start.saturating_add(HEADER).min(self.map.length());
         self.map.slice(start..end).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))

@@ -36,9 +36,12 @@ struct State {
     /// Names as they would be after power loss.
     synced_names: BTreeMap<String, usize>,
     dirs: BTreeSet<String>,
-    locked: Option<u32>,
+    /// Locked files, with the holder; and those that are shared, with the number who do.
+    locked: BTreeMap<String, u32>,
+    shared: BTreeMap<String, usize>,
     /// Operations that changed something.
     changes: u64,
+    syncs: u64,
     faults: Faults,
 }
 
@@ -85,11 +88,17 @@ impl SimDisk {
         self.state().changes
     }
 
+    /// How many files were synced so far.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
     /// A new process: what was written is there, what was open is not, nothing fails any more.
     pub fn restart(&self) {
         let mut state = self.state();
         state.process += 1;
-        state.locked = None;
+        state.locked.clear();
+        state.shared.clear();
         state.faults = Faults::default();
     }
 
@@ -155,6 +164,13 @@ impl SimDisk {
         edit(&mut file.bytes);
         file.synced = file.bytes.clone();
         file.unsynced_sectors.clear();
+    }
+
+    /// Takes a file away behind the store's back.
+    pub fn remove(&self, path: &str) {
+        let mut state = self.state();
+        state.names.remove(path);
+        state.synced_names.remove(path);
     }
 
     /// Another disk with the same content, and nothing open.
@@ -337,31 +353,54 @@ impl DiskIo for SimDisk {
 
     fn lock(&self, path: &str, pid: u32) -> io::Result<Lock> {
         let mut state = self.state();
-        if let Some(holder) = state.locked {
-            return Ok(Lock::Busy(Some(holder)));
+        if let Some(holder) = state.locked.get(path) {
+            return Ok(Lock::Busy(Some(*holder)));
+        }
+        if state.shared.contains_key(path) {
+            return Ok(Lock::Busy(None));
         }
         state.change_whole(None)?;
-        state.locked = Some(pid);
+        state.locked.insert(path.to_owned(), pid);
         if !state.names.contains_key(path) {
             let file = state.files.len();
             state.files.push(SimFile::default());
             state.names.insert(path.to_owned(), file);
         }
-        let held: Box<dyn Any + Send + Sync> = Box::new(Held { disk: self.clone(), process: state.process });
+        let held: Box<dyn Any + Send + Sync> =
+            Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: false });
         Ok(Lock::Held(held))
+    }
+
+    fn share(&self, path: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
+        let mut state = self.state();
+        state.alive(None)?;
+        state.file(path)?;
+        // Nobody holds it for longer than a call: what is simulated is one thread.
+        *state.shared.entry(path.to_owned()).or_default() += 1;
+        Ok(Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: true }))
     }
 }
 
 struct Held {
     disk: SimDisk,
     process: u64,
+    path: String,
+    shared: bool,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut state = self.disk.state();
-        if state.process == self.process {
-            state.locked = None;
+        if state.process != self.process {
+            return;
+        }
+        if !self.shared {
+            state.locked.remove(&self.path);
+        } else if let Some(sharing) = state.shared.get_mut(&self.path) {
+            *sharing -= 1;
+            if *sharing == 0 {
+                state.shared.remove(&self.path);
+            }
         }
     }
 }

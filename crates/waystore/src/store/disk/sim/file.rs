@@ -1,12 +1,19 @@
 //! An open file of the simulated disk.
 
-use std::{fmt, io, ops::Range, sync::Arc};
+use std::{
+    fmt, io,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    super::io::{DiskFile, Mapping},
+    super::{
+        io::{DiskFile, Mapping},
+        spare::Readers,
+    },
     SimDisk,
 };
 
@@ -86,6 +93,7 @@ impl DiskFile for Handle {
             return Err(io::Error::other("the disk cannot sync"));
         }
         state.files[self.file].sync();
+        state.syncs += 1;
         Ok(())
     }
 
@@ -95,7 +103,7 @@ impl DiskFile for Handle {
 
     fn map(&self) -> io::Result<Arc<dyn Mapping>> {
         let length = usize::try_from(self.length()?).map_err(io::Error::other)?;
-        Ok(Arc::new(Mapped { disk: self.disk.clone(), file: self.file, length }))
+        Ok(Arc::new(Mapped { disk: self.disk.clone(), file: self.file, length, readers: Readers::default() }))
     }
 }
 
@@ -105,6 +113,19 @@ struct Mapped {
     disk: SimDisk,
     file: usize,
     length: usize,
+    readers: Readers,
+}
+
+/// A slice, as good as one of a real mapping.
+struct Copied {
+    bytes: Vec<u8>,
+    _readers: Readers,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Mapping for Mapped {
@@ -115,6 +136,10 @@ impl Mapping for Mapped {
     fn slice(&self, range: Range<usize>) -> Option<Bytes> {
         let state = self.disk.state();
         let bytes = state.files[self.file].bytes.get(range)?;
-        Some(Bytes::copy_from_slice(bytes))
+        Some(Bytes::from_owner(Copied { bytes: bytes.to_vec(), _readers: self.readers.clone() }))
+    }
+
+    fn readers(&self) -> Weak<()> {
+        self.readers.watch()
     }
 }

@@ -1,7 +1,9 @@
 //! What there is, in memory: names, lists, and where in the log each entry is.
 //!
 //! Filled by replay and by every commit, with the same [`Step`]s. Reads no file: an entry's place
-//! is handed out.
+//! is handed out. How it is searched is in `index/read.rs`.
+
+mod read;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +11,6 @@ use std::{
 };
 
 use hashbrown::{HashMap, HashSet};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     checkpoint::{Checkpoint, ListState, Section, SegmentState, Stored},
@@ -17,14 +18,12 @@ use super::{
     hold::{Hold, Holder},
     log::Numbers,
     segment::Segment,
-    slot::Located,
-    slots::{By, Slot, Slots, UrlHashes},
+    slots::{Slot, Slots},
     usage::Usage as SegmentUsage,
 };
 use crate::{
-    CacheName, Place, StorageKey,
-    spec::url_key::{without_fragment, without_query},
-    store::{EntryId, Ledger, List, ListId, Names, UrlMatch, Usage, rename},
+    CacheName, Place,
+    store::{EntryId, Ledger, List, ListId, Names, Usage, rename},
 };
 
 /// Lists that wait to be dropped, at most.
@@ -425,42 +424,6 @@ impl Index {
         }
     }
 
-    pub(super) fn storage_keys(&self) -> Vec<StorageKey> {
-        let keys: HashSet<_> = self.places.keys().map(|place| place.key.clone()).collect();
-        keys.into_iter().collect()
-    }
-
-    pub(super) fn names(&self, place: &Place) -> impl Iterator<Item = (&CacheName, ListId)> {
-        self.places.get(place).into_iter().flatten().map(|(name, list)| (name, *list))
-    }
-
-    pub(super) fn list(&self, place: &Place, name: &CacheName) -> Option<ListId> {
-        self.places.get(place)?.get(name).copied()
-    }
-
-    /// The place a list is in, doomed or not.
-    pub(super) fn place_of(&self, list: ListId) -> Option<&Place> {
-        self.lists.get(&list)?.place.as_ref()
-    }
-
-    /// The name of a list. `None`: it has none.
-    pub(super) fn named(&self, list: ListId) -> Option<Named> {
-        self.lists.get(&list)?.named()
-    }
-
-    /// Where the log has records of the list's name, and of names it had before.
-    pub(super) fn bound_at(&self, list: ListId) -> Vec<Position> {
-        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
-        let at = entries.former.iter().copied().filter(|at| self.usage.get(at.segment()).is_some());
-        at.chain([entries.bound.0]).collect()
-    }
-
-    /// The lists whose name's record is in `segment`.
-    pub(super) fn bound_in(&self, segment: u32) -> impl Iterator<Item = (ListId, Named)> {
-        let bound = self.lists.iter().filter(move |(_, entries)| entries.bound.0.segment() == segment);
-        bound.filter_map(|(list, entries)| Some((*list, entries.named()?)))
-    }
-
     /// A handle on a list. `home` is where the hold finds the index when it is dropped.
     pub(super) fn hold(&self, list: ListId, home: &Weak<dyn Holder>) -> Option<List> {
         let mut hold = self.lists.get(&list)?.hold.lock().unwrap_or_else(PoisonError::into_inner);
@@ -472,62 +435,6 @@ impl Index {
     /// Called when the last handle on `list` is gone.
     pub(super) fn released(&mut self, list: ListId) {
         self.free_if_unheld(list);
-    }
-
-    pub(super) fn hashes(&self, url: &str) -> UrlHashes {
-        UrlHashes { url: self.hash(without_fragment(url)), path: self.hash(without_query(url)) }
-    }
-
-    fn hash(&self, part: &str) -> u32 {
-        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
-    }
-
-    /// The entries of `list` that a search by `url` may find, oldest first.
-    pub(super) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
-        let slots = self.lists.get(&list).and_then(Entries::slots);
-        let by = match url {
-            UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
-            UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
-            UrlMatch::Any => None,
-        };
-        let some = slots.zip(by).map(|(slots, by)| slots.find(by));
-        let all = slots.filter(|_| by.is_none()).map(|slots| slots.after(None));
-        some.into_iter().flatten().chain(all.into_iter().flatten()).filter(|slot| slot.is_whole())
-    }
-
-    /// The first `limit` entries of `list` after `after`.
-    pub(super) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> impl Iterator<Item = &Slot> {
-        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
-        slots.filter(|slot| slot.is_whole()).take(limit)
-    }
-
-    pub(super) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
-        self.lists.get(&list)?.slots()?.get(entry)
-    }
-
-    /// The entry of a list with a name whose record is at `at`.
-    pub(super) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
-        let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
-        entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
-    }
-
-    /// What is needed to read an entry of `list`.
-    pub(super) fn locate(&self, list: ListId, slot: &Slot) -> Option<Located> {
-        let kept = || self.lists.get(&list)?.kept.get(&slot.at.segment());
-        let segment = self.usage.segment(slot.at.segment()).or_else(kept)?;
-        Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
-    }
-
-    /// Every entry of the lists that are loaded.
-    pub(super) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
-        self.lists.iter().flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)))
-    }
-
-    /// The entries of lists with a name that are in `segment`.
-    pub(super) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
-        let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
-        let slots = lists.flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)));
-        slots.filter(move |(_, slot)| slot.at.segment() == segment)
     }
 }
 

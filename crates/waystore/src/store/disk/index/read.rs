@@ -1,0 +1,121 @@
+//! What the index is asked: names, places, and the entries that a search may find.
+//!
+//! Changes nothing.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Entries, Index};
+use crate::{
+    CacheName, Place, StorageKey,
+    spec::url_key::{without_fragment, without_query},
+    store::{
+        EntryId, ListId, UrlMatch,
+        disk::{
+            format::{Named, Position},
+            slot::Located,
+            slots::{By, Slot, UrlHashes},
+        },
+    },
+};
+
+impl Index {
+    pub(in crate::store::disk) fn storage_keys(&self) -> Vec<StorageKey> {
+        let keys: HashSet<_> = self.places.keys().map(|place| place.key.clone()).collect();
+        keys.into_iter().collect()
+    }
+
+    pub(in crate::store::disk) fn names(&self, place: &Place) -> impl Iterator<Item = (&CacheName, ListId)> {
+        self.places.get(place).into_iter().flatten().map(|(name, list)| (name, *list))
+    }
+
+    pub(in crate::store::disk) fn list(&self, place: &Place, name: &CacheName) -> Option<ListId> {
+        self.places.get(place)?.get(name).copied()
+    }
+
+    /// The place a list is in, doomed or not.
+    pub(in crate::store::disk) fn place_of(&self, list: ListId) -> Option<&Place> {
+        self.lists.get(&list)?.place.as_ref()
+    }
+
+    /// The name of a list. `None`: it has none.
+    pub(in crate::store::disk) fn named(&self, list: ListId) -> Option<Named> {
+        self.lists.get(&list)?.named()
+    }
+
+    /// Where the log has records of the list's name, and of names it had before.
+    pub(in crate::store::disk) fn bound_at(&self, list: ListId) -> Vec<Position> {
+        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
+        let at = entries.former.iter().copied().filter(|at| self.usage.get(at.segment()).is_some());
+        at.chain([entries.bound.0]).collect()
+    }
+
+    /// The lists whose name's record is in `segment`.
+    pub(in crate::store::disk) fn bound_in(&self, segment: u32) -> impl Iterator<Item = (ListId, Named)> {
+        let bound = self.lists.iter().filter(move |(_, entries)| entries.bound.0.segment() == segment);
+        bound.filter_map(|(list, entries)| Some((*list, entries.named()?)))
+    }
+
+    pub(in crate::store::disk) fn hashes(&self, url: &str) -> UrlHashes {
+        UrlHashes { url: self.hash(without_fragment(url)), path: self.hash(without_query(url)) }
+    }
+
+    fn hash(&self, part: &str) -> u32 {
+        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
+    }
+
+    /// The entries of `list` that a search by `url` may find, oldest first.
+    pub(in crate::store::disk) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).and_then(Entries::slots);
+        let by = match url {
+            UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
+            UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
+            UrlMatch::Any => None,
+        };
+        let some = slots.zip(by).map(|(slots, by)| slots.find(by));
+        let all = slots.filter(|_| by.is_none()).map(|slots| slots.after(None));
+        some.into_iter().flatten().chain(all.into_iter().flatten()).filter(|slot| slot.is_whole())
+    }
+
+    /// The first `limit` entries of `list` after `after`.
+    pub(in crate::store::disk) fn page(
+        &self,
+        list: ListId,
+        after: Option<EntryId>,
+        limit: usize,
+    ) -> impl Iterator<Item = &Slot> {
+        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
+        slots.filter(|slot| slot.is_whole()).take(limit)
+    }
+
+    pub(in crate::store::disk) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
+        self.lists.get(&list)?.slots()?.get(entry)
+    }
+
+    /// The entry of a list with a name whose record is at `at`.
+    pub(in crate::store::disk) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
+        let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
+        entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
+    }
+
+    /// What is needed to read an entry of `list`.
+    pub(in crate::store::disk) fn locate(&self, list: ListId, slot: &Slot) -> Option<Located> {
+        let kept = || self.lists.get(&list)?.kept.get(&slot.at.segment());
+        let segment = self.usage.segment(slot.at.segment()).or_else(kept)?;
+        Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
+    }
+
+    /// Every entry of the lists that are loaded.
+    pub(in crate::store::disk) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
+        self.lists.iter().flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)))
+    }
+
+    /// The entries of lists with a name that are in `segment`.
+    pub(in crate::store::disk) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
+        let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
+        let slots = lists.flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)));
+        slots.filter(move |(_, slot)| slot.at.segment() == segment)
+    }
+}

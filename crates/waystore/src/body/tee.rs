@@ -3,18 +3,22 @@
 //! The source is read when either side wants more. What the slower side still has to read waits in
 //! memory up to [`HELD_BYTES`], and beyond that in an unnamed body of the store, read back as the
 //! slower side goes on. The source is dropped when both sides are.
+//!
+//! No side ever holds what the other needs: whatever is under way belongs to both, is driven by
+//! whichever is polled, and wakes both. So a side that nobody polls any more stops nothing.
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream, stream::BoxStream};
-use tokio::sync::Mutex as AsyncMutex;
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream, task::AtomicWaker};
 
 use super::Spooler;
-use crate::{BodyError, store::BodyWriter};
+use crate::{BodyError, Result as StoreResult, store::BodyWriter};
 
 /// What a tee holds in memory for its slower side.
 const HELD_BYTES: usize = 256 * 1024;
@@ -23,27 +27,39 @@ type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 
 /// The two sides of `source`.
 pub(super) fn tee(source: Chunks, spooler: Spooler) -> (Chunks, Chunks) {
-    let shared = Arc::new(Tee {
-        source: AsyncMutex::new(source),
-        spool: AsyncMutex::new(None),
-        state: Mutex::default(),
-        spooler,
-    });
-    (Side::new(&shared, 0).into_stream(), Side::new(&shared, 1).into_stream())
+    let state =
+        State { source: Some(source), failed: None, sides: Default::default(), spool: None, work: None, spooler };
+    let shared = Arc::new(Tee { state: Mutex::new(state), wakers: Arc::default() });
+    let side = |index| Side { tee: Arc::clone(&shared), index }.boxed();
+    (side(0), side(1))
 }
 
 struct Tee {
-    /// Held by the side that waits for the next chunk.
-    source: AsyncMutex<Chunks>,
-    spool: AsyncMutex<Option<Spool>>,
     state: Mutex<State>,
-    spooler: Spooler,
+    wakers: Arc<Wakers>,
 }
 
+/// Who waits, on either side.
 #[derive(Default)]
+struct Wakers([AtomicWaker; 2]);
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.0.iter().for_each(AtomicWaker::wake);
+    }
+}
+
 struct State {
+    /// `None` once it ended.
+    source: Option<Chunks>,
+    /// How it ended, where that was too early.
+    failed: Option<BodyError>,
     sides: [Backlog; 2],
-    end: Option<Option<BodyError>>,
+    /// While nothing is done with it.
+    spool: Option<Spool>,
+    /// What is done with the spool.
+    work: Option<BoxFuture<'static, Done>>,
+    spooler: Spooler,
 }
 
 /// What one side has still to read: first the chunks held, then the spooled bytes.
@@ -61,12 +77,16 @@ struct Spool {
     read: u64,
 }
 
-/// What a side finds when it looks for its next chunk.
-enum Found {
-    Chunk(Bytes),
-    Spooled,
-    Nothing,
-    End(Option<BodyError>),
+/// What was done with the spool, for the side at `index`.
+struct Done {
+    spool: Spool,
+    index: usize,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Wrote(StoreResult<u64>),
+    Read(StoreResult<Bytes>),
 }
 
 struct Side {
@@ -74,128 +94,130 @@ struct Side {
     index: usize,
 }
 
-impl Side {
-    fn new(tee: &Arc<Tee>, index: usize) -> Self {
-        Self { tee: Arc::clone(tee), index }
-    }
+impl Stream for Side {
+    type Item = Result<Bytes, BodyError>;
 
-    fn into_stream(self) -> Chunks {
-        stream::unfold(Some(self), |side| async move {
-            let side = side?;
-            match side.tee.next(side.index).await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(side))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-        .boxed()
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.tee.wakers.0[self.index].register(cx.waker());
+        let both = Waker::from(Arc::clone(&self.tee.wakers));
+        let item = self.tee.state().poll(self.index, &mut Context::from_waker(&both));
+        if item.is_ready() {
+            // What this side found out, the other may have been waiting for.
+            self.tee.wakers.0[1 - self.index].wake();
+        }
+        item
     }
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
-        let mut state = self.tee.state();
-        state.sides[self.index] = Backlog { gone: true, ..Backlog::default() };
+        self.tee.state().sides[self.index] = Backlog { gone: true, ..Backlog::default() };
     }
 }
 
 impl Tee {
-    async fn next(&self, me: usize) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            match self.find(me) {
-                Found::Chunk(chunk) => return Ok(Some(chunk)),
-                Found::Spooled => return self.read_spool(me).await.map(Some),
-                Found::End(None) => return Ok(None),
-                Found::End(Some(error)) => return Err(error),
-                Found::Nothing => {}
-            }
-            let mut source = self.source.lock().await;
-            // The other side may have read on while this one waited for its turn.
-            if !matches!(self.find_without_taking(me), Found::Nothing) {
-                continue;
-            }
-            match source.next().await {
-                Some(Ok(chunk)) => {
-                    self.keep_for(1 - me, &chunk).await;
-                    return Ok(Some(chunk));
-                }
-                Some(Err(error)) => self.state().end = Some(Some(error)),
-                None => self.state().end = Some(None),
-            }
-        }
-    }
-
-    fn find(&self, me: usize) -> Found {
-        let mut state = self.state();
-        let backlog = &mut state.sides[me];
-        if let Some(chunk) = backlog.held.pop_front() {
-            backlog.held_bytes -= chunk.len();
-            return Found::Chunk(chunk);
-        }
-        drop(state);
-        self.find_without_taking(me)
-    }
-
-    fn find_without_taking(&self, me: usize) -> Found {
-        let state = self.state();
-        let backlog = &state.sides[me];
-        match (&backlog.failed, &state.end) {
-            _ if !backlog.held.is_empty() => Found::Chunk(Bytes::new()),
-            (Some(error), _) => Found::End(Some(error.clone())),
-            _ if backlog.spooled > 0 => Found::Spooled,
-            (None, Some(end)) => Found::End(end.clone()),
-            (None, None) => Found::Nothing,
-        }
-    }
-
-    /// Keeps `chunk` for the side that did not ask for it.
-    async fn keep_for(&self, other: usize, chunk: &Bytes) {
-        if self.hold(other, chunk) {
-            return;
-        }
-        let mut spool = self.spool.lock().await;
-        let spool = spool.get_or_insert_with(|| Spool { writer: self.spooler.writer(), read: 0 });
-        let written = spool.writer.write(chunk.clone()).await;
-        let mut state = self.state();
-        match written {
-            Ok(()) => state.sides[other].spooled += chunk.len() as u64,
-            Err(error) => state.sides[other].failed = Some(BodyError::failed(error)),
-        }
-    }
-
-    /// Holds `chunk` in memory, where there is room and nothing later waits in the spool already.
-    fn hold(&self, other: usize, chunk: &Bytes) -> bool {
-        let mut state = self.state();
-        let backlog = &mut state.sides[other];
-        if backlog.gone || backlog.failed.is_some() {
-            return true;
-        }
-        let fits = backlog.spooled == 0 && backlog.held_bytes + chunk.len() <= HELD_BYTES;
-        if fits {
-            backlog.held_bytes += chunk.len();
-            backlog.held.push_back(chunk.clone());
-        }
-        fits
-    }
-
-    async fn read_spool(&self, me: usize) -> Result<Bytes, BodyError> {
-        let mut slot = self.spool.lock().await;
-        let spool = slot.as_mut().expect("bytes are counted as spooled after they were written");
-        let chunk = spool.writer.read_back(spool.read).await.map_err(BodyError::failed)?;
-        if chunk.is_empty() {
-            return Err(BodyError::Damaged("the spool ends before what was written to it".into()));
-        }
-        spool.read += chunk.len() as u64;
-        let mut state = self.state();
-        let left = &mut state.sides[me].spooled;
-        *left = left.saturating_sub(chunk.len() as u64);
-        if *left == 0 {
-            *slot = None;
-        }
-        Ok(chunk)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn poll(&mut self, me: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if let Some(chunk) = self.sides[me].take_held() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            if let Some(work) = &mut self.work {
+                let done = ready!(work.poll_unpin(cx));
+                self.work = None;
+                self.finish(done);
+                continue;
+            }
+            if let Some(error) = &self.sides[me].failed {
+                return Poll::Ready(Some(Err(error.clone())));
+            }
+            if self.sides[me].spooled > 0 {
+                self.read_back(me);
+                continue;
+            }
+            let Some(source) = &mut self.source else {
+                return Poll::Ready(self.failed.clone().map(Err));
+            };
+            match ready!(source.poll_next_unpin(cx)) {
+                Some(Ok(chunk)) => {
+                    self.keep_for(1 - me, &chunk);
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                Some(Err(error)) => {
+                    self.failed = Some(error);
+                    self.source = None;
+                }
+                None => self.source = None,
+            }
+        }
+    }
+
+    /// Keeps `chunk` for the side that did not ask for it: in memory, where there is room and nothing later waits in
+    /// the spool already.
+    fn keep_for(&mut self, other: usize, chunk: &Bytes) {
+        let backlog = &mut self.sides[other];
+        if backlog.gone || backlog.failed.is_some() {
+            return;
+        }
+        if backlog.spooled == 0 && backlog.held_bytes + chunk.len() <= HELD_BYTES {
+            backlog.hold(chunk.clone());
+            return;
+        }
+        let mut spool = self.spool.take().unwrap_or_else(|| Spool { writer: self.spooler.writer(), read: 0 });
+        let chunk = chunk.clone();
+        self.work = Some(Box::pin(async move {
+            let length = chunk.len() as u64;
+            let wrote = spool.writer.write(chunk).await.map(|()| length);
+            Done { spool, index: other, outcome: Outcome::Wrote(wrote) }
+        }));
+    }
+
+    fn read_back(&mut self, me: usize) {
+        let mut spool = self.spool.take().expect("bytes are counted as spooled after they were written");
+        self.work = Some(Box::pin(async move {
+            let read = spool.writer.read_back(spool.read).await;
+            Done { spool, index: me, outcome: Outcome::Read(read) }
+        }));
+    }
+
+    fn finish(&mut self, done: Done) {
+        let Done { mut spool, index, outcome } = done;
+        let backlog = &mut self.sides[index];
+        if backlog.gone {
+            return;
+        }
+        match outcome {
+            Outcome::Wrote(Ok(length)) => backlog.spooled += length,
+            Outcome::Read(Ok(chunk)) if !chunk.is_empty() => {
+                spool.read += chunk.len() as u64;
+                backlog.spooled = backlog.spooled.saturating_sub(chunk.len() as u64);
+                backlog.hold(chunk);
+            }
+            Outcome::Read(Ok(_)) => {
+                let short = "the spool ends before what was written to it";
+                backlog.failed = Some(BodyError::Damaged(short.into()));
+            }
+            Outcome::Wrote(Err(error)) | Outcome::Read(Err(error)) => backlog.failed = Some(BodyError::failed(error)),
+        }
+        // What was read to its end makes room on the disk.
+        self.spool = (backlog.spooled > 0).then_some(spool);
+    }
+}
+
+impl Backlog {
+    fn hold(&mut self, chunk: Bytes) {
+        self.held_bytes += chunk.len();
+        self.held.push_back(chunk);
+    }
+
+    fn take_held(&mut self) -> Option<Bytes> {
+        let chunk = self.held.pop_front()?;
+        self.held_bytes -= chunk.len();
+        Some(chunk)
     }
 }

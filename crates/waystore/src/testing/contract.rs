@@ -1,6 +1,11 @@
 //! What [`Store`](crate::store::Store) promises beyond what caches show: staleness, pages, bodies
 //! that nobody names.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc};
+
 use super::support::{PLAIN, caches, get, open, put, request};
 use crate::{
     Body, Response, ResponseHead, Waystore,
@@ -16,6 +21,7 @@ super::case_list!(Case:
     a_tee_gives_both_sides_everything,
     a_tee_holds_little_and_spools_the_rest,
     a_tee_goes_on_when_one_side_leaves,
+    a_tee_goes_on_when_nobody_reads_one_side_any_more,
 );
 
 fn new_entry(url: &str, body: &'static str) -> NewEntry {
@@ -128,4 +134,17 @@ async fn a_tee_goes_on_when_one_side_leaves(store: Waystore) {
     let (stays, leaves) = streamed(200).tee(&spooler);
     drop(leaves);
     assert_eq!(length_of(stays).await, 200 * 64 * 1024);
+}
+
+async fn a_tee_goes_on_when_nobody_reads_one_side_any_more(store: Waystore) {
+    let (mut sender, receiver) = mpsc::channel::<Bytes>(0);
+    let streamed = Response::new(Body::from_stream(receiver.map(Ok), None));
+    let (left, read) = streamed.tee(&caches(&store).spooler());
+    let mut left = left.body.unwrap();
+    assert!(left.next().now_or_never().is_none(), "it waits for the source, and is not asked again");
+    let reading = tokio::spawn(length_of(read));
+    sender.send("x".repeat(1000).into()).await.unwrap();
+    drop(sender);
+    let length = tokio::time::timeout(Duration::from_secs(30), reading).await.expect("the other side is read");
+    assert_eq!(length.unwrap(), 1000);
 }

@@ -1,6 +1,6 @@
 //! Runs the conformance suite over every store; each case is a test of its own, `store::case`.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
@@ -54,7 +54,9 @@ fn durable_trial<P: Reopen + 'static>(store: &str, case: DurableCase, place: fn(
 /// Two threads, so that tasks meet.
 fn run(case: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime starts").block_on(case);
+    // A case that hangs is named, and does not take the others with it.
+    let case = tokio::time::timeout(Duration::from_secs(120), case);
+    runtime.expect("a runtime starts").block_on(case).expect("the case ends in two minutes");
 }
 
 async fn memory() -> Waystore {

@@ -289,6 +289,16 @@ fn figures_of_a_fresh_context() {
         let bare = runtime.memory_usage().await.malloc_size;
         context.async_with(async |ctx| install(&ctx, realm_of_tests(Rc::new(|_| {}))).catch(&ctx).unwrap()).await;
         let with_all = runtime.memory_usage().await.malloc_size;
+        context
+            .async_with(async |ctx| {
+                let bytes: Value<'_> = ctx.eval("new Uint8Array(1 << 20).map((_, index) => index)").unwrap();
+                let begun = std::time::Instant::now();
+                for _ in 0..100 {
+                    assert_eq!(super::values::bytes_of(&bytes).unwrap().len(), 1 << 20);
+                }
+                println!("a mebibyte out of the engine: {:?}", begun.elapsed() / 100);
+            })
+            .await;
         println!("the engine's heap: {} KiB bare, {} KiB with all interfaces", bare / 1024, with_all / 1024);
     });
 }

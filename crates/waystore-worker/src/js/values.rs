@@ -18,9 +18,11 @@ pub(super) fn is_bytes<'js>(value: &Value<'js>) -> Outcome<'js, bool> {
 
 /// A copy of the bytes of an `ArrayBuffer` or a view of one.
 pub(super) fn bytes_of<'js>(value: &Value<'js>) -> Outcome<'js, Bytes> {
-    let encoded: String = kit(value.ctx())?.function("encoded")?.call((value.clone(),))?;
-    let decoded =
-        STANDARD.decode(encoded).map_err(|error| Thrown::type_error(format!("the bytes were lost: {error}")))?;
+    let encoded: rquickjs::String<'js> = kit(value.ctx())?.function("encoded")?.call((value.clone(),))?;
+    let encoded = encoded.to_cstring()?;
+    let decoded = STANDARD
+        .decode(encoded.as_str())
+        .map_err(|error| Thrown::type_error(format!("the bytes were lost: {error}")))?;
     Ok(decoded.into())
 }
 

@@ -507,3 +507,12 @@ test("a script that changes Promise does not change streams", async () => {
   await sleep(2);
   is(seen, "x");
 });
+
+test("a tee of a body that nobody read gives both halves, and counts as reading it", async () => {
+  const r = await fetch("/large/200000");
+  const [a, b] = r.body.tee();
+  is([r.bodyUsed, r.body.locked], [true, true]);
+  is((await new Response(b).arrayBuffer()).byteLength, 200000);
+  is((await new Response(a).arrayBuffer()).byteLength, 200000);
+  throws(TypeError, () => r.body.tee());
+});

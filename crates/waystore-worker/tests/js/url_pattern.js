@@ -45,3 +45,11 @@ test("a pattern without anything matches everything", () => {
   const all = new URLPattern();
   is([all.test("https://a.test/"), all.test(), all.hasRegExpGroups], [true, true, false]);
 });
+
+test("expressions that could take for ever are refused", () => {
+  throws(TypeError, () => new URLPattern({ pathname: "/((?=a)a)" }));
+  throws(TypeError, () => new URLPattern({ pathname: "/(a)(\\1)" }));
+  throws(TypeError, () => new URLPattern({ pathname: `/(${"(?:a{1,1000}){1,1000}".repeat(3)})` }));
+  const long = `https://a.test/${"a".repeat(20_000)}!`;
+  is(new URLPattern({ pathname: "/((?:a*)*b)" }).test(long), false);
+});

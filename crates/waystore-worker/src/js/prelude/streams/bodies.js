@@ -76,7 +76,8 @@
           close: () => resolve(null),
           error: reject,
         });
-        return promise;
+        // The native side takes a rejection that is there already without a handler.
+        return S.quiet(promise);
       },
       cancel() {
         S.quiet(S.cancel(state, kit.domException("nobody reads the body any longer", "AbortError")));

@@ -55,7 +55,7 @@ fn durable_trial<P: Reopen + 'static>(store: &str, case: DurableCase, place: fn(
 fn run(case: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     // A case that hangs is named, and does not take the others with it.
-    let case = tokio::time::timeout(Duration::from_secs(120), case);
+    let case = async { tokio::time::timeout(Duration::from_secs(120), case).await };
     runtime.expect("a runtime starts").block_on(case).expect("the case ends in two minutes");
 }
 

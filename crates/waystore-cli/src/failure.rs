@@ -2,8 +2,10 @@
 
 use std::{fmt, process::ExitCode};
 
+use serde::{Deserialize, Serialize};
+
 /// Why a command ends without having done its work. Shown as `error:` and, where there is one, `hint:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,

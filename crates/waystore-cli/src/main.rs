@@ -2,6 +2,7 @@
 //!
 //! Each command is a module; this file knows which is which, and how a failure ends the process.
 
+mod caches;
 mod cli;
 mod commands;
 mod control;

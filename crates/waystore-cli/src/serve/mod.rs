@@ -41,6 +41,7 @@ use self::{
     tunnel::Tunnel,
 };
 use crate::{
+    caches::Desk,
     control,
     failure::Failure,
     fetch::{
@@ -104,7 +105,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let tasks = TaskTracker::new();
     let control = control::server::bind(&config.data)?;
-    tasks.spawn(control.serve(site.clone(), stop.clone()));
+    let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized());
+    tasks.spawn(control.serve(site.clone(), Arc::new(desk), stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
     }

@@ -1,7 +1,5 @@
 //! Numbers as people read them: sizes, ages, times. And text that cannot steer a terminal.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 /// A number of bytes: `17 B`, `4.2 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -30,14 +28,6 @@ pub(super) fn age(then_ms: u64, now_ms: u64) -> String {
         3600..86_400 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
-}
-
-/// A time for programs, as RFC 3339 has it; `None` where it is beyond the year 9999.
-pub(super) fn timestamp(ms: u64) -> Option<String> {
-    let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms))?;
-    let mut text = String::new();
-    std::fmt::write(&mut text, format_args!("{}", humantime::format_rfc3339_millis(time))).ok()?;
-    Some(text)
 }
 
 /// `text` with its control characters written out, so that a name cannot move a terminal's cursor.
@@ -72,12 +62,6 @@ mod tests {
         assert_eq!(age(0, 7_199_999), "1 h");
         assert_eq!(age(0, 86_400_000 * 3), "3 d");
         assert_eq!(age(5000, 0), "0 s", "the clock was set back");
-    }
-
-    #[test]
-    fn a_time_is_utc_to_the_millisecond() {
-        assert_eq!(timestamp(1_000).as_deref(), Some("1970-01-01T00:00:01.000Z"));
-        assert_eq!(timestamp(u64::MAX), None);
     }
 
     #[test]

@@ -2,15 +2,13 @@
 
 use std::io::Write;
 
-use serde::Serialize;
-use waystore::{HeaderList, ResponseType, parse_request_url, store::Candidate};
-
 use super::{
-    Place, Stop,
-    columns::{age, printable, size, timestamp},
-    data::{Data, body_bytes},
+    Stop,
+    columns::{age, printable, size},
+    place::{Place, Reach},
+    unexpected,
 };
-use crate::failure::Failure;
+use crate::caches::{Key, Part, Question, Record};
 
 /// What `waystore cache keys` takes.
 #[derive(Debug, clap::Args)]
@@ -28,124 +26,67 @@ pub(super) struct KeysArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn keys(data: &Data, args: &KeysArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let owner = data.owner(args.place.origin.as_deref()).await?;
-    let list = data.cache(&owner, &args.cache).await?;
-    let prefix = args.prefix.as_deref().map(|prefix| absolute(prefix, owner.origin())).transpose()?;
-    let wanted = |entry: &Candidate| prefix.as_deref().is_none_or(|prefix| entry.entry.url().starts_with(prefix));
-
-    let now_ms = data.clock.now_ms();
-    let mut written = 0;
-    if args.json {
-        write!(out, "[")?;
-    }
-    let write_one = |entry: &Candidate| {
-        if !wanted(entry) {
-            return Ok(());
-        }
+pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let now_ms = reach.now_ms();
+    let question = Question::Keys { cache: args.cache.clone(), prefix: args.prefix.clone() };
+    let mut answer = args.place.ask(reach, question, None).await?;
+    let mut written = 0_u64;
+    while let Some(part) = answer.next().await? {
+        let Part::Record(record) = part else { return Err(unexpected().into()) };
+        let Record::Key(key) = *record else { return Err(unexpected().into()) };
         if args.json {
-            out.write_all(if written == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut *out, &Key::of(entry)).map_err(std::io::Error::from)?;
+            out.write_all(if written == 0 { b"[\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *out, &key).map_err(std::io::Error::from)?;
         } else {
             if written == 0 {
                 writeln!(out, "{:>14}  {:>10}  {:>7}  {:<24}  URL", "STATUS", "SIZE", "AGE", "TYPE")?;
             }
-            write_line(entry, now_ms, out)?;
+            write_line(&key, now_ms, out)?;
         }
         written += 1;
-        Ok(())
-    };
-    data.each_entry(&list, write_one).await?;
+    }
     if args.json {
-        writeln!(out, "{}]", if written == 0 { "" } else { "\n" })?;
+        out.write_all(if written == 0 { b"[]\n" } else { b"\n]\n" })?;
     } else if written == 0 {
-        eprintln!(
-            "no entry of `{}` {}",
-            args.cache,
-            prefix.map_or("is there".to_owned(), |url| format!("starts with `{url}`"))
-        );
+        let name = printable(&args.cache);
+        match &args.prefix {
+            Some(prefix) => eprintln!("no entry of `{name}` starts with `{}`", printable(prefix)),
+            None => eprintln!("`{name}` is empty"),
+        }
     }
     Ok(())
 }
 
-/// `prefix` at `origin`, where it is a path. A URL is taken as it is, since it may end anywhere.
-fn absolute(prefix: &str, origin: &str) -> Result<String, Failure> {
-    if prefix.contains("://") {
-        return Ok(prefix.to_owned());
-    }
-    let base = parse_request_url(origin, None)?;
-    Ok(parse_request_url(prefix, Some(&base))?.to_string())
-}
-
-fn write_line(found: &Candidate, now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
-    let headers = found.entry.response_headers();
-    let mime = headers.get_text("content-type").unwrap_or_default();
+fn write_line(key: &Key, now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
+    let mime = key.response_header("content-type").unwrap_or_default();
     let essence = mime.split(';').next().unwrap_or_default().trim();
     write!(
         out,
         "{:>14}  {:>10}  {:>7}  {:<24}  {}",
-        status(found),
-        size(body_bytes(&found.body)),
-        age(found.stored_at_ms, now_ms),
+        status(key),
+        size(key.bytes),
+        key.stored_at.map_or_else(|| "-".to_owned(), |stored| age(stored.0, now_ms)),
         printable(if essence.is_empty() { "-" } else { essence }),
-        printable(found.entry.url()),
+        printable(&key.url),
     )?;
-    if let Some(vary) = headers.get_text("vary") {
+    if let Some(vary) = key.response_header("vary") {
         write!(out, "  (varies by {})", printable(&vary))?;
     }
-    if found.entry.personal().is_some() {
-        write!(out, "  (for one visitor)")?;
+    for (note, holds) in [("for one visitor", key.personal), ("pinned", key.pinned), ("being recorded", key.recording)]
+    {
+        if holds {
+            write!(out, "  ({note})")?;
+        }
     }
     Ok(writeln!(out)?)
 }
 
 /// The status, or why a script sees none.
-fn status(found: &Candidate) -> String {
-    match found.entry.kind() {
-        ResponseType::Opaque => "opaque".to_owned(),
-        ResponseType::OpaqueRedirect => "opaqueredirect".to_owned(),
-        _ => found.entry.status().to_string(),
+fn status(key: &Key) -> String {
+    match key.kind.as_str() {
+        kind @ ("opaque" | "opaqueredirect") => kind.to_owned(),
+        _ => key.status.to_string(),
     }
-}
-
-/// One entry, for programs.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Key<'a> {
-    url: &'a str,
-    method: &'a str,
-    request_headers: Vec<(String, String)>,
-    status: u16,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    response_headers: Vec<(String, String)>,
-    bytes: u64,
-    stored_at: Option<String>,
-    /// Whether it is for one visitor only.
-    personal: bool,
-}
-
-impl<'a> Key<'a> {
-    fn of(found: &'a Candidate) -> Self {
-        let entry = &found.entry;
-        Self {
-            url: entry.url(),
-            method: entry.method(),
-            request_headers: pairs(&entry.request_headers()),
-            status: entry.status(),
-            kind: entry.kind().as_str(),
-            response_headers: pairs(&entry.response_headers()),
-            bytes: body_bytes(&found.body),
-            stored_at: timestamp(found.stored_at_ms),
-            personal: entry.personal().is_some(),
-        }
-    }
-}
-
-/// Names and values as text; bytes above ASCII are read as Latin-1, as script reads them.
-pub(super) fn pairs(headers: &HeaderList) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
-    headers.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +99,7 @@ mod tests {
     fn run(sample: &Sample, cache: &str, prefix: Option<&str>, json: bool) -> Result<String, String> {
         let args = KeysArgs { cache: cache.to_owned(), prefix: prefix.map(str::to_owned), place: place(None), json };
         let mut out = Vec::new();
-        let done = block_on(keys(&sample.data(), &args, &mut out));
+        let done = block_on(async { keys(&args, sample.reach(), &mut out).await });
         done.map(|()| String::from_utf8(out).unwrap()).map_err(failure)
     }
 

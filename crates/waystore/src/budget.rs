@@ -7,12 +7,12 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use crate::{
-    Clock, Error, Result, StorageKey,
+    Bottle, CacheName, Clock, Error, Place, Result, StorageKey,
     store::{Candidate, Changes, Commit, EntryId, List, ListChange, ListId, ReadSet, Store},
 };
 
@@ -25,12 +25,15 @@ const MOST_LISTS: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
     any: AtomicBool,
+    /// Rises with every use of any entry, so that uses in different lists can be compared.
+    now: Arc<AtomicU64>,
     lists: Mutex<HashMap<ListId, Arc<Uses>>>,
 }
 
 /// The uses of the entries of one list.
 #[derive(Debug, Default)]
 struct Uses {
+    now: Arc<AtomicU64>,
     /// Held while entries are looked up and evicted, so that it is done once.
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -42,8 +45,6 @@ struct State {
     seen: Option<EntryId>,
     /// What the entries are charged that may go.
     total: u64,
-    /// Rises with every use.
-    uses: u64,
     entries: HashMap<EntryId, Known>,
 }
 
@@ -57,9 +58,8 @@ impl Budgets {
     /// Notes that an entry was used now.
     pub(crate) fn note_use(&self, list: ListId, entry: EntryId) {
         let Some(uses) = self.of(list) else { return };
+        let now = uses.tick();
         let mut state = uses.state();
-        state.uses += 1;
-        let now = state.uses;
         if let Some(known) = state.entries.get_mut(&entry) {
             known.last_use = now;
         }
@@ -89,29 +89,41 @@ impl Budgets {
         if excess == 0 {
             return Ok(());
         }
-        uses.evict(store, clock, key, list, excess.saturating_add(budget / 32)).await.map(drop)
+        let all = [(Arc::clone(&uses), list.clone())];
+        evict(store, clock, key, &all, excess.saturating_add(budget / 32)).await.map(drop)
     }
 
-    /// Where `error` says that there is no room, removes the least recently used entries of `list`
-    /// that make up for it. Returns whether it is worth trying again.
+    /// Where `error` says that there is no room, removes the least recently used entries of `list` and of
+    /// all caches of `key` that `may_give` that make up for it, and for a little more, so that it is not done anew
+    /// for each put. Returns whether it is worth trying again.
     pub(crate) async fn make_room(
         &self,
         store: &dyn Store,
         clock: &Clock,
         key: &StorageKey,
         list: &List,
+        may_give: impl Fn(&CacheName) -> bool + Send,
         error: &Error,
     ) -> Result<bool> {
         let Error::QuotaExceeded { requested: Some(requested), quota: Some(quota) } = *error else { return Ok(false) };
-        let uses = self.of_or_new(list.id());
-        let _turn = uses.turn.lock().await;
-        uses.look_at_new(store, list).await?;
+        let named = store.names(&Place::new(key.clone(), Bottle::Caches)).await?;
+        let named = named.into_iter().filter(|(name, _)| may_give(name));
+        let mut lists: Vec<_> = named.map(|(_, list)| list).chain([list.clone()]).collect();
+        // In one order for all, since each is locked.
+        lists.sort_unstable_by_key(List::id);
+        lists.dedup();
+        let all: Vec<_> = lists.into_iter().map(|list| (self.of_or_new(list.id()), list)).collect();
+        let mut turns = Vec::with_capacity(all.len());
+        for (uses, list) in &all {
+            turns.push(uses.turn.lock().await);
+            uses.look_at_new(store, list).await?;
+        }
         let missing = requested.saturating_sub(quota);
-        if uses.state().total < missing {
+        if all.iter().map(|(uses, _)| uses.state().total).sum::<u64>() < missing {
             // It would not fit though all of them were gone.
             return Ok(false);
         }
-        uses.evict(store, clock, key, list, missing).await
+        evict(store, clock, key, &all, missing.saturating_add(quota / 128)).await
     }
 
     fn of(&self, list: ListId) -> Option<Arc<Uses>> {
@@ -128,7 +140,8 @@ impl Budgets {
             let some = lists.keys().next().copied();
             some.and_then(|some| lists.remove(&some));
         }
-        Arc::clone(lists.entry(list).or_default())
+        let uses = || Arc::new(Uses { now: Arc::clone(&self.now), ..Uses::default() });
+        Arc::clone(lists.entry(list).or_insert_with(uses))
     }
 
     fn lists(&self) -> MutexGuard<'_, HashMap<ListId, Arc<Uses>>> {
@@ -147,41 +160,75 @@ impl Uses {
             let after = self.state().seen;
             let page = store.page(list, after, PAGE).await?;
             let mut state = self.state();
-            page.iter().for_each(|found| state.take_in(found));
+            page.iter().for_each(|found| state.take_in(found, self.tick()));
             if page.len() < PAGE {
                 return Ok(());
             }
         }
     }
 
-    /// Removes the least recently used entries that are charged `bytes` together. Returns whether any
-    /// was removed.
-    async fn evict(&self, store: &dyn Store, clock: &Clock, key: &StorageKey, list: &List, bytes: u64) -> Result<bool> {
-        let remove = self.state().least_recently_used(bytes);
-        if remove.is_empty() {
-            return Ok(false);
-        }
-        tracing::debug!(list = list.id().0, entries = remove.len(), "evicting entries");
-        let op = clock.op_id();
-        let change = ListChange { list: list.clone(), remove: remove.clone(), insert: Vec::new() };
-        let changes = Changes { lists: vec![change], ..Changes::default() };
-        if store.commit(key, op, &ReadSet::default(), &changes).await? == Commit::OutcomeUnknown {
-            return Err(Error::OutcomeUnknown { op });
-        }
-        let mut state = self.state();
-        remove.into_iter().for_each(|entry| state.forget(entry));
-        Ok(true)
+    fn tick(&self) -> u64 {
+        self.now.fetch_add(1, Ordering::Relaxed)
     }
 }
 
+/// Removes the least recently used entries of `lists` that are charged `bytes` together. Returns whether any
+/// was removed.
+async fn evict(
+    store: &dyn Store,
+    clock: &Clock,
+    key: &StorageKey,
+    lists: &[(Arc<Uses>, List)],
+    bytes: u64,
+) -> Result<bool> {
+    let mut changes = Changes::default();
+    for ((_, list), remove) in lists.iter().zip(least_recently_used(lists, bytes)) {
+        if !remove.is_empty() {
+            tracing::debug!(list = list.id().0, entries = remove.len(), "evicting entries");
+            changes.lists.push(ListChange { list: list.clone(), remove, insert: Vec::new() });
+        }
+    }
+    if changes.lists.is_empty() {
+        return Ok(false);
+    }
+    let op = clock.op_id();
+    if store.commit(key, op, &ReadSet::default(), &changes).await? == Commit::OutcomeUnknown {
+        return Err(Error::OutcomeUnknown { op });
+    }
+    for change in changes.lists {
+        let Some((uses, _)) = lists.iter().find(|(_, list)| *list == change.list) else { continue };
+        let mut state = uses.state();
+        change.remove.into_iter().for_each(|entry| state.forget(entry));
+    }
+    Ok(true)
+}
+
+/// For each of `lists`, those of its entries that are to go.
+fn least_recently_used(lists: &[(Arc<Uses>, List)], bytes: u64) -> Vec<Vec<EntryId>> {
+    let mut by_use = Vec::new();
+    for (at, (uses, _)) in lists.iter().enumerate() {
+        by_use.extend(uses.state().entries.iter().map(|(entry, known)| (known.last_use, at, *entry, known.charge)));
+    }
+    by_use.sort_unstable();
+    let mut remove = vec![Vec::new(); lists.len()];
+    let mut freed = 0_u64;
+    for (_, at, entry, charge) in by_use {
+        if freed >= bytes {
+            break;
+        }
+        freed = freed.saturating_add(charge);
+        remove[at].push(entry);
+    }
+    remove
+}
+
 impl State {
-    fn take_in(&mut self, found: &Candidate) {
+    fn take_in(&mut self, found: &Candidate, now: u64) {
         self.seen = Some(found.id);
         if found.entry.is_pinned() {
             return;
         }
-        self.uses += 1;
-        let known = Known { charge: found.usage().padded, last_use: self.uses };
+        let known = Known { charge: found.usage().padded, last_use: now };
         self.total += known.charge;
         self.entries.insert(found.id, known);
     }
@@ -190,17 +237,5 @@ impl State {
         if let Some(known) = self.entries.remove(&entry) {
             self.total = self.total.saturating_sub(known.charge);
         }
-    }
-
-    fn least_recently_used(&self, bytes: u64) -> Vec<EntryId> {
-        let mut by_use: Vec<_> = self.entries.iter().collect();
-        by_use.sort_unstable_by_key(|(_, known)| known.last_use);
-        let mut freed = 0_u64;
-        let needed = by_use.into_iter().take_while(|(_, known)| {
-            let more = freed < bytes;
-            freed = freed.saturating_add(known.charge);
-            more
-        });
-        needed.map(|(entry, _)| *entry).collect()
     }
 }

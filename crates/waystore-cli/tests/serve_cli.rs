@@ -50,6 +50,18 @@ fn every_key_has_a_flag_of_the_same_name_with_a_line_about_it() {
     assert!(flags > 25, "{flags} flags");
 }
 
+#[test]
+fn every_flag_is_in_the_document_as_a_key() {
+    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
+    let document = include_str!("../../../docs/commands.md");
+    let flags: Vec<_> =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[']).next()).collect();
+    assert!(flags.len() > 35, "{flags:?}");
+    for key in flags.iter().filter(|flag| **flag != "help").map(|flag| flag.replace('-', "_")) {
+        assert!(document.contains(&format!("| `{key}` |")), "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named_with_what_to_do() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;

@@ -128,6 +128,7 @@ pub(crate) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> 
         // One user, as in a browser: nothing is kept from anybody.
         personal: Personal::new(key, Names::new(["*"]), Globs::new(["/**"])),
         causes: Causes::default(),
+        clear: None,
         script: None,
     }))
 }

@@ -11,6 +11,7 @@ use waystore_worker::{Limits, UpdateViaCache, WorkerType};
 
 use super::{
     inbound::HeaderRules,
+    keeping::Keeping,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
@@ -65,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) check_interval: Duration,
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
+    pub(crate) keeping: Keeping,
 }
 
 /// What stands behind the gateway.
@@ -155,6 +157,7 @@ impl Config {
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
             max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
             stop_grace: span(settings.stop_grace, 10),
+            keeping: Keeping::new(settings)?,
         })
     }
 

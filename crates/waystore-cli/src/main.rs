@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod serve;
 mod store;
+mod talk;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            talk::tell!("{failure}");
             failure.exit_code()
         }
     }

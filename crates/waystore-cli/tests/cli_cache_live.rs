@@ -135,7 +135,7 @@ async fn what_fails_leaves_no_cache_behind() {
     let output = cache_with(home, &["put", "v1", "/a", "-", "--header", "Vary: *"], &[7; 10_000_000]);
     assert!(stderr(&output).contains("Vary: *"), "{}", stderr(&output));
     let output = cache_with(home, &["import", "v1", "-"], &[7; 10_000_000]);
-    assert!(stderr(&output).starts_with("error: stored data is damaged"), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("error: `stdin` was not imported"), "{}", stderr(&output));
     assert_eq!(stdout(&cache(home, &["ls", "--json"])), "[]\n");
 }
 

@@ -151,3 +151,29 @@ async fn the_data_directory_is_its_owners_alone() {
     let mode = |name: &str| std::fs::metadata(gateway.data().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(""), mode("control.sock"), mode("visitor.key")), (0o700, 0o600, 0o600));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_written_ends_nothing() {
+    use std::io::{BufRead, BufReader};
+    let upstream = upstream(|_| async { text(200, "yes") }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (url, data) = (format!("http://{upstream}"), folder.path().join("data").to_string_lossy().into_owned());
+    let arguments = ["serve", "--no-worker", "--upstream", &url, "--listen", "127.0.0.1:0", "--data", &data];
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = support::waystore(&arguments).stdout(std::process::Stdio::piped()).stderr(full).spawn().unwrap();
+    let mut greeting = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+    let (_, address) = greeting.trim().rsplit_once("http://").unwrap();
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(
+            &mut stream,
+            format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
+        let answer = support::read_all(stream);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("yes"), "{answer}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

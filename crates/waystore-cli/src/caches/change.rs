@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use waystore::{
-    Body, Cache, CacheQueryOptions, CacheStorage, EntryRange, Fetch, Request, Response, StorageKey, parse_request_url,
-};
+use futures::StreamExt;
+use waystore::{Body, Cache, CacheQueryOptions, CacheStorage, EntryRange, Fetch, Request, Response, StorageKey};
 
-use super::{Asked, Changed, Desk, Line, Out, Question, Record, look::base};
+use super::{Asked, Changed, Desk, Line, Out, Question, Record, look::url_at};
 use crate::{commands::run::network, failure::Failure, fetch::Network};
 
 impl Desk {
@@ -20,9 +19,10 @@ impl Desk {
                 added = self.add(&asked, cache, urls) => added?,
                 () = out.closed() => return Err(Failure::failed("nobody waits for the responses any more")),
             },
-            Question::Import { cache, .. } => {
+            Question::Import { cache, file, .. } => {
                 let owner = self.owner_to_be(&asked, None).await?;
-                Changed::Imported { entries: self.caches_of(&owner)?.import(cache.as_str(), input).await? }
+                let imported = self.caches_of(&owner)?.import(cache.as_str(), input).await;
+                Changed::Imported { entries: imported.map_err(|error| wrong_file(file, error))? }
             }
             Question::Rm { cache, urls } => self.rm(&asked, cache, urls).await?,
             _ => return Err(Failure::failed("this question changes nothing")),
@@ -41,8 +41,11 @@ impl Desk {
         body: Body,
     ) -> Result<Changed, Failure> {
         let owner = self.owner_to_be(asked, Some(url)).await?;
-        let url = parse_request_url(url, Some(&base(&owner)?))?;
-        let mut response = Response::new(body);
+        let url = url_at(&owner, url)?;
+        let mut response = match body_of(status, body).await? {
+            Some(body) => Response::new(body),
+            None => Response::empty(status),
+        };
         response.status = status;
         for (name, value) in headers {
             response = response.header(name, value);
@@ -54,9 +57,7 @@ impl Desk {
 
     async fn add(&self, asked: &Asked, cache: &str, urls: &[String]) -> Result<Changed, Failure> {
         let owner = self.owner_to_be(asked, urls.first().map(String::as_str)).await?;
-        let base = base(&owner)?;
-        let parse = |url: &String| parse_request_url(url, Some(&base));
-        let urls = urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let urls = urls.iter().map(|url| url_at(&owner, url)).collect::<Result<Vec<_>, _>>()?;
         let fetch = self.fetch(&owner)?;
         let opened = self.opened(&owner, cache).await?;
         opened.settle(opened.cache.add_all(&*fetch, urls.iter().cloned().map(Request::from)).await).await?;
@@ -75,8 +76,10 @@ impl Desk {
         let of_home = self.home.as_deref() == Some(owner.origin());
         match &self.network {
             Line::Gateway(network) if of_home => Ok(Arc::new(Network::clone(network))),
-            Line::Gateway(_) => Ok(Arc::new(network(&base(owner)?, None, &self.clock)?)),
-            Line::Plain { authorities } => Ok(Arc::new(network(&base(owner)?, authorities.as_deref(), &self.clock)?)),
+            Line::Gateway(_) => Ok(Arc::new(network(&url_at(owner, "/")?, None, &self.clock)?)),
+            Line::Plain { authorities } => {
+                Ok(Arc::new(network(&url_at(owner, "/")?, authorities.as_deref(), &self.clock)?))
+            }
         }
     }
 
@@ -84,17 +87,40 @@ impl Desk {
         let owner = self.owner_to_be(asked, None).await?;
         let cache = self.cache(&owner, name).await?;
         let (mut removed, mut missing) = (Vec::new(), Vec::new());
+        // All of them are checked before the first is removed.
+        let parsed = urls.iter().map(|url| url_at(&owner, url)).collect::<Result<Vec<_>, _>>()?;
         if urls.is_empty() {
             self.caches_of(&owner)?.delete(name).await?;
         }
-        let base = base(&owner)?;
-        let parse = |url: &String| parse_request_url(url, Some(&base));
-        for url in urls.iter().map(parse).collect::<Result<Vec<_>, _>>()? {
+        for url in parsed {
             let every_variant = CacheQueryOptions { ignore_vary: true, ..Default::default() };
             let found = cache.delete(&url, every_variant).await?;
             if found { &mut removed } else { &mut missing }.push(url.into());
         }
         Ok(Changed::Removed { whole: urls.is_empty(), removed, missing })
+    }
+}
+
+/// The body of a response with this status: some have none.
+async fn body_of(status: u16, mut body: Body) -> Result<Option<Body>, Failure> {
+    if !matches!(status, 204 | 205 | 304) {
+        return Ok(Some(body));
+    }
+    while let Some(chunk) = body.next().await {
+        if !chunk.map_err(waystore::Error::from)?.is_empty() {
+            return Err(Failure::usage(format!("a response with status {status} has no body"))
+                .hint("give an empty file, such as `/dev/null`, or another `--status`"));
+        }
+    }
+    Ok(None)
+}
+
+/// Why a file was not imported.
+fn wrong_file(file: &str, error: waystore::Error) -> Failure {
+    match error {
+        waystore::Error::Damaged { detail } => Failure::failed(format!("`{file}` was not imported: {detail}"))
+            .hint("it has to be a file that `waystore cache export` wrote, whole and unchanged"),
+        other => other.into(),
     }
 }
 

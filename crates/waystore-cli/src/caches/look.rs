@@ -1,6 +1,7 @@
 //! Questions that change nothing: which caches there are, what is in one, why something is found.
 
 use futures::StreamExt;
+use url::Url;
 use waystore::{
     Body, CacheQueryOptions, EntryRange, MultiCacheQueryOptions, Request, Response, StorageKey, Verdict,
     parse_request_url,
@@ -68,17 +69,17 @@ impl Desk {
     async fn keys(&self, asked: &Asked, cache: &str, prefix: Option<&str>, out: &Out) -> Result<(), Failure> {
         let owner = self.owner(asked).await?;
         let cache = self.cache(&owner, cache).await?;
+        let prefix: Option<String> = match prefix {
+            Some(prefix) if !prefix.contains("://") => Some(url_at(&owner, prefix)?.into()),
+            prefix => prefix.map(str::to_owned),
+        };
         let range = EntryRange::all();
-        let mut entries = cache.entries(&prefix.map_or(range.clone(), |prefix| range.under(prefix)))?;
+        let mut entries = cache.entries(&prefix.clone().map_or(range.clone(), |prefix| range.under(prefix)))?;
         // First: what is committed meanwhile comes at the end of the walk.
         let recording = cache.recording();
         while let Some(entry) = entries.next().await? {
             out.record(Record::Key(Key::of(&entry, false)?)).await?;
         }
-        let prefix = match prefix {
-            Some(prefix) if !prefix.contains("://") => Some(parse_request_url(prefix, Some(&base(&owner)?))?.into()),
-            prefix => prefix.map(str::to_owned),
-        };
         for entry in recording {
             if prefix.as_deref().is_none_or(|prefix| entry.url().starts_with(prefix)) {
                 out.record(Record::Key(Key::of(&entry, true)?)).await?;
@@ -132,13 +133,18 @@ impl Desk {
     }
 }
 
-pub(super) fn base(owner: &StorageKey) -> Result<url::Url, Failure> {
-    Ok(parse_request_url(owner.origin(), None)?)
+/// The URL that somebody wrote, at the origin of `owner` where it does not say another.
+pub(super) fn url_at(owner: &StorageKey, text: &str) -> Result<Url, Failure> {
+    let at = |base: Option<&Url>, text: &str| {
+        parse_request_url(text, base)
+            .map_err(|error| Failure::usage(chain(&error)).hint("such as `/page`, or `https://shop.example/page`"))
+    };
+    at(Some(&at(None, owner.origin())?), text)
 }
 
 /// The request that a look-up is made with.
 fn request(url: &str, headers: &[(String, String)], owner: &StorageKey) -> Result<Request, Failure> {
-    let mut request = Request::from(parse_request_url(url, Some(&base(owner)?))?);
+    let mut request = Request::from(url_at(owner, url)?);
     for (name, value) in headers {
         request = request.header(name, value);
     }

@@ -39,14 +39,44 @@ pub(crate) struct Asked {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Question {
     Ls,
-    Keys { cache: String, prefix: Option<String> },
-    Get { cache: String, url: String, headers: Vec<(String, String)> },
-    Explain { cache: String, url: String, headers: Vec<(String, String)> },
-    Export { cache: String },
-    Put { cache: String, url: String, status: u16, headers: Vec<(String, String)>, length: Option<u64> },
-    Add { cache: String, urls: Vec<String> },
-    Rm { cache: String, urls: Vec<String> },
-    Import { cache: String, length: Option<u64> },
+    Keys {
+        cache: String,
+        prefix: Option<String>,
+    },
+    Get {
+        cache: String,
+        url: String,
+        headers: Vec<(String, String)>,
+    },
+    Explain {
+        cache: String,
+        url: String,
+        headers: Vec<(String, String)>,
+    },
+    Export {
+        cache: String,
+    },
+    Put {
+        cache: String,
+        url: String,
+        status: u16,
+        headers: Vec<(String, String)>,
+        length: Option<u64>,
+    },
+    Add {
+        cache: String,
+        urls: Vec<String>,
+    },
+    Rm {
+        cache: String,
+        urls: Vec<String>,
+    },
+    /// `file` is what it was called, for messages.
+    Import {
+        cache: String,
+        file: String,
+        length: Option<u64>,
+    },
 }
 
 impl Question {

@@ -11,7 +11,10 @@ use super::{
     place::{Place, Reach},
     unexpected,
 };
-use crate::caches::{Changed, Question, Record};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache add` takes.
 #[derive(Debug, clap::Args)]
@@ -46,7 +49,7 @@ pub(super) async fn add(args: &AddArgs, reach: Reach, out: &mut dyn Write) -> Re
             [only] => format!("`{}`", printable(only)),
             several => format!("{} responses", several.len()),
         };
-        eprintln!("stored {what} in `{}`", printable(&args.cache));
+        tell!("stored {what} in `{}`", printable(&args.cache));
     }
     Ok(())
 }

@@ -1,4 +1,9 @@
-//! Numbers as people read them: sizes, ages, times. And text that cannot steer a terminal.
+//! Numbers as people read them: sizes, ages. And columns that are as wide as what is in them.
+
+pub(super) use crate::talk::printable;
+
+/// No column is wider: what is longer than this stands out of its line.
+const WIDEST: usize = 40;
 
 /// A number of bytes: `17 B`, `4.2 KiB`.
 pub(super) fn size(bytes: u64) -> String {
@@ -30,15 +35,15 @@ pub(super) fn age(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
-/// `text` with its control characters written out, so that a name cannot move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+/// The widths of columns that hold these rows.
+pub(super) fn widths<'a, const N: usize>(rows: impl IntoIterator<Item = &'a [String; N]>) -> [usize; N] {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().clamp(*width, WIDEST.max(*width));
+        }
+    }
+    widths
 }
 
 #[cfg(test)]
@@ -65,7 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_written_out() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{e9}"), "a\\u{1b}[2Jb\u{e9}");
+    fn a_column_is_as_wide_as_its_cells_and_has_an_end() {
+        let rows = [["a".to_owned(), "x".repeat(100_000)], ["abc".to_owned(), String::new()]];
+        assert_eq!(widths(&rows), [3, WIDEST]);
+        assert_eq!(widths::<2>([]), [0, 0]);
     }
 }

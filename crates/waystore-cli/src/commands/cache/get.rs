@@ -9,7 +9,10 @@ use super::{
     place::{Place, Reach},
     unexpected,
 };
-use crate::caches::{Found, Part, Question, Record};
+use crate::{
+    caches::{Found, Part, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache get` takes.
 #[derive(Debug, clap::Args)]
@@ -44,7 +47,7 @@ pub(super) async fn get(args: &GetArgs, reach: Reach, out: &mut dyn Write) -> Re
         serde_json::to_writer_pretty(&mut *out, &found).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        eprintln!("{}", in_a_line(&found));
+        tell!("{}", in_a_line(&found));
     }
     match &args.output {
         Some(file) => to_file(Incoming::rest(answer, "reading", found.bytes), file).await,

@@ -4,11 +4,17 @@ use std::io::Write;
 
 use super::{
     Stop,
-    columns::{age, printable, size},
+    columns::{age, printable, size, widths},
     place::{Place, Reach},
     unexpected,
 };
-use crate::caches::{Key, Part, Question, Record};
+use crate::{
+    caches::{Key, Part, Question, Record},
+    talk::tell,
+};
+
+/// Rows that say how wide the columns are.
+const ROWS: usize = 256;
 
 /// What `waystore cache keys` takes.
 #[derive(Debug, clap::Args)]
@@ -31,6 +37,7 @@ pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> 
     let question = Question::Keys { cache: args.cache.clone(), prefix: args.prefix.clone() };
     let mut answer = args.place.ask(reach, question, None).await?;
     let mut written = 0_u64;
+    let mut table = Table::default();
     while let Some(part) = answer.next().await? {
         let Part::Record(record) = part else { return Err(unexpected().into()) };
         let Record::Key(key) = *record else { return Err(unexpected().into()) };
@@ -38,10 +45,7 @@ pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> 
             out.write_all(if written == 0 { b"[\n" } else { b",\n" })?;
             serde_json::to_writer(&mut *out, &key).map_err(std::io::Error::from)?;
         } else {
-            if written == 0 {
-                writeln!(out, "{:>14}  {:>10}  {:>7}  {:<24}  URL", "STATUS", "SIZE", "AGE", "TYPE")?;
-            }
-            write_line(&key, now_ms, out)?;
+            table.add(&key, now_ms, out)?;
         }
         written += 1;
     }
@@ -50,35 +54,64 @@ pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> 
     } else if written == 0 {
         let name = printable(&args.cache);
         match &args.prefix {
-            Some(prefix) => eprintln!("no entry of `{name}` starts with `{}`", printable(prefix)),
-            None => eprintln!("`{name}` is empty"),
+            Some(prefix) => tell!("no entry of `{name}` starts with `{}`", printable(prefix)),
+            None => tell!("`{name}` is empty"),
         }
     }
-    Ok(())
+    Ok(table.write(out)?)
 }
 
-fn write_line(key: &Key, now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
-    let mime = key.response_header("content-type").unwrap_or_default();
-    let essence = mime.split(';').next().unwrap_or_default().trim();
-    write!(
-        out,
-        "{:>14}  {:>10}  {:>7}  {:<24}  {}",
-        status(key),
-        size(key.bytes),
-        key.stored_at.map_or_else(|| "-".to_owned(), |stored| age(stored.0, now_ms)),
-        printable(if essence.is_empty() { "-" } else { essence }),
-        printable(&key.url),
-    )?;
+/// Lines that wait until it is known how wide their columns are.
+#[derive(Default)]
+struct Table {
+    widths: Option<[usize; 4]>,
+    rows: Vec<([String; 4], String)>,
+}
+
+impl Table {
+    fn add(&mut self, key: &Key, now_ms: u64, out: &mut dyn Write) -> std::io::Result<()> {
+        let mime = key.response_header("content-type").unwrap_or_default();
+        let essence = mime.split(';').next().unwrap_or_default().trim();
+        let age = key.stored_at.map_or_else(|| "-".to_owned(), |stored| age(stored.0, now_ms));
+        let mime = printable(if essence.is_empty() { "-" } else { essence });
+        self.rows.push(([status(key), size(key.bytes), age, mime], rest(key)));
+        if self.rows.len() < ROWS { Ok(()) } else { self.write(out) }
+    }
+
+    /// Writes what waits. The first rows say how wide the columns are for all.
+    fn write(&mut self, out: &mut dyn Write) -> std::io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let [status, size, age, mime] = match self.widths {
+            Some(widths) => widths,
+            None => {
+                let head = (["STATUS", "SIZE", "AGE", "TYPE"].map(str::to_owned), "URL".to_owned());
+                self.rows.insert(0, head);
+                *self.widths.insert(widths(self.rows.iter().map(|(cells, _)| cells)))
+            }
+        };
+        for (cells, rest) in self.rows.drain(..) {
+            let [a, b, c, d] = cells;
+            writeln!(out, "{a:>status$}  {b:>size$}  {c:>age$}  {d:<mime$}  {rest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The URL, and what there is to say of it.
+fn rest(key: &Key) -> String {
+    let mut text = printable(&key.url);
     if let Some(vary) = key.response_header("vary") {
-        write!(out, "  (varies by {})", printable(&vary))?;
+        text.push_str(&format!("  (varies by {})", printable(&vary)));
     }
     for (note, holds) in [("for one visitor", key.personal), ("pinned", key.pinned), ("being recorded", key.recording)]
     {
         if holds {
-            write!(out, "  ({note})")?;
+            text.push_str(&format!("  ({note})"));
         }
     }
-    Ok(writeln!(out)?)
+    text
 }
 
 /// The status, or why a script sees none.

@@ -4,11 +4,14 @@ use std::io::Write;
 
 use super::{
     Stop,
-    columns::{age, printable, size},
+    columns::{age, printable, size, widths},
     place::{Place, Reach},
     unexpected,
 };
-use crate::caches::{Moment, Part, Question, Record, Summary};
+use crate::{
+    caches::{Moment, Part, Question, Record, Summary},
+    talk::tell,
+};
 
 /// What `waystore cache ls` takes.
 #[derive(Debug, clap::Args)]
@@ -36,7 +39,7 @@ pub(super) async fn ls(args: &LsArgs, reach: Reach, out: &mut dyn Write) -> Resu
     match () {
         () if args.json => write_json(&caches, out),
         () if caches.is_empty() => {
-            eprintln!("`{}` holds no caches", args.place.data.display());
+            tell!("`{}` holds no caches", args.place.data.display());
             Ok(())
         }
         () => write_table(&caches, now_ms, out),
@@ -62,8 +65,7 @@ fn write_table(caches: &[Summary], now_ms: u64, out: &mut dyn Write) -> Result<(
             age_of(cache.newest),
         ]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths = widths(&rows);
     let recording = caches.iter().map(|cache| cache.recording);
     for ([origin, cache, numbers @ ..], recording) in rows.iter().zip(std::iter::once(0).chain(recording)) {
         if with_origin {

@@ -14,7 +14,10 @@ use super::{
     progress::watched,
     unexpected,
 };
-use crate::caches::{Changed, Question, Record};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache put` takes.
 #[derive(Debug, clap::Args)]
@@ -56,7 +59,7 @@ pub(super) async fn put(args: &PutArgs, reach: Reach, body: Body, out: &mut dyn 
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        eprintln!("stored `{}` in `{}`", printable(&url), printable(&args.cache));
+        tell!("stored `{}` in `{}`", printable(&url), printable(&args.cache));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     caches::{Changed, Question, Record},
     failure::Failure,
+    talk::tell,
 };
 
 /// What `waystore cache rm` takes.
@@ -44,9 +45,9 @@ pub(super) async fn rm(args: &RmArgs, reach: Reach, out: &mut dyn Write) -> Resu
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else if whole {
-        eprintln!("removed the cache `{name}`");
+        tell!("removed the cache `{name}`");
     } else {
-        removed.iter().for_each(|url| eprintln!("removed `{}` from `{name}`", printable(url)));
+        removed.iter().for_each(|url| tell!("removed `{}` from `{name}`", printable(url)));
     }
     if missing.is_empty() {
         return Ok(());

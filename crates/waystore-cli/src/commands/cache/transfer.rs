@@ -17,7 +17,10 @@ use super::{
     progress::watched,
     unexpected,
 };
-use crate::caches::{Changed, Question, Record};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache export` takes.
 #[derive(Debug, clap::Args)]
@@ -39,7 +42,7 @@ pub(super) async fn export(args: &ExportArgs, reach: Reach, out: &mut dyn Write)
         return to_stdout(file, out).await;
     }
     to_file(file, &args.file).await?;
-    eprintln!("exported `{}` to `{}`", printable(&args.cache), args.file.display());
+    tell!("exported `{}` to `{}`", printable(&args.cache), args.file.display());
     Ok(())
 }
 
@@ -60,7 +63,8 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn import(args: &ImportArgs, reach: Reach, file: Body, out: &mut dyn Write) -> Result<(), Stop> {
-    let question = Question::Import { cache: args.cache.clone(), length: file.length() };
+    let name = if args.file == Path::new("-") { "stdin".to_owned() } else { args.file.display().to_string() };
+    let question = Question::Import { cache: args.cache.clone(), file: name, length: file.length() };
     let answer = args.place.ask(reach, question, Some(watched(file, "importing"))).await?;
     let Record::Changed(Changed::Imported { entries }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
@@ -68,7 +72,7 @@ pub(super) async fn import(args: &ImportArgs, reach: Reach, file: Body, out: &mu
         writeln!(out)?;
     } else {
         let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-        eprintln!("imported {entries} to `{}`", printable(&args.cache));
+        tell!("imported {entries} to `{}`", printable(&args.cache));
     }
     Ok(())
 }

@@ -11,3 +11,4 @@ mod faults;
 mod kill;
 mod opening;
 mod support;
+mod uses;

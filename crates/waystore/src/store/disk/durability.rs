@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, PoisonError, Weak, mpsc},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// What is read again after a kill, about; more where a checkpoint is longer than that.
+/// What is read again after a kill, about; more where a checkpoint takes more than half of that.
 const CHECKPOINT_EVERY: u64 = 64 * 1024 * 1024;
 
 /// The last checkpoint.
@@ -83,7 +83,7 @@ impl Inner {
         self.settle()?;
         self.compact()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        if since.is_some_and(|(written, length)| written >= length.max(CHECKPOINT_EVERY)) {
+        if since.is_some_and(|(written, length)| written >= length.saturating_mul(2).max(CHECKPOINT_EVERY)) {
             self.checkpoint(&[])?;
         }
         Ok(())
@@ -95,7 +95,8 @@ impl Inner {
         drop(trash);
         self.settle()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        if since.is_some() {
+        // Uses are in the checkpoint only.
+        if since.is_some() || self.looked_up.load(Ordering::Relaxed) {
             self.checkpoint(&[])?;
         }
         let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
@@ -110,6 +111,8 @@ impl Inner {
     /// Writes what there is now, without `to_go`, which may go then.
     pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
         let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        // First: what is used meanwhile may be in it or not.
+        self.looked_up.store(false, Ordering::Relaxed);
         let (checkpoint, written) = {
             let log = self.log()?;
             (self.index().checkpoint(log.end, log.next, to_go), log.written)

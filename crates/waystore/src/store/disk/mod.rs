@@ -255,14 +255,16 @@ impl Store for DiskStore {
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
         self.inner.load_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
+        let minute = self.inner.note_look_up();
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.
             let index = self.inner.index();
             for read in reads {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
+                index.note_use(read.list.id(), minute);
                 let slots = index.find(read.list.id(), read.url);
-                found.push(slots.filter_map(|slot| index.locate(read.list.id(), slot)).collect::<Vec<_>>());
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot)).collect::<Vec<_>>());
             }
         }
         let mut seen = Vec::with_capacity(reads.len());
@@ -296,7 +298,7 @@ impl Store for DiskStore {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).filter_map(|slot| index.locate(list, slot)).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot)).collect()
             };
             match slots.iter().map(|slot| slot.read().ok_or(slot)).collect() {
                 Ok(page) => return Ok(page),
@@ -327,6 +329,10 @@ impl Store for DiskStore {
 
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
         Ok(self.inner.index().ledger.usage(key))
+    }
+
+    async fn last_used_ms(&self, key: &StorageKey) -> Result<Option<u64>> {
+        Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
     }
 
     fn set_limits(&self, limits: Limits) {

@@ -214,7 +214,7 @@ impl Inner {
         }
         self.checkpoint(victims)?;
         let io = &*self.bodies.io;
-        let room = self.log()?.spares.make_room(io).map_err(Error::unavailable)?;
+        let room = self.ahead.make_room(io).map_err(Error::unavailable)?;
         // Another process would see a segment's bytes change.
         let nobody_looks = home::exclude_readers(io).map_err(Error::unavailable)?;
         let mut kept = Vec::new();
@@ -242,8 +242,7 @@ impl Inner {
             let mut index = self.index_mut();
             victims.iter().for_each(|victim| index.forget_segment(*victim));
         }
-        let mut log = self.log()?;
-        kept.into_iter().for_each(|(number, length, readers)| log.spares.keep(number, length, readers));
+        self.ahead.keep(kept.into_iter());
         Ok(())
     }
 }

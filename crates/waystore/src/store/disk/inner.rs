@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     DiskOptions, Durability,
+    ahead::Ahead,
     bodies::Bodies,
     checkpoint,
     compact::Compaction,
@@ -25,7 +26,6 @@ use super::{
     report::OpenReport,
     segment::Segment,
     slot::Located,
-    spare::Spares,
 };
 use crate::{
     Clock, Error, Result,
@@ -34,7 +34,7 @@ use crate::{
 
 /// What the store, its background thread and its holds share.
 ///
-/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `index`, those of `bodies`.
+/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `ahead`, `index`, those of `bodies`.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) options: DiskOptions,
@@ -43,6 +43,7 @@ pub(super) struct Inner {
     pub(super) report: OpenReport,
     /// `None`: opened to be read only.
     log: Option<Mutex<Log>>,
+    pub(super) ahead: Arc<Ahead>,
     index: RwLock<Index>,
     /// How far the log is synced.
     synced: AtomicU64,
@@ -80,7 +81,9 @@ impl Inner {
             segment_bytes: options.segment_bytes,
             live: replayed.index.usage.live(),
             written: replayed.read,
-            spares: Spares::default(),
+            ahead: Arc::default(),
+            maker: None,
+            asked: 0,
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -119,6 +122,7 @@ impl Inner {
             clock,
             bodies,
             report: replayed.report,
+            ahead: log.as_ref().map(|log| Arc::clone(&log.ahead)).unwrap_or_default(),
             log: log.map(Mutex::new),
             index: RwLock::new(replayed.index),
             synced: AtomicU64::new(replayed.proven.0),

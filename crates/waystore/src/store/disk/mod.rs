@@ -4,13 +4,14 @@
 //! others may look. Decides nothing about matching.
 //!
 //! ```text
-//! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
-//! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
+//! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
 //! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
 
+mod ahead;
 mod blocks;
 mod bodies;
 mod body_read;
@@ -184,7 +185,7 @@ impl DiskStore {
     pub fn open_on(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Self> {
         let every = options.sync_every;
         let inner = Inner::open(io, clock, options)?;
-        let background = every.map(|every| Background::start(&inner, every)).transpose().map_err(Error::unavailable)?;
+        let background = every.map(|every| Background::start(&inner, every)).transpose()?;
         Ok(Self { background, inner })
     }
 
@@ -212,7 +213,8 @@ impl DiskStore {
 
     /// How long the log is now, and how much of it is needed.
     pub fn log_usage(&self) -> LogUsage {
-        self.inner.index().usage.report()
+        let free_bytes = self.inner.ahead.free_bytes();
+        LogUsage { free_bytes, ..self.inner.index().usage.report() }
     }
 
     /// Does what the background thread does every second, now.

@@ -105,6 +105,26 @@ async fn what_is_changed_through_the_gateway_is_seen_by_its_worker_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_gateway_tells_what_visitors_used_and_how_often() {
+    let mut gateway = Gateway::with_worker(mirror(&Seen::default()).await, CACHE_EVERYTHING, &[]);
+    gateway.ready();
+    for path in ["/a", "/a", "/a", "/b"] {
+        gateway.get(path).await;
+    }
+    let home = gateway.home().to_owned();
+    // Who manages the cache is no visitor.
+    done(&cache(&home, &["get", "pages", "/b"]));
+    let told = || {
+        let keys = parsed(&cache(&home, &["keys", "pages", "--json"]));
+        assert!(keys[0]["lastUsed"].is_string() && keys[1]["lastUsed"].is_null(), "{keys}");
+        (keys[0]["hits"].clone(), keys[1]["hits"].clone(), parsed(&cache(&home, &["ls", "--json"]))[0]["hits"].clone())
+    };
+    assert_eq!(told(), (json!(2), json!(0), json!(2)));
+    assert_eq!(gateway.stop(), Some(0));
+    assert_eq!(told(), (json!(2), json!(0), json!(2)), "it is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn add_fetches_with_the_gateways_own_network() {
     let seen = Seen::default();
     let mirror = mirror(&seen).await;

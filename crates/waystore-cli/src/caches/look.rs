@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use url::Url;
 use waystore::{
-    Body, CacheQueryOptions, EntryRange, MultiCacheQueryOptions, Request, Response, StorageKey, Verdict,
-    parse_request_url,
+    Body, Cache, CacheQueryOptions, EntryRange, Request, Response, StorageKey, StoredEntry, Verdict, parse_request_url,
+    store::EntryId,
 };
 
 use super::{Asked, Candidate, Desk, Explained, Found, Key, Moment, Out, Part, Question, Record, Summary, pairs};
@@ -49,6 +49,8 @@ impl Desk {
             bytes: 0,
             oldest: None,
             newest: None,
+            used: None,
+            hits: 0,
             recording: 0,
         };
         let cache = self.caches_of(owner)?.open(name).await?;
@@ -59,6 +61,8 @@ impl Desk {
             summary.bytes += entry.body_length().unwrap_or_default();
             summary.newest = Moment::of(entry.stored_at());
             summary.oldest = summary.oldest.or(summary.newest);
+            summary.used = summary.used.max(entry.last_used().and_then(Moment::of));
+            summary.hits = summary.hits.saturating_add(entry.hits());
             if summary.entries.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;
             }
@@ -99,11 +103,15 @@ impl Desk {
         let owner = self.owner(asked).await?;
         let cache = self.cache(&owner, name).await?;
         let request = request(url, headers, &owner)?;
-        let only_here = MultiCacheQueryOptions { cache_name: Some(name.into()), ..Default::default() };
-        let Some(response) = self.caches_of(&owner)?.match_(&request, only_here).await? else {
-            let explanation = cache.explain(&request, CacheQueryOptions::default()).await?;
+        let explanation = cache.explain(&request, CacheQueryOptions::default()).await?;
+        let entry = match explanation.answer {
+            Some(id) => entry(&cache, id).await?,
+            None => None,
+        };
+        let Some(entry) = entry else {
             return Err(why_not(name, &request, explanation.considered.iter().map(|entry| &entry.verdict)));
         };
+        let response = entry.response()?;
         out.record(Record::Found(found(&response))).await?;
         match response.body {
             Some(body) => send_body(body, out).await,
@@ -140,6 +148,15 @@ pub(super) fn url_at(owner: &StorageKey, text: &str) -> Result<Url, Failure> {
             .map_err(|error| Failure::usage(chain(&error)).hint("such as `/page`, or `https://shop.example/page`"))
     };
     at(Some(&at(None, owner.origin())?), text)
+}
+
+/// The entry of this number, taken without counting as a use.
+async fn entry(cache: &Cache, id: EntryId) -> Result<Option<StoredEntry>, Failure> {
+    if let Some(recording) = cache.recording().into_iter().find(|entry| entry.id() == id) {
+        return Ok(Some(recording));
+    }
+    let from_here = EntryRange::all().after(EntryId(id.0.saturating_sub(1)));
+    Ok(cache.entries(&from_here)?.next().await?.filter(|entry| entry.id() == id))
 }
 
 /// The request that a look-up is made with.

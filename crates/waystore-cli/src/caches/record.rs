@@ -31,6 +31,12 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     pub(crate) oldest: Option<Moment>,
     pub(crate) newest: Option<Moment>,
+    /// When a look-up was last answered from it, to the minute.
+    #[serde(default)]
+    pub(crate) used: Option<Moment>,
+    /// How many look-ups were answered from what it holds now.
+    #[serde(default)]
+    pub(crate) hits: u64,
     /// Entries whose bodies still come; they do not count above.
     #[serde(default)]
     pub(crate) recording: u64,
@@ -49,6 +55,12 @@ pub(crate) struct Key {
     pub(crate) response_headers: Vec<(String, String)>,
     pub(crate) bytes: u64,
     pub(crate) stored_at: Option<Moment>,
+    /// When a look-up last answered with it, to the minute.
+    #[serde(default)]
+    pub(crate) last_used: Option<Moment>,
+    /// How many look-ups answered with it.
+    #[serde(default)]
+    pub(crate) hits: u64,
     /// Whether it is for one visitor only.
     pub(crate) personal: bool,
     /// Whether no budget evicts it.
@@ -74,6 +86,8 @@ impl Key {
             response_headers: pairs(&entry.response_headers()),
             bytes: entry.body_length().unwrap_or_default(),
             stored_at: Moment::of(entry.stored_at()),
+            last_used: entry.last_used().and_then(Moment::of),
+            hits: entry.hits(),
             personal: entry.personal().is_some(),
             pinned: entry.is_pinned(),
             recording,

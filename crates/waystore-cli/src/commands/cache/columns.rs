@@ -35,6 +35,11 @@ pub(super) fn age(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
+/// The same for a time that is known to the minute.
+pub(super) fn age_in_minutes(then_ms: u64, now_ms: u64) -> String {
+    if now_ms.saturating_sub(then_ms) < 60_000 { "<1 min".to_owned() } else { age(then_ms, now_ms) }
+}
+
 /// The widths of columns that hold these rows.
 pub(super) fn widths<'a, const N: usize>(rows: impl IntoIterator<Item = &'a [String; N]>) -> [usize; N] {
     let mut widths = [0; N];
@@ -67,6 +72,7 @@ mod tests {
         assert_eq!(age(0, 7_199_999), "1 h");
         assert_eq!(age(0, 86_400_000 * 3), "3 d");
         assert_eq!(age(5000, 0), "0 s", "the clock was set back");
+        assert_eq!((&*age_in_minutes(0, 59_999), &*age_in_minutes(0, 60_000)), ("<1 min", "1 min"));
     }
 
     #[test]

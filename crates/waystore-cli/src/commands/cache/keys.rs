@@ -4,12 +4,12 @@ use std::io::Write;
 
 use super::{
     Stop,
-    columns::{age, printable, size, widths},
+    columns::{age, age_in_minutes, printable, size, widths},
     place::{Place, Reach},
     unexpected,
 };
 use crate::{
-    caches::{Key, Part, Question, Record},
+    caches::{Key, Moment, Part, Question, Record},
     talk::tell,
 };
 
@@ -64,17 +64,20 @@ pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> 
 /// Lines that wait until it is known how wide their columns are.
 #[derive(Default)]
 struct Table {
-    widths: Option<[usize; 4]>,
-    rows: Vec<([String; 4], String)>,
+    widths: Option<[usize; 6]>,
+    rows: Vec<([String; 6], String)>,
 }
 
 impl Table {
     fn add(&mut self, key: &Key, now_ms: u64, out: &mut dyn Write) -> std::io::Result<()> {
         let mime = key.response_header("content-type").unwrap_or_default();
         let essence = mime.split(';').next().unwrap_or_default().trim();
-        let age = key.stored_at.map_or_else(|| "-".to_owned(), |stored| age(stored.0, now_ms));
+        let since = |then: Option<Moment>, age: fn(u64, u64) -> String| {
+            then.map_or_else(|| "-".to_owned(), |then| age(then.0, now_ms))
+        };
+        let (stored, used) = (since(key.stored_at, age), since(key.last_used, age_in_minutes));
         let mime = printable(if essence.is_empty() { "-" } else { essence });
-        self.rows.push(([status(key), size(key.bytes), age, mime], rest(key)));
+        self.rows.push(([status(key), size(key.bytes), stored, used, key.hits.to_string(), mime], rest(key)));
         if self.rows.len() < ROWS { Ok(()) } else { self.write(out) }
     }
 
@@ -83,17 +86,17 @@ impl Table {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let [status, size, age, mime] = match self.widths {
+        let [status, size, age, used, hits, mime] = match self.widths {
             Some(widths) => widths,
             None => {
-                let head = (["STATUS", "SIZE", "AGE", "TYPE"].map(str::to_owned), "URL".to_owned());
+                let head = (["STATUS", "SIZE", "AGE", "USED", "HITS", "TYPE"].map(str::to_owned), "URL".to_owned());
                 self.rows.insert(0, head);
                 *self.widths.insert(widths(self.rows.iter().map(|(cells, _)| cells)))
             }
         };
         for (cells, rest) in self.rows.drain(..) {
-            let [a, b, c, d] = cells;
-            writeln!(out, "{a:>status$}  {b:>size$}  {c:>age$}  {d:<mime$}  {rest}")?;
+            let [a, b, c, d, e, f] = cells;
+            writeln!(out, "{a:>status$}  {b:>size$}  {c:>age$}  {d:>used$}  {e:>hits$}  {f:<mime$}  {rest}")?;
         }
         Ok(())
     }
@@ -137,15 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_status_size_age_type_and_url() {
+    fn a_line_has_status_size_ages_hits_type_and_url() {
         let sample = Sample::new();
         sample.put("https://a.test", "v1", "/x?y#z", "hello");
         let table = run(&sample, "v1", None, false).unwrap();
         let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["STATUS", "SIZE", "AGE", "TYPE", "URL"]);
+        assert_eq!(
+            lines[0].split_whitespace().collect::<Vec<_>>(),
+            ["STATUS", "SIZE", "AGE", "USED", "HITS", "TYPE", "URL"]
+        );
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
-            ["200", "5", "B", "0", "s", "text/plain", "https://a.test/x?y#z"]
+            ["200", "5", "B", "0", "s", "-", "0", "text/plain", "https://a.test/x?y#z"]
         );
         assert_eq!(lines[0].find("URL"), lines[1].find("https:"), "the columns are aligned");
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{
     Stop,
-    columns::{age, printable, size, widths},
+    columns::{age, age_in_minutes, printable, size, widths},
     place::{Place, Reach},
     unexpected,
 };
@@ -53,7 +53,7 @@ fn write_json(caches: &[Summary], out: &mut dyn Write) -> Result<(), Stop> {
 
 fn write_table(caches: &[Summary], now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
     let with_origin = caches.iter().any(|cache| cache.origin != caches[0].origin);
-    let mut rows = vec![["ORIGIN", "CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST"].map(str::to_owned)];
+    let mut rows = vec![["ORIGIN", "CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST", "USED", "HITS"].map(str::to_owned)];
     let age_of = |stored: Option<Moment>| stored.map_or_else(|| "-".to_owned(), |Moment(then)| age(then, now_ms));
     rows.extend(caches.iter().map(|cache| {
         [
@@ -63,6 +63,8 @@ fn write_table(caches: &[Summary], now_ms: u64, out: &mut dyn Write) -> Result<(
             size(cache.bytes),
             age_of(cache.oldest),
             age_of(cache.newest),
+            cache.used.map_or_else(|| "-".to_owned(), |used| age_in_minutes(used.0, now_ms)),
+            cache.hits.to_string(),
         ]
     }));
     let widths = widths(&rows);
@@ -105,9 +107,9 @@ mod tests {
         let table = run(&sample, None, false).unwrap();
         assert_eq!(
             table,
-            "CACHE        ENTRIES     SIZE  OLDEST  NEWEST\n\
-             pages              2  2.0 KiB     0 s     0 s\n\
-             empty-after        1      1 B     0 s     0 s\n"
+            "CACHE        ENTRIES     SIZE  OLDEST  NEWEST  USED  HITS\n\
+             pages              2  2.0 KiB     0 s     0 s     -     0\n\
+             empty-after        1      1 B     0 s     0 s     -     0\n"
         );
     }
 

@@ -25,15 +25,14 @@ const MOST_LISTS: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
     any: AtomicBool,
-    /// Rises with every use of any entry, so that uses in different lists can be compared.
-    now: Arc<AtomicU64>,
+    time: Arc<Time>,
     lists: Mutex<HashMap<ListId, Arc<Uses>>>,
 }
 
 /// The uses of the entries of one list.
 #[derive(Debug, Default)]
 struct Uses {
-    now: Arc<AtomicU64>,
+    time: Arc<Time>,
     /// Held while entries are looked up and evicted, so that it is done once.
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -54,22 +53,46 @@ struct Known {
     last_use: LastUse,
 }
 
-/// When an entry was last used or stored. Earlier ones are less.
+/// When an entry was last used or stored; earlier ones are less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum LastUse {
-    /// Before the first look at its list: the minute in milliseconds since 1970, and its place among all.
-    Before(u64, u64),
-    Since(u64),
+struct LastUse {
+    /// The minute, in milliseconds since 1970: what the store keeps over a restart.
+    minute: u64,
+    /// The place among all uses that this process saw.
+    tick: u64,
+}
+
+/// The order of all uses, so that those in different lists can be compared.
+#[derive(Debug, Default)]
+struct Time {
+    ticks: AtomicU64,
+    /// The latest minute that was seen: a clock that was set back makes nothing older than it is.
+    minute: AtomicU64,
+}
+
+impl Time {
+    /// A use that happens, at `ms` by some clock: later than all that were seen.
+    fn now(&self, ms: u64) -> LastUse {
+        let LastUse { minute, tick } = self.before(ms);
+        LastUse { minute: minute.max(self.minute.load(Ordering::Relaxed)), tick }
+    }
+
+    /// A use that was, as the store knows it.
+    fn before(&self, ms: u64) -> LastUse {
+        let minute = ms - ms % 60_000;
+        self.minute.fetch_max(minute, Ordering::Relaxed);
+        LastUse { minute, tick: self.ticks.fetch_add(1, Ordering::Relaxed) }
+    }
 }
 
 impl Budgets {
-    /// Notes that an entry was used now.
-    pub(crate) fn note_use(&self, list: ListId, entry: EntryId) {
+    /// Notes that an entry was used now, at `now_ms`.
+    pub(crate) fn note_use(&self, list: ListId, entry: EntryId, now_ms: u64) {
         let Some(uses) = self.of(list) else { return };
-        let now = uses.tick();
+        let now = uses.time.now(now_ms);
         let mut state = uses.state();
         if let Some(known) = state.entries.get_mut(&entry) {
-            known.last_use = LastUse::Since(now);
+            known.last_use = now;
         }
     }
 
@@ -148,7 +171,7 @@ impl Budgets {
             let some = lists.keys().next().copied();
             some.and_then(|some| lists.remove(&some));
         }
-        let uses = || Arc::new(Uses { now: Arc::clone(&self.now), ..Uses::default() });
+        let uses = || Arc::new(Uses { time: Arc::clone(&self.time), ..Uses::default() });
         Arc::clone(lists.entry(list).or_insert_with(uses))
     }
 
@@ -169,15 +192,13 @@ impl Uses {
             let after = self.state().seen;
             let page = store.page(list, after, PAGE).await?;
             let mut state = self.state();
-            page.iter().for_each(|found| state.take_in(found, is_first, self.tick()));
+            page.iter().for_each(|found| {
+                state.take_in(found, |ms| if is_first { self.time.before(ms) } else { self.time.now(ms) });
+            });
             if page.len() < PAGE {
                 return Ok(());
             }
         }
-    }
-
-    fn tick(&self) -> u64 {
-        self.now.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -232,15 +253,13 @@ fn least_recently_used(lists: &[(Arc<Uses>, List)], bytes: u64) -> Vec<Vec<Entry
 }
 
 impl State {
-    fn take_in(&mut self, found: &Candidate, is_first: bool, now: u64) {
+    fn take_in(&mut self, found: &Candidate, last_use: impl Fn(u64) -> LastUse) {
         self.seen = Some(found.id);
         if found.entry.is_pinned() {
             return;
         }
-        let minute = |ms: u64| ms - ms % 60_000;
-        let before = found.uses.last_used_ms().unwrap_or_default().max(minute(found.stored_at_ms));
-        let last_use = if is_first { LastUse::Before(before, now) } else { LastUse::Since(now) };
-        let known = Known { charge: found.usage().padded, last_use };
+        let ms = found.uses.last_used_ms().unwrap_or_default().max(found.stored_at_ms);
+        let known = Known { charge: found.usage().padded, last_use: last_use(ms) };
         self.total += known.charge;
         self.entries.insert(found.id, known);
     }

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc};
+use futures::{FutureExt, StreamExt, channel::mpsc};
 
 use super::support::{IGNORE_SEARCH, PLAIN, all, caches, get, keys, open, put, request, response, text};
 use crate::{
@@ -27,6 +27,7 @@ super::case_list!(Case:
     a_recorded_put_is_called_back_by_a_later_put,
     a_recorded_put_minds_vary_and_visitors,
     a_long_body_is_followed_by_many_readers_at_their_own_pace,
+    readers_that_stop_in_the_middle_hold_up_nobody,
     too_many_bodies_at_a_time_are_waited_for,
     e169_of_two_complete_puts_the_one_that_ends_last_stays,
     a_durable_put_is_there,
@@ -252,6 +253,37 @@ async fn a_long_body_is_followed_by_many_readers_at_their_own_pace(store: Waysto
     }
     settled(&cache).await;
     assert!(get(&cache, "/x").await.into_bytes() == expected);
+}
+
+async fn readers_that_stop_in_the_middle_hold_up_nobody(store: Waystore) {
+    let cache = open(&store).await;
+    let sender = record(&cache, "/x").await;
+    let mut expected = vec![b'a'; 1_000_000];
+    send(&sender, expected.clone());
+    let (mut stopped, mut reading) = (Vec::new(), Vec::new());
+    for polls in 0..8 {
+        let mut body = cache.match_("/x", PLAIN).await.unwrap().unwrap().body.unwrap();
+        assert!(body.next().await.unwrap().is_ok());
+        for _ in 0..polls {
+            let _ = body.next().now_or_never();
+        }
+        stopped.push(body);
+        let response = cache.match_("/x", PLAIN).await.unwrap().unwrap();
+        reading.push(tokio::spawn(response.body.unwrap().collect(usize::MAX)));
+    }
+    for _ in 0..20 {
+        send(&sender, vec![b'b'; 100_000]);
+        expected.extend([b'b'; 100_000]);
+    }
+    drop(sender);
+    let all = futures::future::try_join_all(reading);
+    let all = tokio::time::timeout(Duration::from_secs(30), all).await.expect("the others read on");
+    for read in all.unwrap() {
+        assert!(read.unwrap() == expected);
+    }
+    settled(&cache).await;
+    assert!(get(&cache, "/x").await.into_bytes() == expected);
+    drop(stopped);
 }
 
 async fn too_many_bodies_at_a_time_are_waited_for(store: Waystore) {

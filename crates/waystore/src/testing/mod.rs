@@ -13,6 +13,7 @@ mod doomed;
 mod durable;
 mod entries;
 mod evict;
+mod flight;
 mod kept;
 mod matching;
 mod put;
@@ -75,6 +76,7 @@ pub fn cases() -> Vec<Case> {
         evict::CASES,
         budget::CASES,
         recorded::CASES,
+        flight::CASES,
         transfer::CASES,
     ]
     .concat()

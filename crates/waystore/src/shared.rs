@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -16,6 +16,7 @@ use crate::{
     quota::Reservations,
     recorded::Recorded,
     store::{Changes, Commit, NameChange, ReadSet, Store},
+    transfer::gathering::Gathering,
 };
 
 /// The largest padding, in steps of 64 KiB: 14 MiB.
@@ -28,9 +29,12 @@ pub(crate) struct Shared {
     pub(crate) budgets: Budgets,
     pub(crate) recorded: Arc<Recorded>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) gathering: Arc<Gathering>,
     /// What padding is drawn with; unset: there is none.
     padding_secret: OnceLock<[u8; 32]>,
     evicts: AtomicBool,
+    /// How often anybody was evicted.
+    evictions: AtomicU64,
     owners: Mutex<Owners>,
 }
 
@@ -40,6 +44,8 @@ struct Owners {
     /// Rises with every use.
     uses: u64,
     last_use: HashMap<StorageKey, u64>,
+    /// How often each was evicted, where it was.
+    evictions: HashMap<StorageKey, u64>,
     persisted: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
@@ -111,6 +117,14 @@ impl Shared {
         }
     }
 
+    /// How often `key` was evicted so far: what began before the last time has lost its place.
+    pub(crate) fn evictions_of(&self, key: &StorageKey) -> u64 {
+        if self.evictions.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        self.owners().evictions.get(key).copied().unwrap_or_default()
+    }
+
     /// Keeps `key` from eviction while the guard lives.
     pub(crate) fn hold(self: &Arc<Self>, key: &StorageKey) -> KeyGuard {
         *self.owners().held.entry(key.clone()).or_default() += 1;
@@ -138,7 +152,12 @@ impl Shared {
         let keys = store.storage_keys().await?;
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
         tracing::info!(key = %victim, "evicting everything of a storage key");
-        self.owners().last_use.remove(&victim);
+        {
+            let mut owners = self.owners();
+            owners.last_use.remove(&victim);
+            *owners.evictions.entry(victim.clone()).or_default() += 1;
+            self.evictions.fetch_add(1, Ordering::AcqRel);
+        }
         evict(store, clock, &victim).await
     }
 

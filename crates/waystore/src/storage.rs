@@ -24,6 +24,7 @@ use crate::{
         disk::{DiskOptions, DiskStore},
         memory::MemoryStore,
     },
+    transfer::gathering::is_gathering,
 };
 
 /// A store: one directory, or some memory, with the caches of many origins.
@@ -75,7 +76,9 @@ impl Waystore {
     ///
     /// As [`open`](Self::open).
     pub async fn open_with(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
-        Ok(Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system())))
+        let opened = Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system()));
+        opened.remove_gathered().await;
+        Ok(opened)
     }
 
     /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
@@ -172,6 +175,16 @@ impl Waystore {
         self.shared.hold(key)
     }
 
+    /// Removes what imports left that a crash ended. Where it cannot, it stays for the next time.
+    async fn remove_gathered(&self) {
+        for key in self.store.storage_keys().await.unwrap_or_default() {
+            let Ok(base) = Url::parse(key.origin()) else { continue };
+            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_gathered().await {
+                tracing::warn!(%error, "what an import left was not removed");
+            }
+        }
+    }
+
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
@@ -195,7 +208,7 @@ pub struct CacheStorage {
     base: Arc<Url>,
     clock: Arc<Clock>,
     reader: Arc<Reader>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     keeping: Keeping,
 }
 
@@ -355,6 +368,13 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn keys(&self) -> Result<Vec<CacheName>> {
+        let mut names = self.all_names().await?;
+        names.retain(|name| !is_gathering(name));
+        Ok(names)
+    }
+
+    /// The names, those of caches that are being imported included.
+    pub(crate) async fn all_names(&self) -> Result<Vec<CacheName>> {
         Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -534,7 +554,10 @@ impl CacheStorage {
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
         Ok(match name {
             Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
-            None => self.store.names(&self.place).await?.into_iter().map(|(_, list)| list).collect(),
+            None => {
+                let names = self.store.names(&self.place).await?.into_iter();
+                names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect()
+            }
         })
     }
 

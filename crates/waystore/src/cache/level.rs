@@ -98,7 +98,8 @@ impl Cache {
             response.body = Some(body);
             return self.put_whole(request, response).await;
         };
-        let put = RecordedPut { cache: self.clone(), request, response, entry, guard };
+        let evictions = self.shared.evictions_of(&self.key);
+        let put = RecordedPut { cache: self.clone(), request, response, entry, guard, evictions };
         runtime.spawn(put.complete(body, growing));
         Ok(())
     }
@@ -111,6 +112,7 @@ struct RecordedPut {
     response: Response,
     entry: Entry,
     guard: PendingGuard,
+    evictions: u64,
 }
 
 impl RecordedPut {
@@ -152,7 +154,8 @@ impl RecordedPut {
             return Ok(());
         }
         let entry = cache.kept(entry.clone(), &response.head, body.length());
-        let prepared = Prepared::Put { request: request.without_body(), entry, body, _room: room, recorded: true };
+        let (request, evictions) = (request.without_body(), self.evictions);
+        let prepared = Prepared::Put { request, entry, body, _room: room, evictions, recorded: true };
         cache.commit(vec![prepared]).await.map(drop)
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Waystore {
     store: Arc<dyn Store>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     shared: Arc<Shared>,
 }
 
@@ -104,6 +104,30 @@ impl Waystore {
     pub fn caches(&self, url: &str) -> Result<CacheStorage> {
         let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
         Ok(self.storage(StorageKey::of(&base)?, Bottle::Caches, base))
+    }
+
+    /// Returns the caches of `key`, which may be a partition of an origin; relative URLs given to them
+    /// resolve against the origin.
+    ///
+    /// ```
+    /// use waystore::{Response, StorageKey, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let store = Waystore::in_memory();
+    /// let embedded = StorageKey::new("https://player.example")?.partitioned("https://shop.example");
+    /// store.caches_of(&embedded)?.open("v1").await?.put("/film", Response::new("...")).await?;
+    /// assert!(store.caches("https://player.example")?.keys().await?.is_empty());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Security`]: the key's origin is not the URL of one.
+    pub fn caches_of(&self, key: &StorageKey) -> Result<CacheStorage> {
+        let base = Url::parse(key.origin()).map_err(|_| Error::Security { origin: key.origin().to_owned() })?;
+        Ok(self.storage(key.clone(), Bottle::Caches, base))
     }
 
     /// Returns the registrations of the origin of `url`: caches that are kept apart, always written

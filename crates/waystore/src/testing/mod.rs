@@ -16,6 +16,7 @@ mod evict;
 mod flight;
 mod kept;
 mod matching;
+mod padding;
 mod put;
 mod quota;
 mod reading;
@@ -73,6 +74,7 @@ pub fn cases() -> Vec<Case> {
         entries::CASES,
         several::CASES,
         quota::CASES,
+        padding::CASES,
         evict::CASES,
         budget::CASES,
         recorded::CASES,

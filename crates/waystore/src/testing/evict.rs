@@ -10,6 +10,7 @@ super::case_list!(Case:
     s38_a_persisted_key_is_spared,
     s39_a_held_key_is_spared,
     s40_who_reads_what_is_evicted_reads_on,
+    s37_one_who_is_evicted_gives_all_back_though_a_handle_lives,
     s67_who_is_not_evicted_notices_nothing,
     s68_a_body_that_streams_while_its_owner_is_evicted_is_refused,
     nothing_is_evicted_unless_it_was_asked_for,
@@ -92,6 +93,16 @@ async fn s40_who_reads_what_is_evicted_reads_on(store: Waystore) {
         read.extend_from_slice(&chunk.unwrap());
     }
     assert!(read == vec![7; 100_000]);
+}
+
+async fn s37_one_who_is_evicted_gives_all_back_though_a_handle_lives(store: Waystore) {
+    let [a, ..] = full(&store).await;
+    caches_of(&store, "d").open("v1").await.unwrap().put("/x", Response::new(vec![7; 100_000])).await.unwrap();
+    assert!(!is_there(&store, "a").await && is_there(&store, "b").await && is_there(&store, "c").await);
+    assert!(a.match_("/x", PLAIN).await.unwrap().is_none());
+    // The handle works on, as that of a deleted cache does.
+    a.put("/y", Response::new("1")).await.unwrap();
+    assert_eq!(keys(&a).await, ["/y"]);
 }
 
 async fn s67_who_is_not_evicted_notices_nothing(store: Waystore) {

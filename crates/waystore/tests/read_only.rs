@@ -1,5 +1,7 @@
 //! A directory that cannot be written: what fails, and what works on.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use waystore::{

@@ -1,5 +1,7 @@
 //! Recorded puts that come to no good end: what is left of them, and who is told.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{
     fmt::Write as _,
     sync::{Arc, Mutex},

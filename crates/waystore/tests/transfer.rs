@@ -69,7 +69,7 @@ fn chunk(number: usize, part: u8) -> Bytes {
 async fn digest(mut body: Body) -> (usize, blake3::Hash) {
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.unwrap();
+        let chunk = chunk.expect("what was stored is read");
         length += chunk.len();
         hasher.update(&chunk);
     }

@@ -14,10 +14,15 @@ use futures::{StreamExt, channel::mpsc};
 
 use super::{
     recorded::settled,
-    support::{PLAIN, get, keys, open, request, text},
+    support::{get, keys, open, request, text},
 };
 use crate::{
-    Body, Cache, CredentialHash, Fetch, FetchError, Limits, Request, RequestMode, Response, Visitor, Waystore,
+    Body, Cache, CacheName, CredentialHash, Fetch, FetchError, Limits, Place, Request, RequestMode, Response, Result,
+    StorageKey, Visitor, Waystore,
+    store::{
+        BodyWriter, Candidate, Changes, Commit, EntryId, List, OpId, Read, ReadSet, Store, StoredBody, Usage,
+        WrittenBody,
+    },
 };
 
 super::case_list!(Case:
@@ -190,16 +195,77 @@ async fn one_who_gives_up_leaves_the_fetch_to_the_next(store: Waystore) {
 }
 
 async fn who_comes_when_another_landed_finds_what_it_brought(store: Waystore) {
-    let cache = open(&store).await;
+    let first = open(&store).await;
+    let held = Arc::new(Held { store: Arc::clone(&first.store), gate: tokio::sync::Semaphore::new(0) });
+    let slow = Cache { store: Arc::clone(&held) as Arc<dyn Store>, ..first.clone() };
     let network = Slow::new(200);
-    network.let_go.add_permits(1000);
-    for round in 1..=20 {
-        for asked in ask(&cache, &network, 12, LONG) {
-            assert_eq!(asked.await.unwrap(), 200_000);
-        }
-        assert_eq!(network.asked(), round);
-        settled(&cache).await;
-        assert!(cache.delete("/x", PLAIN).await.unwrap());
+    network.let_go.add_permits(2);
+    // It looks, finds nothing, and is held up before it knows.
+    let mut comes_late = Box::pin(slow.match_or_fetch(&*network, "/x", LONG));
+    assert!(futures::poll!(&mut comes_late).is_pending());
+    assert_eq!(text(first.match_or_fetch(&*network, "/x", LONG).await.unwrap()).await.len(), 200_000);
+    held.gate.add_permits(100);
+    assert_eq!(text(comes_late.await.unwrap()).await.len(), 200_000);
+    assert_eq!(network.asked(), 1);
+}
+
+/// A store whose look-ups are held up after they have looked.
+#[derive(Debug)]
+struct Held {
+    store: Arc<dyn Store>,
+    gate: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Store for Held {
+    async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
+        let found = self.store.candidates(reads).await;
+        self.gate.acquire().await.unwrap().forget();
+        found
+    }
+
+    async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
+        self.store.storage_keys().await
+    }
+
+    async fn names(&self, place: &Place) -> Result<Vec<(CacheName, List)>> {
+        self.store.names(place).await
+    }
+
+    async fn list(&self, place: &Place, name: &CacheName) -> Result<Option<List>> {
+        self.store.list(place, name).await
+    }
+
+    async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
+        self.store.page(list, after, limit).await
+    }
+
+    async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+        self.store.commit(key, op, read, changes).await
+    }
+
+    fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter> {
+        self.store.write_body(key)
+    }
+
+    fn written(&self, body: &WrittenBody) -> Result<Arc<dyn StoredBody>> {
+        self.store.written(body)
+    }
+
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
+        self.store.usage(key).await
+    }
+
+    fn set_limits(&self, limits: Limits) {
+        self.store.set_limits(limits);
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.limits()
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.store.sync().await
     }
 }
 

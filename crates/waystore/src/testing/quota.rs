@@ -282,8 +282,15 @@ async fn ten_bodies_of_unknown_length_stop_at_the_quota_together(store: Waystore
     let puts = (0..10).map(|number| {
         let (cache, mut taking) = (cache.clone(), Taking { all: Arc::clone(&taken), own: 0 });
         tokio::spawn(async move {
-            let chunks = stream::repeat_with(move || Ok(taking.more(16 * 1024)));
-            let body = Body::from_stream(chunks.take(128), None);
+            // A little at a time, so that all ten are under way together.
+            let chunks = stream::repeat(()).take(128).then(move |()| {
+                let chunk = taking.more(16 * 1024);
+                async {
+                    tokio::task::yield_now().await;
+                    Ok(chunk)
+                }
+            });
+            let body = Body::from_stream(chunks, None);
             cache.put(format!("/{number}"), Response::new(body)).await
         })
     });

@@ -16,6 +16,7 @@ mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod buffers;
 mod checkpoint;
 mod commit;
 mod compact;

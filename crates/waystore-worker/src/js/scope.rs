@@ -6,6 +6,7 @@
 
 mod bridge;
 mod imports;
+mod modules;
 mod preload;
 mod registration;
 mod routes;
@@ -16,11 +17,12 @@ use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptio
 
 pub(crate) use self::{
     bridge::Bridge,
+    modules::Modules,
     registration::{Link, UpdateRefused},
 };
 use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
 use crate::{
-    ConsoleLevel, ConsoleLine,
+    ConsoleLevel, ConsoleLine, WorkerType,
     isolate::{Answer, Command, Event, EventTypes, Message, Pulse, Seen, Stage, View},
 };
 
@@ -90,6 +92,7 @@ pub(crate) fn install<'js>(
 fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
+    modules::install(ctx, &bridge)?;
     preload::install(ctx, &bridge)?;
     registration::install(ctx, &bridge)?;
     routes::install(ctx, &bridge)?;
@@ -125,7 +128,14 @@ fn location<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Object<'js>
 impl<'js> Scope<'js> {
     /// Evaluates the worker's script.
     pub(crate) fn evaluate(&self, source: &[u8]) -> Result<(), String> {
-        evaluate(&self.ctx, source, self.bridge.script.as_str()).map_err(|error| words_of(&self.ctx, &error))
+        let script = &self.bridge.script;
+        let evaluated = match self.bridge.scripts.worker_type() {
+            WorkerType::Classic => evaluate(&self.ctx, source, script.as_str()),
+            WorkerType::Module => {
+                modules::evaluate(&self.ctx, source, script).map_err(|thrown| thrown.throw(&self.ctx))
+            }
+        };
+        evaluated.map_err(|error| words_of(&self.ctx, &error))
     }
 
     /// Runs the microtasks that wait, and those they queue, while the slice lasts.
@@ -277,11 +287,16 @@ pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: V
 
 /// Evaluates a classic script.
 fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Result<()> {
-    let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(url.to_owned());
-    ctx.eval_with_options::<Value<'_>, _>(String::from_utf8_lossy(source).into_owned(), options).map(drop)
+    ctx.eval_with_options::<Value<'_>, _>(text_of(source), options).map(drop)
+}
+
+/// The text of a script, without a byte order mark. Spec: <https://encoding.spec.whatwg.org/#utf-8-decode>
+fn text_of(source: &[u8]) -> String {
+    let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
+    String::from_utf8_lossy(source).into_owned()
 }
 
 /// Runs the microtasks that wait, and those they queue, while the slice lasts.

@@ -39,6 +39,7 @@
 
 mod abort;
 mod body;
+mod buckets;
 mod budget;
 mod cache;
 mod clock;
@@ -66,6 +67,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
+    buckets::{BucketOptions, StorageBucket, StorageBuckets, is_bucket_name},
     cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, PutLevel, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},

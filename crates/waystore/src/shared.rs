@@ -10,12 +10,13 @@ use std::{
 };
 
 use crate::{
-    Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
+    Clock, Error, ResponseHead, ResponseType, Result, StorageKey,
+    buckets::{Lives, evictable},
     budget::Budgets,
     cache::Flights,
     quota::Reservations,
     recorded::Recorded,
-    store::{Changes, Commit, NameChange, ReadSet, Store},
+    store::{Changes, Commit, ReadSet, Store},
 };
 
 /// The largest padding, in steps of 64 KiB: 14 MiB.
@@ -26,6 +27,7 @@ const MOST_PADDING: u64 = 224;
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) budgets: Budgets,
+    pub(crate) buckets: Lives,
     pub(crate) recorded: Arc<Recorded>,
     pub(crate) flights: Arc<Flights>,
     /// What padding is drawn with; unset: there is none.
@@ -40,7 +42,10 @@ struct Owners {
     /// Rises with every use.
     uses: u64,
     last_use: HashMap<StorageKey, u64>,
+    /// By configuration.
     persisted: HashSet<StorageKey>,
+    /// Found to be kept so, when they were to be evicted.
+    spared: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
 }
@@ -93,6 +98,11 @@ impl Shared {
         }
     }
 
+    /// What is kept of `key` changed: it is looked at again before it is spared.
+    pub(crate) fn forget_spared(&self, key: &StorageKey) {
+        self.owners().spared.remove(key);
+    }
+
     pub(crate) fn is_persisted(&self, key: &StorageKey) -> bool {
         self.owners().persisted.contains(key)
     }
@@ -137,15 +147,28 @@ impl Shared {
         }
         let keys = store.storage_keys().await?;
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
-        tracing::info!(key = %victim, "evicting everything of a storage key");
-        self.owners().last_use.remove(&victim);
-        evict(store, clock, &victim).await
+        match evict(store, clock, &victim, &self.buckets).await? {
+            Evicted::All => {
+                tracing::info!(key = %victim, "everything of a storage key was evicted");
+                self.owners().last_use.remove(&victim);
+                Ok(true)
+            }
+            Evicted::Nothing => Ok(false),
+            Evicted::Spared => {
+                // The next one that is asked is another.
+                self.owners().spared.insert(victim);
+                Ok(true)
+            }
+        }
     }
 
     /// Keys that were not used since the process started come first, in their own order.
     fn least_recently_used(&self, mut keys: Vec<StorageKey>, asking: &StorageKey) -> Option<StorageKey> {
         let owners = self.owners();
-        keys.retain(|key| key != asking && !owners.persisted.contains(key) && !owners.held.contains_key(key));
+        let spared = |key: &StorageKey| {
+            owners.persisted.contains(key) || owners.spared.contains(key) || owners.held.contains_key(key)
+        };
+        keys.retain(|key| key != asking && !spared(key));
         keys.sort();
         keys.into_iter().min_by_key(|key| owners.last_use.get(key).copied().unwrap_or_default())
     }
@@ -155,26 +178,34 @@ impl Shared {
     }
 }
 
-/// Takes every name of `key` away, in one commit. Returns whether there was one.
-async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<bool> {
+/// Takes every name of `key` away, in one commit; those of buckets that are spared excepted. Returns
+/// whether there was one.
+async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<Evicted> {
     loop {
-        let mut names = Vec::new();
-        for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
-            let place = Place::new(key.clone(), bottle);
-            let bound = store.names(&place).await?.into_iter();
-            names.extend(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)));
-        }
-        if names.is_empty() {
-            return Ok(false);
-        }
+        let names = match evictable(store, key).await? {
+            None => return Ok(Evicted::Spared),
+            Some(names) if names.is_empty() => return Ok(Evicted::Nothing),
+            Some(names) => names,
+        };
         let op = clock.op_id();
         let changes = Changes { names, ..Changes::default() };
         match store.commit(key, op, &ReadSet::default(), &changes).await? {
-            Commit::Applied => return Ok(true),
+            Commit::Applied => {
+                buckets.end_unbound(key, &changes.names);
+                return Ok(Evicted::All);
+            }
             Commit::Stale => tokio::task::yield_now().await,
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
         }
     }
+}
+
+/// What evicting a key came to.
+enum Evicted {
+    All,
+    Nothing,
+    /// It is persisted.
+    Spared,
 }
 
 /// Keeps a storage key from eviction while it lives: see [`Waystore::hold`](crate::Waystore::hold).

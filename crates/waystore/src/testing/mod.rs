@@ -6,6 +6,7 @@
 
 mod add;
 mod batch;
+mod buckets;
 mod budget;
 mod contract;
 mod corp;
@@ -73,6 +74,7 @@ pub fn cases() -> Vec<Case> {
         several::CASES,
         quota::CASES,
         evict::CASES,
+        buckets::CASES,
         budget::CASES,
         recorded::CASES,
         transfer::CASES,

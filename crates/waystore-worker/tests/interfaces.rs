@@ -11,7 +11,13 @@ use waystore_worker::{RunError, RunOptions, run_scripts};
 async fn run(world: &World, script: &str) -> Result<(), RunError> {
     let url = Url::parse("https://a.test/page.html").unwrap();
     let scripts = vec![(Url::parse("file:///scripts/0.js").unwrap(), script.as_bytes().to_vec())];
-    run_scripts(RunOptions { url, limits: world.limits.clone() }, scripts, &world.store, world.host()).await
+    run_scripts(
+        RunOptions { url, may_persist: false, limits: world.limits.clone() },
+        scripts,
+        &world.store,
+        world.host(),
+    )
+    .await
 }
 
 #[tokio::test]

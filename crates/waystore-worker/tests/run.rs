@@ -16,7 +16,13 @@ async fn run(world: &World, scripts: &[&str]) -> Result<(), RunError> {
         (Url::parse(&format!("file:///scripts/{index}.js")).unwrap(), script.as_bytes().to_vec())
     };
     let scripts = scripts.iter().enumerate().map(named).collect();
-    run_scripts(RunOptions { url, limits: world.limits.clone() }, scripts, &world.store, world.host()).await
+    run_scripts(
+        RunOptions { url, may_persist: true, limits: world.limits.clone() },
+        scripts,
+        &world.store,
+        world.host(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -78,4 +84,23 @@ async fn there_is_no_service_worker_global() {
         .await
         .unwrap();
     assert_eq!(world.line().await, "undefined undefined undefined object");
+}
+
+#[tokio::test]
+async fn s8_s9_s10_a_page_is_granted_persistence_or_not_and_keeps_it() {
+    let world = World::with("");
+    let url = Url::parse("https://a.test/page.html").unwrap();
+    let script = "(async () => {
+        console.log(await navigator.storage.persisted(), await navigator.storage.persist());
+        const bucket = await navigator.storageBuckets.open('b', { persisted: true });
+        console.log(await bucket.persisted(), await bucket.persist());
+    })()";
+    for (may_persist, storage, bucket) in
+        [(false, "false false", "false false"), (true, "false true", "true true"), (false, "true true", "true true")]
+    {
+        let options = RunOptions { url: url.clone(), may_persist, limits: world.limits.clone() };
+        let scripts = vec![(url.clone(), script.into())];
+        run_scripts(options, scripts, &world.store, world.host()).await.unwrap();
+        assert_eq!(world.lines().await, [storage, bucket]);
+    }
 }

@@ -20,6 +20,11 @@ impl<'js> Kit<'js> {
         self.0.get(name)
     }
 
+    /// Gives the prelude a value.
+    pub(crate) fn set(&self, name: &str, value: Value<'js>) -> rquickjs::Result<()> {
+        self.0.set(name, value)
+    }
+
     /// Gives the prelude a native function.
     pub(crate) fn give(&self, name: &str, native: Function<'js>) -> rquickjs::Result<()> {
         self.0.set(name, native)

@@ -39,10 +39,10 @@ pub(crate) struct Scope<'js> {
 
 /// Whether a promise was rejected since the last turn.
 #[derive(Debug, Clone, Default, JsLifetime)]
-struct Rejected(Rc<Cell<bool>>);
+pub(super) struct Rejected(Rc<Cell<bool>>);
 
 /// Makes the global of `ctx`, which has the other interfaces already, that of a worker at `script`.
-fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rquickjs::Result<Rejected> {
+pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rquickjs::Result<Rejected> {
     let kit = kit(ctx)?;
     let report = native_operation(ctx, "reportRejection", 1, |arguments| {
         let words = describe(arguments.ctx(), &arguments.get(0));

@@ -46,6 +46,7 @@ fn realm_of_tests(console: Rc<dyn Fn(ConsoleLine)>) -> Rc<Realm> {
         caches,
         fetch: Arc::new(Canned::default()),
         base: Url::parse(BASE).unwrap(),
+        persistence: None,
         console,
         uncaught: Rc::new(|_| {}),
         clock: Arc::new(Clock::system()),

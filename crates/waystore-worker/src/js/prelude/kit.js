@@ -84,8 +84,14 @@
 
     constructor(message = "", options = {}) {
       super(message, "QuotaExceededError");
+      if (options !== null && options !== undefined && typeof options !== "object" && typeof options !== "function") {
+        throw new TypeError("the options of a QuotaExceededError must be an object");
+      }
       this.#quota = bytes(options?.quota, "quota");
       this.#requested = bytes(options?.requested, "requested");
+      if (this.#quota !== null && this.#requested !== null && this.#requested < this.#quota) {
+        throw new RangeError("requested is less than quota");
+      }
     }
 
     get quota() {
@@ -98,7 +104,7 @@
   }
 
   function bytes(value, name) {
-    if (value === undefined || value === null) return null;
+    if (value === undefined) return null;
     const number = Number(value);
     if (!Number.isFinite(number)) throw new TypeError(`${name} is not a finite number`);
     if (number < 0) throw new RangeError(`${name} is negative`);

@@ -117,6 +117,8 @@
       kit.readonly(WorkerNavigator.prototype, name, () => said[name]);
     }
 
+    for (const name of ["storage", "storageBuckets"]) kit.readonly(WorkerNavigator.prototype, name, () => kit[name]);
+
     kit.replaceable("self", globalThis);
     kit.readonly(globalThis, "location", () => location);
     kit.readonly(globalThis, "navigator", () => navigator);

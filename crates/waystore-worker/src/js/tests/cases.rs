@@ -7,8 +7,10 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, rc::Rc, time::Durati
 
 use rquickjs::{CatchResultExt, Ctx, context::EvalOptions};
 
-use super::on_context;
-use crate::js::idl::native_operation;
+use url::Url;
+
+use super::{BASE, on_context};
+use crate::js::{idl::native_operation, scope};
 
 /// What became of one case: `None` where it passed.
 type Results = Rc<RefCell<Vec<(String, Option<String>)>>>;
@@ -53,6 +55,7 @@ fn run_file(name: &str, source: &str) -> Vec<(String, Option<String>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let evaluated = on_context(async |ctx: Ctx<'_>, _| {
+            scope::install_worker(&ctx, &Url::parse(BASE).unwrap(), "WorkerGlobalScope").catch(&ctx).unwrap();
             let recorded = Rc::clone(&results);
             let record = native_operation(&ctx, "record", 2, move |arguments| {
                 let text = |index| arguments.get(index).get::<Option<String>>();

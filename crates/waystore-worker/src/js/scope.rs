@@ -7,6 +7,7 @@
 mod bridge;
 mod imports;
 mod modules;
+mod ports;
 mod preload;
 mod registration;
 mod routes;
@@ -15,6 +16,7 @@ use std::{cell::Cell, rc::Rc};
 
 use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
 
+use self::ports::Ports;
 pub(crate) use self::{
     bridge::Bridge,
     modules::Modules,
@@ -34,6 +36,7 @@ pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
     bridge: Rc<Bridge>,
+    ports: Ports,
     rejected: Rejected,
 }
 
@@ -54,7 +57,7 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: 
     kit.give("reportRejection", report)?;
     kit.run("worker", include_str!("scope/worker.js"))?;
     if interface != "WorkerGlobalScope" {
-        kit.run("message", include_str!("scope/message.js"))?;
+        kit.run("packed", include_str!("prelude/packed.js"))?;
         kit.run("events", include_str!("scope/events.js"))?;
         kit.run("service_worker", include_str!("scope/service_worker.js"))?;
     }
@@ -94,14 +97,15 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     imports::install(ctx, &bridge)?;
     modules::install(ctx, &bridge)?;
     preload::install(ctx, &bridge)?;
-    registration::install(ctx, &bridge)?;
+    let ports = ports::install(ctx)?;
+    registration::install(ctx, &bridge, ports.clone())?;
     routes::install(ctx, &bridge)?;
     let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
     let kit = kit(ctx)?;
     let start = kit.function("startServiceWorker")?;
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
-    let scope = Scope { ctx: ctx.clone(), kit, bridge, rejected };
+    let scope = Scope { ctx: ctx.clone(), kit, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -176,16 +180,10 @@ impl<'js> Scope<'js> {
         match event {
             Event::Install => self.call("dispatchInstall", (number,)),
             Event::Activate => self.call("dispatchActivate", (number,)),
-            Event::Message { data } => {
+            Event::Message { data: Message { data, ports, source } } => {
                 let origin = self.bridge.script.origin().ascii_serialization();
-                match data {
-                    Message::Json(data) => {
-                        let data = self.ctx.json_parse(data.to_string());
-                        let data = data.map_err(|error| words_of(&self.ctx, &error))?;
-                        self.call("dispatchMessage", (number, data, origin))
-                    }
-                    Message::Posted { text, source } => self.call("dispatchPosted", (number, text, origin, source)),
-                }
+                let numbers = self.ports.insert_all(ports.take()).ok_or("the worker has too many message ports")?;
+                self.call("dispatchMessage", (number, data.as_str(), numbers, origin, source))
             }
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));

@@ -253,7 +253,7 @@ pub fn fallback(reason: FallbackReason) -> String {
 
 /// Sends `data` to the worker.
 pub async fn tell(site: &Site, data: serde_json::Value) {
-    site.message(MessageEvent { data }).await.unwrap();
+    site.message(MessageEvent::json(&data)).await.unwrap();
 }
 
 /// The version that is active.

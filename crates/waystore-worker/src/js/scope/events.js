@@ -212,10 +212,10 @@
 
   kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
   kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
-  kit.dispatchMessage = (id, data, origin, source = null) => {
-    run(adopt(new ExtendableMessageEvent("message", { data, origin, source }), id));
+  kit.dispatchMessage = (id, text, ports, origin, source) => {
+    const init = { origin, source: kit.workerNamed(source) };
+    run(adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id));
   };
-  kit.dispatchPosted = (id, text, origin, source) => kit.dispatchMessage(id, kit.unpack(text), origin, kit.workerNamed(source));
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {
     const init = { request, clientId, resultingClientId, cancelable: true };
     const event = adopt(new FetchEvent("fetch", init), id);

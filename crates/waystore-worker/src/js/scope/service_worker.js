@@ -50,18 +50,9 @@
     postMessage(message, options = undefined) {
       if (arguments.length === 0) throw new TypeError("postMessage needs 1 argument, but was given 0");
       const version = this.#version;
-      kit.postMessage(version, kit.pack(message, transferOf(options)));
+      const { text, ports } = kit.pack(message, kit.transferOf(options));
+      kit.postMessage(version, text, ports);
     }
-  }
-
-  // What is given away: a list, or options with one.
-  function transferOf(options) {
-    if (options === undefined || options === null) return [];
-    if (typeof options !== "object" && typeof options !== "function") {
-      throw new TypeError("the options of postMessage must be an object");
-    }
-    const list = typeof options[Symbol.iterator] === "function" ? options : (options.transfer ?? []);
-    return [...list];
   }
 
   class NavigationPreloadManager {

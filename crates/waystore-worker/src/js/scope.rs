@@ -44,8 +44,20 @@ pub(crate) struct Scope<'js> {
 #[derive(Debug, Clone, Default, JsLifetime)]
 pub(super) struct Rejected(Rc<Cell<bool>>);
 
-/// Makes the global of `ctx`, which has the other interfaces already, that of a worker at `script`.
-pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rquickjs::Result<Rejected> {
+/// What a context's global is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Global {
+    /// A page's, without a document.
+    Page,
+    /// A worker's, of no kind in particular.
+    #[cfg(test)]
+    Worker,
+    /// A service worker's.
+    ServiceWorker,
+}
+
+/// Makes the global of `ctx`, which has the other interfaces already, that of a script at `script`.
+pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Global) -> rquickjs::Result<Rejected> {
     let kit = kit(ctx)?;
     let report = native_operation(ctx, "reportRejection", 1, |arguments| {
         let words = describe(arguments.ctx(), &arguments.get(0));
@@ -55,12 +67,14 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: 
         Ok(())
     })?;
     kit.give("reportRejection", report)?;
+    kit.set("isPage", Value::new_bool(ctx.clone(), global == Global::Page))?;
     kit.run("worker", include_str!("scope/worker.js"))?;
-    if interface != "WorkerGlobalScope" {
+    if global == Global::ServiceWorker {
         kit.run("packed", include_str!("prelude/packed.js"))?;
         kit.run("events", include_str!("scope/events.js"))?;
         kit.run("service_worker", include_str!("scope/service_worker.js"))?;
     }
+    let interface = if global == Global::ServiceWorker { "ServiceWorkerGlobalScope" } else { "GlobalScope" };
     let start = kit.function("startWorkerScope")?;
     start.call::<_, ()>((kit.get(interface)?, location(ctx, script)?, AGENT))?;
     let rejected = Rejected::default();
@@ -68,11 +82,11 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: 
     Ok(rejected)
 }
 
-/// Makes the global of `ctx`, which is fresh, that of a worker without a registration.
+/// Makes the global of `ctx`, which is fresh, that of a page without a document.
 pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url, realm: Realm) -> Result<Plain<'js>, String> {
     let install = || {
         super::install(ctx, Rc::new(realm))?;
-        let rejected = install_worker(ctx, url, "WorkerGlobalScope")?;
+        let rejected = install_worker(ctx, url, Global::Page)?;
         Ok(Plain { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
     };
     install().map_err(|error| words_of(ctx, &error))
@@ -100,7 +114,7 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     let ports = ports::install(ctx)?;
     registration::install(ctx, &bridge, ports.clone())?;
     routes::install(ctx, &bridge)?;
-    let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
+    let rejected = install_worker(ctx, &bridge.script, Global::ServiceWorker)?;
     let kit = kit(ctx)?;
     let start = kit.function("startServiceWorker")?;
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
@@ -239,7 +253,7 @@ impl<'js> Scope<'js> {
     }
 }
 
-/// A context with the global of a worker without a registration, and so without events of its own.
+/// A context with the global of a page without a document, and so without events of its own.
 pub(crate) struct Plain<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,

@@ -28,7 +28,7 @@
       super();
     }
 
-    static abort(reason) {
+    static abort(reason = undefined) {
       const signal = make();
       const state = stateOf(signal);
       state.aborted = true;
@@ -78,7 +78,7 @@
       return this.#signal;
     }
 
-    abort(reason) {
+    abort(reason = undefined) {
       abort(this.#signal, reason === undefined ? aborted() : reason);
     }
   }

@@ -41,6 +41,15 @@
     get source() {
       return this.#init.source;
     }
+
+    initMessageEvent(
+      type, bubbles = false, cancelable = false, data = null, origin = "", lastEventId = "", source = null, ports = [],
+    ) {
+      const init = this.#init;
+      if (arguments.length === 0) throw new TypeError("initMessageEvent needs 1 argument, but was given 0");
+      if (!kit.initEvent(this, type, bubbles, cancelable)) return;
+      Object.assign(init, { data, origin: `${origin}`, lastEventId: `${lastEventId}`, source, ports: freeze([...ports]) });
+    }
   }
 
   class MessagePort extends EventTarget {
@@ -249,10 +258,13 @@
   // Who sets `onmessage` starts the port; who adds a listener does that himself.
   const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
   const setHandler = Function.prototype.call.bind(set);
-  kit.accessor(MessagePort.prototype, "onmessage", get, function (callback) {
-    setHandler(this, callback);
-    start(this, stateOf(this));
-  });
+  const starting = {
+    set(callback) {
+      setHandler(this, callback);
+      start(this, stateOf(this));
+    },
+  };
+  kit.accessor(MessagePort.prototype, "onmessage", get, Object.getOwnPropertyDescriptor(starting, "set").value);
   kit.isPort = isPort;
   kit.received = received;
 })

@@ -13,6 +13,7 @@
   const underWay = new Map();
   let stateOf;
   let adopt;
+  let isFetchEvent;
 
   class ExtendableEvent extends Event {
     // Null for events that script made: nothing waits for those.
@@ -40,6 +41,11 @@
   }
 
   class InstallEvent extends ExtendableEvent {
+    constructor(type, init = {}) {
+      if (arguments.length === 0) throw new TypeError("InstallEvent needs 1 argument, but was given 0");
+      super(type, init);
+    }
+
     // Spec: https://w3c.github.io/ServiceWorker/#dom-installevent-addroutes
     async addRoutes(rules) {
       if (arguments.length === 0) throw new TypeError("addRoutes needs 1 argument, but was given 0");
@@ -64,6 +70,7 @@
     static {
       kit.handledOf = (event) => event.#settleHandled;
       kit.enteredOf = (event) => event.#entered;
+      isFetchEvent = (value) => typeof value === "object" && value !== null && #entered in value;
       kit.offerPreload = (event, id) => {
         event.#preload = id;
       };
@@ -104,6 +111,7 @@
     }
 
     get preloadResponse() {
+      if (!isFetchEvent(this)) return wrongReceiver("preloadResponse");
       if (this.#preload !== null) {
         this.#preloadResponse = kit.askForPreload(this.#preload);
         this.#preload = null;
@@ -114,6 +122,7 @@
     }
 
     get handled() {
+      if (!isFetchEvent(this)) return wrongReceiver("handled");
       return this.#handled;
     }
 
@@ -171,6 +180,11 @@
     get ports() {
       return this.#init.ports;
     }
+  }
+
+  // What an attribute that is a promise gives to who is of another interface.
+  function wrongReceiver(name) {
+    return Promise.reject(new TypeError(`FetchEvent.${name}: called on something else`));
   }
 
   function invalidState(message) {

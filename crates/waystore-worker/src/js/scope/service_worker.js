@@ -15,7 +15,7 @@
     if (token !== secret) throw new TypeError(`${name}: illegal constructor`);
   }
 
-  class ServiceWorkerGlobalScope extends kit.WorkerGlobalScope {}
+  class ServiceWorkerGlobalScope extends kit.GlobalScope {}
 
   class ServiceWorker extends EventTarget {
     #version;
@@ -56,19 +56,24 @@
   }
 
   class NavigationPreloadManager {
+    #made = true;
+
     constructor(token) {
       made(token, "NavigationPreloadManager");
     }
 
     async enable() {
+      void this.#made;
       changePreload({ enabled: true });
     }
 
     async disable() {
+      void this.#made;
       changePreload({ enabled: false });
     }
 
     async setHeaderValue(value) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("setHeaderValue needs 1 argument, but was given 0");
       const headerValue = `${value}`;
       // Spec: https://fetch.spec.whatwg.org/#header-value
@@ -77,6 +82,7 @@
     }
 
     async getState() {
+      void this.#made;
       return kit.getPreload();
     }
   }
@@ -100,15 +106,15 @@
     }
 
     get installing() {
-      return slots.installing;
+      return (this.#scope, slots.installing);
     }
 
     get waiting() {
-      return slots.waiting;
+      return (this.#scope, slots.waiting);
     }
 
     get active() {
-      return slots.active;
+      return (this.#scope, slots.active);
     }
 
     get navigationPreload() {
@@ -124,11 +130,13 @@
     }
 
     async update() {
+      void this.#scope;
       await kit.updateRegistration();
       return this;
     }
 
     async unregister() {
+      void this.#scope;
       return kit.unregisterRegistration();
     }
   }
@@ -142,22 +150,27 @@
   class WindowClient extends Client {}
 
   class Clients {
+    #made = true;
+
     constructor(token) {
       made(token, "Clients");
     }
 
     async get(id) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("get needs 1 argument, but was given 0");
       void `${id}`;
       return undefined;
     }
 
-    async matchAll(options) {
+    async matchAll(options = undefined) {
+      void this.#made;
       void options;
       return freeze([]);
     }
 
     async openWindow(url) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("openWindow needs 1 argument, but was given 0");
       const { href } = new URL(`${url}`, globalThis.location.href);
       if (href === "about:blank") throw new TypeError("openWindow: about:blank cannot be opened");
@@ -165,6 +178,7 @@
     }
 
     async claim() {
+      void this.#made;
       if (slots.active !== own()) throw domException("claim: this worker is not active", "InvalidStateError");
     }
   }
@@ -178,7 +192,7 @@
     WindowClient,
     Clients,
   ]) {
-    kit.expose(Interface);
+    kit.exposeIllegal(Interface);
   }
   kit.handler(ServiceWorker.prototype, "statechange");
   kit.handler(ServiceWorker.prototype, "error");

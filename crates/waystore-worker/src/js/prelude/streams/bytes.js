@@ -411,8 +411,8 @@
     S.pullIfNeeded(controller);
   }
 
-  kit.expose(ReadableByteStreamController);
-  kit.expose(ReadableStreamBYOBRequest);
+  kit.exposeIllegal(ReadableByteStreamController);
+  kit.exposeIllegal(ReadableStreamBYOBRequest);
   // A chunk that was made for this stream: nobody else holds its buffer.
   S.addBytes = (controller, { buffer, byteOffset, byteLength }) => {
     if (byteLength > 0) add(controller, { buffer, offset: byteOffset, length: byteLength });

@@ -142,7 +142,7 @@
   }
 
   kit.expose(TextEncoderStream);
-  kit.expose(TextDecoderStream);
+  kit.TextDecoderStream = kit.expose(TextDecoderStream);
   kit.expose(CompressionStream);
   kit.expose(DecompressionStream);
 })

@@ -282,7 +282,7 @@
 
   kit.expose(ReadableStreamDefaultReader);
   kit.expose(ReadableStreamBYOBReader);
-  kit.expose(ReadableStreamDefaultController);
+  kit.exposeIllegal(ReadableStreamDefaultController);
   Object.assign(S, {
     acquireReader: (stream) => new ReadableStreamDefaultReader(stream),
     acquireByobReader: (stream) => new ReadableStreamBYOBReader(stream),

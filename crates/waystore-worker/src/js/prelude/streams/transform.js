@@ -210,5 +210,5 @@
   };
 
   kit.expose(TransformStream);
-  kit.expose(TransformStreamDefaultController);
+  kit.exposeIllegal(TransformStreamDefaultController);
 })

@@ -391,7 +391,7 @@
 
   kit.expose(WritableStream);
   kit.expose(WritableStreamDefaultWriter);
-  kit.expose(WritableStreamDefaultController);
+  kit.exposeIllegal(WritableStreamDefaultController);
   Object.assign(S, {
     isWritable,
     isWritableLocked: (stream) => stateOf(stream).writer !== undefined,

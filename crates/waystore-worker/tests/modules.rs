@@ -126,6 +126,9 @@ async fn json_is_imported_as_json_and_as_nothing_else() {
 async fn what_cannot_be_found_or_linked_or_awaits_fails_the_start() {
     for (script, words) in [
         ("import 'lib'", "`lib`"),
+        ("import 'kit'", "`kit`"),
+        ("import 'waystore:kit'", "HTTP(S)"),
+        ("import 'data:text/javascript,1'", "HTTP(S)"),
         ("import './missing.js'", "/missing.js"),
         ("import './text.js'", "text/plain"),
         ("import { absent } from './lib.js'", "absent"),

@@ -66,7 +66,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             uint8_array(arguments.ctx(), bytes)
         })?,
     )?;
-    kit(ctx)?.run("file", include_str!("prelude/file.js"))
+    kit(ctx)?.run("file")
 }
 
 fn make<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Blob> {

@@ -68,11 +68,11 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Glo
     })?;
     kit.give("reportRejection", report)?;
     kit.set("isPage", Value::new_bool(ctx.clone(), global == Global::Page))?;
-    kit.run("worker", include_str!("scope/worker.js"))?;
+    kit.run("worker")?;
     if global == Global::ServiceWorker {
-        kit.run("packed", include_str!("prelude/packed.js"))?;
-        kit.run("events", include_str!("scope/events.js"))?;
-        kit.run("service_worker", include_str!("scope/service_worker.js"))?;
+        kit.run("packed")?;
+        kit.run("events")?;
+        kit.run("service_worker")?;
     }
     let interface = if global == Global::ServiceWorker { "ServiceWorkerGlobalScope" } else { "GlobalScope" };
     let start = kit.function("startWorkerScope")?;

@@ -91,7 +91,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
 fn install_performance(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     let kit = kit(ctx)?;
     kit.set("timeOrigin", Value::new_float(ctx.clone(), realm(ctx)?.clock.now_ms() as f64))?;
-    kit.run("performance", include_str!("prelude/performance.js"))
+    kit.run("performance")
 }
 
 fn start<'js>(arguments: &Arguments<'js>, repeats: bool) -> Outcome<'js, i32> {

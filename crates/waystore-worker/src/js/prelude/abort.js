@@ -1,6 +1,5 @@
 // AbortController and AbortSignal. Spec: https://dom.spec.whatwg.org/#aborting-ongoing-activities
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, domException, dispatch, trust } = kit;
   let making = false;
   // Opened by the class below, for the functions of the kit.
@@ -202,4 +201,4 @@
     });
     return signal;
   };
-})
+}

@@ -1,7 +1,6 @@
 // Event, CustomEvent, EventTarget, and dispatch without a tree: a target has no parents here.
 // Spec: https://dom.spec.whatwg.org/#events
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const NONE = 0;
   const AT_TARGET = 2;
   // For dispatch: the writable side of events, and the listeners of each target.
@@ -287,4 +286,4 @@
   kit.constants(Event, { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 });
   kit.expose(CustomEvent);
   kit.EventTarget = kit.expose(EventTarget);
-})
+}

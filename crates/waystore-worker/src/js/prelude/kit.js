@@ -1,6 +1,5 @@
 // The kit's first tools: how the prelude puts interfaces onto the global, as WebIDL has them.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
   const DOMExceptionOfEngine = DOMException;
   const isPrototypeOf = Function.prototype.call.bind(Object.prototype.isPrototypeOf);
@@ -146,4 +145,4 @@
 
   kit.expose(QuotaExceededError);
   kit.quotaExceeded = (message, requested, quota) => new QuotaExceededError(message, { requested, quota });
-})
+}

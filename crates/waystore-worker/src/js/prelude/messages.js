@@ -1,7 +1,6 @@
 // MessageEvent, MessageChannel and MessagePort: messages are clones, delivered one a task.
 // Spec: https://html.spec.whatwg.org/#message-ports
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, dispatch, domException, serialize, transferOf, trust } = kit;
   const { setTimeout: task } = globalThis;
   const { freeze } = Object;
@@ -267,4 +266,4 @@
   kit.accessor(MessagePort.prototype, "onmessage", get, Object.getOwnPropertyDescriptor(starting, "set").value);
   kit.isPort = isPort;
   kit.received = received;
-})
+}

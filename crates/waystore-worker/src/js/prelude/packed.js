@@ -1,8 +1,7 @@
 // Values that leave their context: the records of structuredClone, as text. Objects are listed once
 // each, so that cycles and shared parts survive; what is given away is named by its place in a list.
 // The form is in docs/messages.md.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { domException, isPort, kindNamed, revived, serialize } = kit;
   const { isFinite } = Number;
   const { is: same } = Object;
@@ -172,4 +171,4 @@
     if (!isArray(nodes)) throw new TypeError("the message is not written as it should be");
     return { value: revived(record(root)), ports };
   };
-})
+}

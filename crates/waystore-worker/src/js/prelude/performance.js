@@ -1,6 +1,5 @@
 // Performance: the time since the context was made. Spec: https://w3c.github.io/hr-time/#sec-performance
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { EventTarget, now, timeOrigin } = kit;
   let making = false;
 
@@ -30,4 +29,4 @@
   const performance = new Performance();
   making = false;
   kit.replaceable("performance", performance);
-})
+}

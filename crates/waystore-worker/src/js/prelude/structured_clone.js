@@ -1,8 +1,7 @@
 // structuredClone, in the two halves of the standard: a value is first written down as records,
 // which hold nothing that a script could still change, then made anew from them.
 // Spec: https://html.spec.whatwg.org/#safe-passing-of-structured-data
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { isProxy, isError, domException } = kit;
   const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
   const { isArray } = Array;
@@ -357,4 +356,4 @@
     enumerable: true,
     configurable: true,
   });
-})
+}

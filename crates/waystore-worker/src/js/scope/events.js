@@ -1,7 +1,6 @@
 // The events of a service worker: how long each lives, and what a fetch event is answered with.
 // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, domException } = kit;
   const { Request } = globalThis;
   const call = Function.prototype.call;
@@ -268,4 +267,4 @@
     }
     conclude(state);
   };
-})
+}

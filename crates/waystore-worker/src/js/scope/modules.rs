@@ -119,8 +119,10 @@ fn resolve<'js>(
         Err(_) if relative => Url::parse(base).and_then(|base| base.join(name)).ok(),
         parsed => parsed.ok(),
     };
+    // The engine knows other modules by other names: the runtime's own.
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.ok_or_else(|| {
-        fails("is not a URL: what is imported begins with `/`, `./` or `../`, or is a whole URL".to_owned())
+        fails("is not at an HTTP(S) URL: what is imported begins with `/`, `./` or `../`, or is a whole URL".to_owned())
     })?;
     let mut is_json = false;
     if let Some(attributes) = attributes {

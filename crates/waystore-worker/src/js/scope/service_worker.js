@@ -1,7 +1,6 @@
 // The global of a service worker: registration, clients, skipWaiting.
 // Spec: https://w3c.github.io/ServiceWorker/#serviceworkerglobalscope-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, domException } = kit;
   const { defineProperty, freeze } = Object;
   const WARN = 2;
@@ -265,4 +264,4 @@
       defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
     }
   };
-})
+}

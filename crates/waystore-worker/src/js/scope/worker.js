@@ -1,7 +1,6 @@
 // What the global of every worker has: self, location, navigator, and what nobody caught.
 // Spec: https://html.spec.whatwg.org/#the-workerglobalscope-common-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget } = kit;
   const { defineProperty, freeze, setPrototypeOf } = Object;
 
@@ -281,4 +280,4 @@
       if (kit.dispatch(globalThis, event).allowed) kit.reportRejection(reason);
     }
   };
-})
+}

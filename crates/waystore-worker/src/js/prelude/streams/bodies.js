@@ -1,6 +1,5 @@
 // What the native side asks of streams: one over a native body, and a body of one.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { stateOf } = S;
   const ReadableStreamHere = ReadableStream;
@@ -101,4 +100,4 @@
       },
     };
   };
-})
+}

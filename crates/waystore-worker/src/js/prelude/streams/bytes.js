@@ -1,7 +1,6 @@
 // The controller of byte streams: bytes in a queue, and buffers of readers that are filled from it.
 // Spec: https://streams.spec.whatwg.org/#rbs-controller-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, illegal, uncurried } = S;
   const { isView } = ArrayBuffer;
@@ -419,4 +418,4 @@
     else S.pullIfNeeded(controller);
   };
   Object.assign(S, { startBytes, requestOf, enqueueBytes: enqueue, closeBytes: close, failBytes: fail, respond, respondWith });
-})
+}

@@ -1,7 +1,6 @@
 // Transforms of text and bytes: TextEncoderStream, TextDecoderStream, CompressionStream, DecompressionStream.
 // Spec: https://encoding.spec.whatwg.org/#interface-textdecoderstream, https://compression.spec.whatwg.org/
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { codecEnd, codecFeed, codecStep, isBytes, newCodec } = kit;
   const { makeTransform, room, uncurried } = kit.streams;
   const { TextDecoder, TextEncoder } = globalThis;
@@ -145,4 +144,4 @@
   kit.TextDecoderStream = kit.expose(TextDecoderStream);
   kit.expose(CompressionStream);
   kit.expose(DecompressionStream);
-})
+}

@@ -1,7 +1,6 @@
 // The readers of streams, and the controller of streams whose chunks are any values.
 // Spec: https://streams.spec.whatwg.org/#default-reader-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, deferred, dictionary, quiet, rejected, resolved, then } = S;
   const { isView } = ArrayBuffer;
@@ -288,4 +287,4 @@
     acquireByobReader: (stream) => new ReadableStreamBYOBReader(stream),
     begin, closeDefault, desiredSize, enqueue, failDefault, lock, mayEnqueue, pullIfNeeded, read, release, startDefault,
   });
-})
+}

@@ -1,7 +1,6 @@
 // WritableStream: its writer, its controller and the order of what happens in it.
 // Spec: https://streams.spec.whatwg.org/#ws-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, deferred, illegal, isObject, method, quiet, rejected, resolved, strategyOf, then } = S;
   // In the queue of chunks: the stream's end.
@@ -409,4 +408,4 @@
     startWritable: start, write, closeWritable: close, abortWritable: abort, failWritable: fail, releaseWriter: release, isEnding,
     writableDesiredSize: desiredSize,
   });
-})
+}

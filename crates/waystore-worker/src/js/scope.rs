@@ -147,6 +147,7 @@ impl<'js> Scope<'js> {
     /// Evaluates the worker's script.
     pub(crate) fn evaluate(&self, source: &[u8]) -> Result<(), String> {
         let script = &self.bridge.script;
+        imports::tell_of_absent(&self.bridge, source, script);
         let evaluated = match self.bridge.scripts.worker_type() {
             WorkerType::Classic => evaluate(&self.ctx, source, script.as_str()),
             WorkerType::Module => {

@@ -59,8 +59,17 @@ pub(super) fn source<'js>(
         return Err(fails(format!("{url} was not imported while the worker was installed")));
     }
     let script = fetch_blocking(bridge, &url, kind).map_err(fails)?;
+    tell_of_absent(bridge, &script, &url);
     bridge.scripts.add(url, script.clone());
     Ok(script)
+}
+
+/// Says in the log what a script that is installed asks for and does not find.
+pub(super) fn tell_of_absent(bridge: &Bridge, script: &[u8], url: &Url) {
+    const NAME: &[u8] = b"indexedDB";
+    if bridge.scripts.is_open() && script.windows(NAME.len()).any(|window| window == NAME) {
+        tracing::warn!(version = bridge.version, %url, "the script names indexedDB, which is not there: what needs it fails");
+    }
 }
 
 fn fetch_blocking(bridge: &Bridge, url: &Url, kind: ImportKind) -> Result<Bytes, String> {

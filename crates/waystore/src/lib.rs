@@ -60,6 +60,7 @@
 
 mod abort;
 mod body;
+mod buckets;
 mod budget;
 mod cache;
 mod clock;
@@ -87,6 +88,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
+    buckets::{BucketOptions, StorageBucket, StorageBuckets, is_bucket_name},
     cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, PutLevel, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},

@@ -338,6 +338,10 @@ impl Store for DiskStore {
         Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
     }
 
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.inner.index().ledger.bucket_usage(key, bucket))
+    }
+
     fn set_limits(&self, limits: Limits) {
         self.inner.index_mut().ledger.set_limits(limits);
     }

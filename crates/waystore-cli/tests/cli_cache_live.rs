@@ -184,28 +184,55 @@ async fn bodies_stream_both_ways_through_a_gateway_that_holds_none_of_them() {
     assert!(grown < 24 << 10, "the gateway grew by {grown} KiB");
 }
 
+/// The exported cache of a data directory with one long body, which it is left with.
+fn exported(home: &Path) -> Vec<u8> {
+    done(&cache_with(home, &["put", "v1", "https://a.test/a", "-", "--origin", "https://a.test"], &[7; 8 << 20]));
+    let file = cache(home, &["export", "v1", "-"]).stdout;
+    assert_eq!(bodies(&home.join("data")), 1);
+    file
+}
+
+/// The number of long bodies in a data directory, whole or not.
+fn bodies(data: &Path) -> usize {
+    fn files(folder: &Path) -> usize {
+        let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+        let long = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|facts| facts.len() > 1 << 20);
+        let count = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+            true => files(&entry.path()),
+            false => usize::from(long(&entry)),
+        };
+        entries.map(Result::unwrap).map(count).sum()
+    }
+    files(&data.join("bodies")) + files(&data.join("tmp"))
+}
+
+/// A command that has read half of what it imports.
+fn importing(home: &Path, file: &[u8]) -> (Child, std::process::ChildStdin) {
+    let mut importing = start(home, &["import", "v1", "-", "--origin", "https://a.test"]);
+    let mut stdin = importing.stdin.take().unwrap();
+    stdin.write_all(&file[..file.len() / 2]).unwrap();
+    until(|| bodies(&home.join("data")) == 2);
+    (importing, stdin)
+}
+
+const INTERRUPTED: &str = "error: interrupted\nhint: nothing was changed; run it again to have it done\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_is_killed_while_it_imports_leaves_nothing_behind() {
     let gateway = Gateway::proxy(mirror(&Seen::default()).await, &[]);
     let home = gateway.home();
-    done(&cache_with(home, &["put", "v1", "/a", "-"], b"before"));
-    let file = cache(home, &["export", "v1", "-"]).stdout;
+    let file = exported(home);
     for signal in [rustix::process::Signal::KILL, rustix::process::Signal::INT] {
-        let mut importing = start(home, &["import", "v1", "-"]);
-        let mut stdin = importing.stdin.take().unwrap();
-        stdin.write_all(&file[..file.len() / 2]).unwrap();
-        until(|| stdout(&cache(home, &["ls", "--json"])).contains("(import "));
+        let (importing, stdin) = importing(home, &file);
         rustix::process::kill_process(rustix::process::Pid::from_child(&importing), signal).unwrap();
         let ended = importing.wait_with_output().unwrap();
         if signal == rustix::process::Signal::INT {
-            assert_eq!(
-                (ended.status.code(), stderr(&ended).as_str()),
-                (Some(1), "error: interrupted\nhint: nothing was changed; run it again to have it done\n")
-            );
+            assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(1), INTERRUPTED));
         }
         drop(stdin);
-        until(|| !stdout(&cache(home, &["ls", "--json"])).contains("(import "));
-        assert_eq!(stdout(&cache(home, &["get", "v1", "/a"])), "before");
+        until(|| bodies(&gateway.data()) == 1);
+        let keys = parsed(&cache(home, &["keys", "v1", "--json", "--origin", "https://a.test"]));
+        assert_eq!((keys.as_array().unwrap().len(), &keys[0]["bytes"]), (1, &json!(8 << 20)));
     }
 }
 
@@ -213,18 +240,13 @@ async fn a_command_that_is_killed_while_it_imports_leaves_nothing_behind() {
 fn ctrl_c_takes_back_what_was_begun_in_the_directory_itself() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    done(&cache_with(home, &["put", "v1", "https://a.test/a", "-"], b"before"));
-    let file = cache(home, &["export", "v1", "-"]).stdout;
-    let mut importing = start(home, &["import", "v1", "-"]);
-    let mut stdin = importing.stdin.take().unwrap();
-    stdin.write_all(&file[..file.len() / 2]).unwrap();
-    until(|| stdout(&cache(home, &["ls", "--json"])).contains("(import "));
+    let file = exported(home);
+    let (importing, _stdin) = importing(home, &file);
     rustix::process::kill_process(rustix::process::Pid::from_child(&importing), rustix::process::Signal::INT).unwrap();
     let ended = importing.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
-    assert!(stderr(&ended).starts_with("error: interrupted\nhint: "), "{}", stderr(&ended));
-    assert!(!stdout(&cache(home, &["ls", "--json"])).contains("(import "));
-    assert_eq!(stdout(&cache(home, &["get", "v1", "/a"])), "before");
+    assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(1), INTERRUPTED));
+    assert_eq!(bodies(&home.join("data")), 1);
+    assert_eq!(parsed(&cache(home, &["ls", "--json"])).as_array().unwrap().len(), 1);
 }
 
 /// Asks until it is so.

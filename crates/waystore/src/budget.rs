@@ -30,11 +30,12 @@ pub(crate) struct Budgets {
 }
 
 /// The uses of the entries of one list.
+///
+/// Nobody has a turn to look or to evict: one who is not polled any more would keep it. Those who evict at
+/// the same time choose the same entries, and what is gone already is not removed again.
 #[derive(Debug, Default)]
 struct Uses {
     time: Arc<Time>,
-    /// Held while entries are looked up and evicted, so that it is done once.
-    turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -114,7 +115,6 @@ impl Budgets {
         budget: u64,
     ) -> Result<()> {
         let uses = self.of_or_new(list.id());
-        let _turn = uses.turn.lock().await;
         uses.look_at_new(store, list).await?;
         let excess = uses.state().total.saturating_sub(budget);
         if excess == 0 {
@@ -140,13 +140,10 @@ impl Budgets {
         let named = store.names(&Place::new(key.clone(), Bottle::Caches)).await?;
         let named = named.into_iter().filter(|(name, _)| may_give(name));
         let mut lists: Vec<_> = named.map(|(_, list)| list).chain([list.clone()]).collect();
-        // In one order for all, since each is locked.
         lists.sort_unstable_by_key(List::id);
         lists.dedup();
         let all: Vec<_> = lists.into_iter().map(|list| (self.of_or_new(list.id()), list)).collect();
-        let mut turns = Vec::with_capacity(all.len());
         for (uses, list) in &all {
-            turns.push(uses.turn.lock().await);
             uses.look_at_new(store, list).await?;
         }
         let missing = requested.saturating_sub(quota);
@@ -192,7 +189,10 @@ impl Uses {
             let after = self.state().seen;
             let page = store.page(list, after, PAGE).await?;
             let mut state = self.state();
-            page.iter().for_each(|found| {
+            // Another may have looked at the same time.
+            let seen = state.seen;
+            let new = page.iter().filter(|found| Some(found.id) > seen);
+            new.for_each(|found| {
                 state.take_in(found, |ms| if is_first { self.time.before(ms) } else { self.time.now(ms) });
             });
             if page.len() < PAGE {

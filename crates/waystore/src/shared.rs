@@ -5,32 +5,41 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use crate::{
-    Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
+    Clock, Error, ResponseHead, ResponseType, Result, StorageKey,
+    buckets::{Lives, evictable},
     budget::Budgets,
     cache::Flights,
     quota::Reservations,
     recorded::Recorded,
-    store::{Candidate, Changes, Commit, NameChange, ReadSet, Store},
+    store::{Candidate, Changes, Commit, List, ListChange, NameChange, ReadSet, Store},
+    transfer::gathering::Gathering,
 };
 
 /// The largest padding, in steps of 64 KiB: 14 MiB.
 const MOST_PADDING: u64 = 224;
+
+/// Entries removed at a time.
+const PAGE: usize = 1024;
 
 /// See the module's doc.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) budgets: Budgets,
+    pub(crate) buckets: Lives,
     pub(crate) recorded: Arc<Recorded>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) gathering: Arc<Gathering>,
     /// What padding is drawn with; unset: there is none.
     padding_secret: OnceLock<[u8; 32]>,
     evicts: AtomicBool,
+    /// How often anybody was evicted.
+    evictions: AtomicU64,
     owners: Mutex<Owners>,
 }
 
@@ -40,7 +49,12 @@ struct Owners {
     /// Rises with every use.
     uses: u64,
     last_use: HashMap<StorageKey, u64>,
+    /// How often each was evicted, where it was.
+    evictions: HashMap<StorageKey, u64>,
+    /// By configuration.
     persisted: HashSet<StorageKey>,
+    /// Found to be kept so, when they were to be evicted.
+    spared: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
 }
@@ -93,6 +107,11 @@ impl Shared {
         }
     }
 
+    /// What is kept of `key` changed: it is looked at again before it is spared.
+    pub(crate) fn forget_spared(&self, key: &StorageKey) {
+        self.owners().spared.remove(key);
+    }
+
     pub(crate) fn is_persisted(&self, key: &StorageKey) -> bool {
         self.owners().persisted.contains(key)
     }
@@ -111,11 +130,26 @@ impl Shared {
         }
     }
 
+    /// How often `key` was evicted so far: what began before the last time has lost its place.
+    pub(crate) fn evictions_of(&self, key: &StorageKey) -> u64 {
+        if self.evictions.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        self.owners().evictions.get(key).copied().unwrap_or_default()
+    }
+
     /// Notes that a look-up answers with `found`.
     pub(crate) fn note_use(&self, found: &Candidate, clock: &Clock) {
         let now_ms = clock.about_now_ms();
         found.uses.note(now_ms);
         self.budgets.note_use(found.list, found.id, now_ms);
+    }
+
+    fn note_eviction(&self, key: &StorageKey) {
+        let mut owners = self.owners();
+        owners.last_use.remove(key);
+        *owners.evictions.entry(key.clone()).or_default() += 1;
+        self.evictions.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Keeps `key` from eviction while the guard lives.
@@ -147,16 +181,30 @@ impl Shared {
             keys.push((store.last_used_ms(&key).await?, key));
         }
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
-        tracing::info!(key = %victim, "evicting everything of a storage key");
-        self.owners().last_use.remove(&victim);
-        evict(store, clock, &victim).await
+        match evict(store, clock, &victim, &self.buckets).await? {
+            Evicted::All => {
+                tracing::info!(key = %victim, "everything of a storage key was evicted");
+                self.note_eviction(&victim);
+                Ok(true)
+            }
+            Evicted::Nothing => Ok(false),
+            Evicted::Spared => {
+                // The next one that is asked is another.
+                self.owners().spared.insert(victim);
+                Ok(true)
+            }
+        }
     }
 
     /// Keys that were not used since the process started come first, by what the store knows of them.
     fn least_recently_used(&self, keys: Vec<(Option<u64>, StorageKey)>, asking: &StorageKey) -> Option<StorageKey> {
         let owners = self.owners();
-        let spared =
-            |key: &StorageKey| key == asking || owners.persisted.contains(key) || owners.held.contains_key(key);
+        let spared = |key: &StorageKey| {
+            key == asking
+                || owners.persisted.contains(key)
+                || owners.spared.contains(key)
+                || owners.held.contains_key(key)
+        };
         let here = |key: &StorageKey| owners.last_use.get(key).copied().unwrap_or_default();
         let victims = keys.into_iter().filter(|(_, key)| !spared(key));
         victims.map(|(before, key)| (here(&key), before, key)).min().map(|(.., key)| key)
@@ -167,26 +215,66 @@ impl Shared {
     }
 }
 
-/// Takes every name of `key` away, in one commit. Returns whether there was one.
-async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<bool> {
-    loop {
-        let mut names = Vec::new();
-        for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
-            let place = Place::new(key.clone(), bottle);
-            let bound = store.names(&place).await?.into_iter();
-            names.extend(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)));
+/// Takes every name of `key` away, in one commit; those of buckets that are spared excepted. Returns
+/// whether there was one.
+async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<Evicted> {
+    let lists = loop {
+        let names = match evictable(store, key).await? {
+            None => return Ok(Evicted::Spared),
+            Some(names) if names.is_empty() => return Ok(Evicted::Nothing),
+            Some(names) => names,
+        };
+        let mut lists = Vec::with_capacity(names.len());
+        for change in &names {
+            if let NameChange::Unbind(place, name) = change {
+                lists.extend(store.list(place, name).await?);
+            }
         }
-        if names.is_empty() {
-            return Ok(false);
-        }
-        let op = clock.op_id();
         let changes = Changes { names, ..Changes::default() };
-        match store.commit(key, op, &ReadSet::default(), &changes).await? {
-            Commit::Applied => return Ok(true),
+        match commit(store, clock, key, &changes).await? {
             Commit::Stale => tokio::task::yield_now().await,
-            Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+            _ => {
+                buckets.end_unbound(key, &changes.names);
+                break lists;
+            }
+        }
+    };
+    for list in lists {
+        // Its holders keep the list; they would keep the room, too, and others would be evicted for it.
+        if list.is_held_elsewhere() {
+            empty(store, clock, key, &list).await?;
         }
     }
+    Ok(Evicted::All)
+}
+
+/// Removes what is in `list`, which has no name any more.
+async fn empty(store: &dyn Store, clock: &Clock, key: &StorageKey, list: &List) -> Result<()> {
+    loop {
+        let page = store.page(list, None, PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let remove = page.iter().map(|found| found.id).collect();
+        let change = ListChange { list: list.clone(), remove, insert: Vec::new() };
+        commit(store, clock, key, &Changes { lists: vec![change], ..Changes::default() }).await?;
+    }
+}
+
+async fn commit(store: &dyn Store, clock: &Clock, key: &StorageKey, changes: &Changes) -> Result<Commit> {
+    let op = clock.op_id();
+    match store.commit(key, op, &ReadSet::default(), changes).await? {
+        Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
+        done => Ok(done),
+    }
+}
+
+/// What evicting a key came to.
+enum Evicted {
+    All,
+    Nothing,
+    /// It is persisted.
+    Spared,
 }
 
 /// Keeps a storage key from eviction while it lives: see [`Waystore::hold`](crate::Waystore::hold).

@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
     Limits, Place, PutLevel, Response, Result, Spooler, StorageKey,
+    buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     policy::Pin,
@@ -25,13 +26,14 @@ use crate::{
         disk::{DiskOptions, DiskStore},
         memory::MemoryStore,
     },
+    transfer::gathering::is_gathering,
 };
 
 /// A store: one directory, or some memory, with the caches of many origins.
 #[derive(Debug, Clone)]
 pub struct Waystore {
     store: Arc<dyn Store>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     shared: Arc<Shared>,
 }
 
@@ -76,7 +78,9 @@ impl Waystore {
     ///
     /// As [`open`](Self::open).
     pub async fn open_with(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
-        Ok(Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system())))
+        let opened = Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system()));
+        opened.remove_gathered().await;
+        Ok(opened)
     }
 
     /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
@@ -102,6 +106,30 @@ impl Waystore {
     pub fn caches(&self, url: &str) -> Result<CacheStorage> {
         let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
         Ok(self.storage(StorageKey::of(&base)?, Bottle::Caches, base))
+    }
+
+    /// Returns the caches of `key`, which may be a partition of an origin; relative URLs given to them
+    /// resolve against the origin.
+    ///
+    /// ```
+    /// use waystore::{Response, StorageKey, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let store = Waystore::in_memory();
+    /// let embedded = StorageKey::new("https://player.example")?.partitioned("https://shop.example");
+    /// store.caches_of(&embedded)?.open("v1").await?.put("/film", Response::new("...")).await?;
+    /// assert!(store.caches("https://player.example")?.keys().await?.is_empty());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Security`]: the key's origin is not the URL of one.
+    pub fn caches_of(&self, key: &StorageKey) -> Result<CacheStorage> {
+        let base = Url::parse(key.origin()).map_err(|_| Error::Security { origin: key.origin().to_owned() })?;
+        Ok(self.storage(key.clone(), Bottle::Caches, base))
     }
 
     /// Returns the registrations of the origin of `url`: caches that are kept apart, always written
@@ -174,12 +202,23 @@ impl Waystore {
         self.shared.hold(key)
     }
 
+    /// Removes what imports left that a crash ended. Where it cannot, it stays for the next time.
+    async fn remove_gathered(&self) {
+        for key in self.store.storage_keys().await.unwrap_or_default() {
+            let Ok(base) = Url::parse(key.origin()) else { continue };
+            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_gathered().await {
+                tracing::warn!(%error, "what an import left was not removed");
+            }
+        }
+    }
+
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
             reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             shared: Arc::clone(&self.shared),
             keeping: Keeping::default(),
+            bucket: None,
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -192,13 +231,15 @@ impl Waystore {
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
 #[derive(Debug, Clone)]
 pub struct CacheStorage {
-    store: Arc<dyn Store>,
-    place: Place,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) place: Place,
     base: Arc<Url>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     reader: Arc<Reader>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) keeping: Keeping,
+    /// The bucket they are in, where it has a name.
+    pub(crate) bucket: Option<Arc<Life>>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -227,6 +268,7 @@ impl CacheStorage {
     ///
     /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
     pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
+        self.check_bucket()?;
         let name = name.into();
         self.shared.touch(&self.place.key);
         loop {
@@ -245,6 +287,7 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn has(&self, name: impl Into<CacheName>) -> Result<bool> {
+        self.check_bucket()?;
         Ok(self.store.list(&self.place, &name.into()).await?.is_some())
     }
 
@@ -336,7 +379,7 @@ impl CacheStorage {
         for (cache, operations) in batches {
             let steps = cache.prepare(operations).await?;
             let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
-                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new(), bucket: cache.bucket.clone() });
                 parts.len() - 1
             });
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
@@ -357,6 +400,14 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn keys(&self) -> Result<Vec<CacheName>> {
+        let mut names = self.all_names().await?;
+        names.retain(|name| !is_gathering(name));
+        Ok(names)
+    }
+
+    /// The names, those of caches that are being imported included.
+    pub(crate) async fn all_names(&self) -> Result<Vec<CacheName>> {
+        self.check_bucket()?;
         Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -529,18 +580,35 @@ impl CacheStorage {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
     }
 
+    /// What is in another place of the same origin; `bucket` where that is one with a name.
+    pub(crate) fn in_place(&self, place: Place, bucket: Option<Arc<Life>>) -> Self {
+        Self { place, bucket, ..self.clone() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::BucketRemoved`]: the bucket they are in is gone.
+    fn check_bucket(&self) -> Result<()> {
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.check())
+    }
+
     pub(crate) fn new_op(&self) -> OpId {
         self.clock.op_id()
     }
 
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+        self.check_bucket()?;
         Ok(match name {
             Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
-            None => self.store.names(&self.place).await?.into_iter().map(|(_, list)| list).collect(),
+            None => {
+                let names = self.store.names(&self.place).await?.into_iter();
+                names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect()
+            }
         })
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
+        self.check_bucket()?;
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
         loop {
@@ -569,6 +637,7 @@ impl CacheStorage {
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
             keeping,
+            bucket: self.bucket.clone(),
         }
     }
 }

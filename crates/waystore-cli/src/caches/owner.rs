@@ -65,7 +65,7 @@ impl Desk {
     }
 
     pub(super) fn caches_of(&self, key: &StorageKey) -> Result<CacheStorage, Failure> {
-        Ok(self.store.caches(key.origin())?)
+        Ok(self.store.caches_of(key)?)
     }
 
     /// The cache of this name, which must be there.

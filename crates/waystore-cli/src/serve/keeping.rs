@@ -89,7 +89,9 @@ impl Keeping {
         }
         store.set_limits(limits);
         store.set_eviction(self.evict_origins);
-        store.set_persisted(&key, self.persist);
+        if self.persist {
+            store.set_persisted(&key, true);
+        }
         if self.pad_opaque {
             store.pad_opaque_responses();
         }

@@ -81,6 +81,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Returns what of it is in a bucket of `key`, the default one excepted. Exact at any time.
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage>;
+
     /// Sets how much may be used from now on. What is stored stays, even beyond it.
     fn set_limits(&self, limits: Limits);
 
@@ -109,6 +112,11 @@ impl List {
     pub fn id(&self) -> ListId {
         self.0.id()
     }
+
+    /// Whether anybody else may hold the list; never `false` where somebody does.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        !self.0.is_the_only_one() || Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl PartialEq for List {
@@ -127,6 +135,11 @@ impl fmt::Debug for List {
 pub trait ListHold: Send + Sync {
     /// The list's number.
     fn id(&self) -> ListId;
+
+    /// Whether all handles on the list, while there are any, are around this one hold.
+    fn is_the_only_one(&self) -> bool {
+        false
+    }
 }
 
 /// The number of a list in its store.

@@ -6,6 +6,7 @@
 
 mod add;
 mod batch;
+mod buckets;
 mod budget;
 mod contract;
 mod corp;
@@ -13,8 +14,10 @@ mod doomed;
 mod durable;
 mod entries;
 mod evict;
+mod flight;
 mod kept;
 mod matching;
+mod padding;
 mod put;
 mod quota;
 mod reading;
@@ -72,9 +75,12 @@ pub fn cases() -> Vec<Case> {
         entries::CASES,
         several::CASES,
         quota::CASES,
+        padding::CASES,
         evict::CASES,
+        buckets::CASES,
         budget::CASES,
         recorded::CASES,
+        flight::CASES,
         transfer::CASES,
     ]
     .concat()

@@ -286,11 +286,11 @@ impl Index {
         if is_copy || self.gone.is_some() {
             return;
         }
-        self.ledger.charge(&place.key, Usage::of_name(&name));
+        self.ledger.charge(&place, Usage::of_name(&name));
         let names = self.places.entry(place.clone()).or_default();
         let displaced = match from {
             Some(from) => {
-                self.ledger.discharge(&place.key, Usage::of_name(&from));
+                self.ledger.discharge(&place, Usage::of_name(&from));
                 rename(names, &from, &name)
             }
             None => names.insert(name, list),
@@ -308,7 +308,7 @@ impl Index {
         if let (Some(name), Some(place)) = (entries.name.take(), &entries.place)
             && self.gone.is_none()
         {
-            self.ledger.discharge(&place.key, Usage::of_name(&name));
+            self.ledger.discharge(place, Usage::of_name(&name));
             if let Some(names) = self.places.get_mut(place).filter(|names| names.get(&name) == Some(&list)) {
                 names.shift_remove(&name);
                 if names.is_empty() {
@@ -353,8 +353,8 @@ impl Index {
         entries.usage += usage;
         entries.usage -= known;
         if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
-            self.ledger.charge(&place.key, usage);
-            self.ledger.discharge(&place.key, known);
+            self.ledger.charge(place, usage);
+            self.ledger.discharge(place, known);
         }
     }
 
@@ -366,7 +366,7 @@ impl Index {
         }
         entries.usage -= slot.usage();
         if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
-            self.ledger.discharge(&place.key, slot.usage());
+            self.ledger.discharge(place, slot.usage());
         }
     }
 
@@ -381,7 +381,7 @@ impl Index {
             }
             let freed = self.lists.remove(&list);
             if let Some(Entries { place: Some(place), usage, .. }) = freed.as_ref().filter(|_| self.gone.is_none()) {
-                self.ledger.discharge(&place.key, *usage);
+                self.ledger.discharge(place, *usage);
             }
             self.trash.extend(freed);
         }

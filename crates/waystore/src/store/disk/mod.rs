@@ -16,6 +16,7 @@ mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod buffers;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -335,6 +336,10 @@ impl Store for DiskStore {
 
     async fn last_used_ms(&self, key: &StorageKey) -> Result<Option<u64>> {
         Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
+    }
+
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.inner.index().ledger.bucket_usage(key, bucket))
     }
 
     fn set_limits(&self, limits: Limits) {

@@ -193,8 +193,9 @@ impl Bodies {
         }
     }
 
-    /// Removes the files that no entry names.
-    pub(super) fn remove_strays(&self) -> io::Result<()> {
+    /// The files that no entry names.
+    pub(super) fn strays(&self) -> io::Result<Vec<String>> {
+        let mut strays = Vec::new();
         let files = lock(&self.files);
         let wanted: HashSet<String> =
             files.iter().filter(|(_, file)| file.strong_count() > 0).map(|(name, _)| name.path()).collect();
@@ -207,12 +208,11 @@ impl Bodies {
             for name in names {
                 let path = format!("{dir}/{name}");
                 if !wanted.contains(&path) {
-                    tracing::info!(path, "removing a body that no entry names");
-                    self.io.unlink(&path)?;
+                    strays.push(path);
                 }
             }
         }
-        Ok(())
+        Ok(strays)
     }
 
     /// Whether a file was found damaged since the last call.

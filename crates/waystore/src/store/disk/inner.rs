@@ -265,5 +265,13 @@ fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result
     if !stale.is_empty() {
         io.sync_dir("log")?;
     }
-    bodies.remove_strays()
+    let strays = bodies.strays()?;
+    if !strays.is_empty() {
+        // What took their entries away may not be synced: with the power it would go, and the entries be back.
+        replayed.unsynced.iter().try_for_each(|segment| segment.sync())?;
+    }
+    strays.iter().try_for_each(|path| {
+        tracing::info!(path, "removing a body that no entry names");
+        io.unlink(path)
+    })
 }

@@ -10,4 +10,5 @@ mod damage;
 mod faults;
 mod kill;
 mod opening;
+mod scripts;
 mod support;

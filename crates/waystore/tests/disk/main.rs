@@ -10,5 +10,6 @@ mod damage;
 mod faults;
 mod kill;
 mod opening;
+mod rounds;
 mod scripts;
 mod support;

@@ -91,10 +91,13 @@ impl Section {
         self.bytes.len() / SLOT
     }
 
-    /// Makes slots of it. `None`: the bytes changed since the checkpoint was written.
+    /// Makes slots of it. `None`: the bytes changed since the checkpoint was written, or two are one entry's: whoever
+    /// looked for the one would find the other.
     pub(super) fn load(&self) -> Option<Slots> {
         let (slots, rest) = self.bytes.as_chunks::<SLOT>();
-        let right = rest.is_empty() && xxh3_64(&self.bytes) == self.checksum;
+        let number = |slot: &[u8; SLOT]| slot.first_chunk().map(|number| u64::from_le_bytes(*number));
+        let ordered = slots.is_sorted_by(|one, two| number(one) < number(two));
+        let right = ordered && rest.is_empty() && xxh3_64(&self.bytes) == self.checksum;
         right.then(|| Slots::of(slots.iter().map(|slot| self.slot(slot))))
     }
 

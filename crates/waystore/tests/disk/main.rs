@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod faults;
 mod kill;
+mod load;
 mod opening;
 mod rounds;
 mod scripts;

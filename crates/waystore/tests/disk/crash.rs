@@ -223,6 +223,33 @@ async fn a_sync_after_a_kill_covers_what_the_killed_process_did_not_sync() {
     }
 }
 
+#[tokio::test]
+async fn what_is_acknowledged_after_a_kill_survives_power_loss_too() {
+    for script in SCRIPTS {
+        for durability in [Durability::Relaxed, Durability::Strict] {
+            let trial = Trial::new(script, durability).await;
+            for (changes, _, disk) in trial.crashes(1).await {
+                disk.restart();
+                let store = trial.open(&disk).unwrap();
+                assert!(apply(&store, Op::Open("mine")).await);
+                assert!(apply(&store, Op::Put("mine", &[("/m", 20)])).await);
+                if let Durability::Relaxed = durability {
+                    store.sync().await.unwrap();
+                }
+                let now = state(&store).await;
+                for seed in [None, Some(changes)] {
+                    let disk = disk.copy();
+                    seed.map_or_else(|| disk.lose_all_unsynced(), |seed| disk.lose_power(seed));
+                    let store = trial.open(&disk).unwrap();
+                    let what = format!("{}: ended after {changes} changes, then no power, {seed:?}", script.name);
+                    assert_eq!(store.report().damage, [""; 0], "{what}");
+                    assert_eq!(state(&store).await, now, "{what}");
+                }
+            }
+        }
+    }
+}
+
 /// Recovery after a kill and after power loss, ended by a kill or by power loss, wherever that can be.
 #[tokio::test]
 async fn recovery_can_be_ended_anywhere_too() {

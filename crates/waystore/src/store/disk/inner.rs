@@ -262,7 +262,8 @@ fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result
     for number in stale.iter().rev() {
         io.unlink(&Segment::path(*number))?;
     }
-    if !stale.is_empty() {
+    if !stale.is_empty() || !replayed.ends_at_checkpoint {
+        // The process before may have ended before it synced the name of the segment that is written to now.
         io.sync_dir("log")?;
     }
     let strays = bodies.strays()?;

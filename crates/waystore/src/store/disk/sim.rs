@@ -94,11 +94,17 @@ impl SimDisk {
 
     /// Power is lost and comes back: of what was not synced, each sector and each name is kept or not.
     pub fn lose_power(&self, seed: u64) {
-        self.restart();
         let mut random = StdRng::seed_from_u64(seed);
         // Now and then everything is kept, or nothing.
         let keep = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
+        self.restart();
         self.state().content.lose_power(&mut random, keep);
+    }
+
+    /// Power is lost and comes back, and nothing is kept of what was not synced.
+    pub fn lose_all_unsynced(&self) {
+        self.restart();
+        self.state().content.lose_power(&mut StdRng::seed_from_u64(0), 0.0);
     }
 
     /// From now on only so many bytes more can be written.

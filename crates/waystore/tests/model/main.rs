@@ -19,22 +19,22 @@ use self::{place::Where, run::Run, steps::actions};
 
 #[test]
 fn a_store_in_memory_says_what_the_lists_of_the_standard_say() {
-    check(256, 60, || Where::memory());
+    check(512, 60, Where::memory);
 }
 
 #[test]
 fn a_store_on_disk_says_the_same_however_often_it_is_opened() {
-    check(24, 60, || Where::real());
+    check(48, 60, Where::real);
 }
 
 #[test]
 fn a_relaxed_store_says_the_same_though_its_disk_fails_and_it_is_killed() {
-    check(128, 60, || Where::simulated(Durability::Relaxed));
+    check(400, 60, || Where::simulated(Durability::Relaxed));
 }
 
 #[test]
 fn a_strict_store_says_the_same_though_power_is_lost_too() {
-    check(96, 60, || Where::simulated(Durability::Strict));
+    check(400, 60, || Where::simulated(Durability::Strict));
 }
 
 /// Runs so many random lists of steps, each of them somewhere new.

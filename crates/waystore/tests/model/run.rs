@@ -15,6 +15,9 @@ use super::{
 
 const ORIGIN: &str = "https://a.test";
 
+/// An entry: its URL, whom it is for, and what its body is made of.
+type Found = (String, Who, Option<(u32, usize)>);
+
 pub struct Run {
     place: Where,
     opened: Opened,
@@ -251,7 +254,7 @@ impl Run {
     }
 
     /// Names in order, and what is in the list of each; then what is in that of each handle.
-    async fn everything(&self) -> Vec<(String, Vec<(String, Who, Option<(u32, usize)>)>)> {
+    async fn everything(&self) -> Vec<(String, Vec<Found>)> {
         let mut all = Vec::new();
         for name in self.caches.keys().await.unwrap() {
             let cache = self.caches.open(&name).await.unwrap();
@@ -265,7 +268,7 @@ impl Run {
         all
     }
 
-    fn expected(&self) -> Vec<(String, Vec<(String, Who, Option<(u32, usize)>)>)> {
+    fn expected(&self) -> Vec<(String, Vec<Found>)> {
         let items = |list: usize| {
             let item = |item: &Item| (url(&item.asked), item.owner(), item.answer.body);
             self.world.lists[list].iter().map(item).collect()
@@ -397,7 +400,7 @@ async fn answers(found: impl IntoIterator<Item = Response>) -> Vec<Option<(u32, 
     answers
 }
 
-async fn entries(cache: &Cache) -> Vec<(String, Who, Option<(u32, usize)>)> {
+async fn entries(cache: &Cache) -> Vec<Found> {
     let mut walk = cache.entries(&EntryRange::all()).unwrap();
     let mut entries = Vec::new();
     while let Some(entry) = walk.next().await.unwrap() {

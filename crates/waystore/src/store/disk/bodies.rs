@@ -274,6 +274,7 @@ mod tests {
         let disk = SimDisk::default();
         let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, true);
         let name = BodyName { owner: [1; 16], hash: [2; 32] };
+        disk.create_dir(&name.dir()).unwrap();
         disk.create(&name.path()).unwrap();
         bodies.set_log_end(Position::new(1, 5000));
         drop(bodies.get(name, 0));

@@ -79,9 +79,14 @@ impl Content {
         if self.has_dir(parent(path)) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
+    /// Makes a directory, and the ones it is in.
     pub(super) fn create_dir(&mut self, dir: &str) {
-        self.dirs.insert(dir.to_owned());
-        self.unsynced_dirs.insert(dir.to_owned());
+        let ends = dir.match_indices('/').map(|(at, _)| at).chain([dir.len()]);
+        for dir in ends.map(|end| &dir[..end]) {
+            if self.dirs.insert(dir.to_owned()) {
+                self.unsynced_dirs.insert(dir.to_owned());
+            }
+        }
     }
 
     /// The names in a directory.

@@ -121,24 +121,26 @@ fn open(disk: &SimDisk) -> DiskStore {
     DiskStore::open_on(Arc::new(disk.clone()), clock(), options).expect("a damaged directory can be opened")
 }
 
-/// What there is, as text. Damaged entries are found and gone by that.
-async fn everything(store: &DiskStore) -> String {
-    let mut text = String::new();
+/// What there is, as text, in any order of names: their ranks may be any. Damaged entries are found and gone by that.
+async fn everything(store: &DiskStore) -> Vec<String> {
+    let mut names = Vec::new();
     let mut keys = store.storage_keys().await.expect("keys are in memory");
     keys.sort();
     for key in keys {
         for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
             let place = Place::new(key.clone(), bottle);
             for (name, list) in store.names(&place).await.expect("names are in memory") {
-                let _ = write!(text, "\n{key} {bottle:?} {name:?}:");
+                let mut text = format!("{key} {bottle:?} {name:?}:");
                 for candidate in store.page(&list, None, usize::MAX).await.unwrap_or_default() {
                     let body = body_of(&candidate).await;
                     let _ = write!(text, " {}={:?}:{body:?}", candidate.id.0, candidate.entry);
                 }
+                names.push(text);
             }
         }
     }
-    text
+    names.sort();
+    names
 }
 
 async fn body_of(candidate: &Candidate) -> Option<u64> {

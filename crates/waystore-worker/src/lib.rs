@@ -19,6 +19,7 @@ mod routes;
 mod run;
 mod script;
 mod site;
+mod trouble;
 mod update;
 mod worker;
 
@@ -29,6 +30,7 @@ pub use self::{
     limits::Limits,
     options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     run::{RunOptions, run_scripts},
-    site::{Counters, Site, SiteStatus, Updated, WorkerStatus},
+    site::{Counters, Off, Site, SiteStatus, Updated, WorkerStatus},
+    trouble::LastError,
     update::ScriptError,
 };

@@ -78,7 +78,7 @@ async fn event(site: &Site, n: u64) -> bool {
         let ((), outcome) = tokio::join!(
             async {
                 tokio::time::sleep(Duration::from_millis(2)).await;
-                signal.abort()
+                signal.abort();
             },
             asked
         );

@@ -1,5 +1,7 @@
 //! `waystore worker`: what can be done about the worker of a running gateway.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -103,7 +103,7 @@ async fn a_stand_in_stops_when_it_is_idle() {
         "/sw.js",
         "const me = Math.random();
          onfetch = e => {
-           const until = performance.now() + 500;
+           const until = performance.now() + 3000;
            if (e.request.url.endsWith('/busy')) {
              console.log('busy');
              while (performance.now() < until);

@@ -66,6 +66,9 @@ mod cache;
 mod clock;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod info;
 mod key;

@@ -5,7 +5,7 @@ const fresh = async (name, options) => {
   return storageBuckets.open(name, options);
 };
 
-test("s6 a worker asks how much, and does not ask for persistence", async () => {
+test("S6 a worker asks how much, and does not ask for persistence", async () => {
   is("persist" in storage, false);
   is(typeof storage.persisted, "function");
   is(typeof storage.estimate, "function");
@@ -14,9 +14,9 @@ test("s6 a worker asks how much, and does not ask for persistence", async () => 
   throws(TypeError, () => new StorageManager());
 });
 
-test("s7 what is fresh is not persistent", async () => is(await storage.persisted(), false));
+test("S7 what is fresh is not persistent", async () => is(await storage.persisted(), false));
 
-test("s12 an estimate settles after the microtasks that were queued behind it", async () => {
+test("S12 an estimate settles after the microtasks that were queued behind it", async () => {
   const order = [];
   const estimated = storage.estimate().then(() => order.push("estimate"));
   queueMicrotask(() => order.push("microtask"));
@@ -28,7 +28,7 @@ test("s12 an estimate settles after the microtasks that were queued behind it", 
   is(order, ["microtask", "estimate"]);
 });
 
-test("s13 an estimate has usage and quota, and grows with what is stored", async () => {
+test("S13 an estimate has usage and quota, and grows with what is stored", async () => {
   const before = await storage.estimate();
   is(Object.keys(before), ["quota", "usage"]);
   await (await caches.open("v1")).put("/x", new Response("x".repeat(10_000)));
@@ -36,7 +36,7 @@ test("s13 an estimate has usage and quota, and grows with what is stored", async
   ok(after.usage >= before.usage + 10_000 && after.usage <= after.quota, `${before.usage} to ${after.usage}`);
 });
 
-test("s43 a bucket's name is checked, and the promise rejects", async () => {
+test("S43 a bucket's name is checked, and the promise rejects", async () => {
   for (const name of ["Inbox", "_a", "", "a".repeat(65), "é"]) {
     await rejects(TypeError, () => storageBuckets.open(name));
     await rejects("InvalidCharacterError", () => storageBuckets.delete(name));
@@ -45,7 +45,7 @@ test("s43 a bucket's name is checked, and the promise rejects", async () => {
   is(await storageBuckets.delete("absent"), undefined);
 });
 
-test("s44 s49 equal names in two buckets are two caches, and the default one sees neither", async () => {
+test("S44 S49 equal names in two buckets are two caches, and the default one sees neither", async () => {
   const [inbox, drafts] = [await fresh("inbox"), await fresh("drafts")];
   await (await inbox.caches.open("att")).put("/r", new Response("bread"));
   await (await drafts.caches.open("att")).put("/r", new Response("eggs"));
@@ -58,7 +58,7 @@ test("s44 s49 equal names in two buckets are two caches, and the default one see
   for (const name of await storageBuckets.keys()) await storageBuckets.delete(name);
 });
 
-test("s45 a removed bucket ends its handles and comes back empty", async () => {
+test("S45 a removed bucket ends its handles and comes back empty", async () => {
   const inbox = await fresh("inbox");
   await (await inbox.caches.open("att")).put("/r", new Response("bread"));
   await storageBuckets.delete("inbox");
@@ -70,7 +70,7 @@ test("s45 a removed bucket ends its handles and comes back empty", async () => {
   is(await again.expires(), null);
 });
 
-test("s46 s47 a bucket has an end, which must be to come", async () => {
+test("S46 S47 a bucket has an end, which must be to come", async () => {
   await rejects(TypeError, () => storageBuckets.open("t", { expires: Date.now() - 1 }));
   await rejects(TypeError, () => storageBuckets.open("t", { quota: 0 }));
   await rejects(TypeError, () => storageBuckets.open("t", { quota: -1 }));
@@ -83,7 +83,7 @@ test("s46 s47 a bucket has an end, which must be to come", async () => {
   await rejects(TypeError, () => bucket.setExpires());
 });
 
-test("s21 s48 a full bucket fails a put with a QuotaExceededError, and nothing changes", async () => {
+test("S21 S48 a full bucket fails a put with a QuotaExceededError, and nothing changes", async () => {
   const bucket = await fresh("t", { quota: 1000 });
   is((await bucket.estimate()).quota, 1000);
   const cache = await bucket.caches.open("v1");
@@ -100,7 +100,7 @@ test("a worker's bucket is not persistent though it asks to be", async () => {
   is(await (await fresh("t", { persisted: true })).persisted(), false);
 });
 
-test("s22 the parts of a QuotaExceededError are checked", () => {
+test("S22 the parts of a QuotaExceededError are checked", () => {
   throws(RangeError, () => new QuotaExceededError("m", { quota: 5, requested: 4 }));
   throws(RangeError, () => new QuotaExceededError("m", { quota: -1 }));
   throws(RangeError, () => new QuotaExceededError("m", { requested: -1 }));
@@ -109,7 +109,7 @@ test("s22 the parts of a QuotaExceededError are checked", () => {
   is(new QuotaExceededError("m", { quota: 5, requested: 5 }).requested, 5);
 });
 
-test("s23 a QuotaExceededError without parts has none", () => {
+test("S23 a QuotaExceededError without parts has none", () => {
   const error = new QuotaExceededError();
   is(error.quota, null);
   is(error.requested, null);
@@ -118,7 +118,7 @@ test("s23 a QuotaExceededError without parts has none", () => {
   is(new DOMException("m", "QuotaExceededError") instanceof QuotaExceededError, false);
 });
 
-test("s24 a clone of a QuotaExceededError keeps its parts", () => {
+test("S24 a clone of a QuotaExceededError keeps its parts", () => {
   const clone = structuredClone(new QuotaExceededError("m", { quota: 5, requested: 7 }));
   is([clone.name, clone.message, clone.quota, clone.requested], ["QuotaExceededError", "m", 5, 7]);
   ok(clone instanceof QuotaExceededError);

@@ -23,6 +23,8 @@ mod compact;
 mod durability;
 mod failure;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod hold;
 mod home;
 mod index;

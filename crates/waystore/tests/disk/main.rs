@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests fail by panicking")]
 
 mod bodies;
+mod check;
+mod check_bits;
 mod compaction;
 mod concurrent;
 mod crash;
@@ -10,4 +12,5 @@ mod damage;
 mod faults;
 mod kill;
 mod opening;
+mod repair;
 mod support;

@@ -37,7 +37,7 @@ impl StoredBody for BodyFile {
 
 impl BodyFile {
     /// Opens the file, and looks whether it has its length.
-    fn open_file(&self) -> Result<Arc<dyn DiskFile>, BlockError> {
+    pub(super) fn open_file(&self) -> Result<Arc<dyn DiskFile>, BlockError> {
         let file = self.bodies.io.open(&self.name.path(), Access::Read).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BlockError::Damaged("it is missing".into()),
             _ => BlockError::Io(error),

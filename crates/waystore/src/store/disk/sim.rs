@@ -379,6 +379,14 @@ impl DiskIo for SimDisk {
         *state.shared.entry(path.to_owned()).or_default() += 1;
         Ok(Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: true }))
     }
+
+    fn try_share(&self, path: &str) -> io::Result<Lock> {
+        let holder = self.state().locked.get(path).copied();
+        match holder {
+            Some(holder) => Ok(Lock::Busy(Some(holder))),
+            None => self.share(path).map(Lock::Held),
+        }
+    }
 }
 
 struct Held {

@@ -372,3 +372,38 @@ async fn a_closed_store_that_loses_a_segment_loses_what_was_in_it_and_nothing_co
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_in_the_place_of_another_of_the_same_length_is_not_served() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let held = list(&store, "c").await;
+    let mut insert = Vec::new();
+    for (url, byte) in [("/a", 1), ("/b", 2)] {
+        let mut writer = store.write_body(&super::support::key());
+        for _ in 0..6 {
+            writer.write(vec![byte; 50_000].into()).await.unwrap();
+        }
+        insert.push(NewEntry { entry: entry(url), body: NewBody::Written(writer.finish().await.unwrap()) });
+    }
+    let change = ListChange { list: held.clone(), remove: vec![], insert };
+    commit(&store, &ReadSet::default(), Changes { names: vec![], lists: vec![change] }).await.unwrap();
+    for (candidate, byte) in store.page(&held, None, 10).await.unwrap().iter().zip([1, 2]) {
+        assert_eq!(read(candidate).await.unwrap(), vec![byte; 300_000]);
+    }
+    drop((held, store));
+    let bodies: Vec<_> =
+        disk.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("bodies/")).collect();
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    disk.edit(&bodies[0], |bytes| one.clone_from(bytes));
+    disk.edit(&bodies[1], |bytes| std::mem::swap(bytes, &mut one));
+    disk.edit(&bodies[0], |bytes| std::mem::swap(bytes, &mut one));
+    disk.edit(&bodies[0], |bytes| other.clone_from(bytes));
+    assert_ne!(one, other);
+    let store = open(&disk, relaxed()).unwrap();
+    let held = list(&store, "c").await;
+    for candidate in store.page(&held, None, 10).await.unwrap() {
+        assert!(matches!(read(&candidate).await, Err(BodyError::Damaged(_))), "{}", candidate.entry.url());
+    }
+}

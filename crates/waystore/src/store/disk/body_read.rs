@@ -54,7 +54,7 @@ impl BodyFile {
         let file = self.open_file()?;
         (0..self.length.div_ceil(BLOCK as u64))
             .step_by(BLOCKS)
-            .try_for_each(|first| read_blocks(&*file, self.length, first, BLOCKS).map(drop))
+            .try_for_each(|first| read_blocks(&*file, self.length, Some(&self.name.hash), first, BLOCKS).map(drop))
     }
 }
 
@@ -77,7 +77,7 @@ impl Reader {
         let (body, file, first) = (Arc::clone(&self.body), self.file.take(), self.next);
         let read = blocking(move || {
             let file = file.map_or_else(|| body.open_file(), Ok)?;
-            let blocks = read_blocks(&*file, body.length, first, BLOCKS)?;
+            let blocks = read_blocks(&*file, body.length, Some(&body.name.hash), first, BLOCKS)?;
             Ok((file, blocks))
         });
         match read.await.map_err(BodyError::failed)? {

@@ -17,7 +17,7 @@ use crate::{
     store::{
         Entry, ListId,
         disk::{
-            blocks::{BLOCK, BlockError, read_blocks},
+            blocks::{BLOCK, BLOCK_IN_FILE, BlockError, read_blocks},
             bodies::BodyFile,
             format::{INSERT_FIXED, Kind, Position, RecordBody, Written, parse_insert},
             index::Index,
@@ -26,9 +26,6 @@ use crate::{
         },
     },
 };
-
-/// Blocks read in one go.
-const BLOCKS: usize = 16;
 
 /// The lists that have a name.
 pub(super) type Named = HashMap<ListId, (Place, CacheName)>;
@@ -96,8 +93,14 @@ pub(super) fn url_of(segment: &Segment, at: Position) -> Option<String> {
     Url::parse(entry.url()).ok().filter(|url| url.as_str() == entry.url()).map(String::from)
 }
 
-/// Reads the file of every large body.
-pub(super) fn check_bodies(index: &Index, named: &Named, look: &mut Look, meter: &mut Meter<'_>) {
+/// Reads the file of every large body. An entry that is `broken` anyway is not lost once more.
+pub(super) fn check_bodies(
+    index: &Index,
+    named: &Named,
+    broken: &BTreeMap<Position, Effect>,
+    look: &mut Look,
+    meter: &mut Meter<'_>,
+) {
     let mut files: BTreeMap<String, Vec<(&BodyFile, ListId, &Slot)>> = BTreeMap::new();
     for (list, slot) in index.all() {
         if let Some(file) = &slot.file {
@@ -107,14 +110,18 @@ pub(super) fn check_bodies(index: &Index, named: &Named, look: &mut Look, meter:
     for (path, users) in files {
         let verified = users.first().map_or(Ok(()), |(file, ..)| verify(file, meter));
         let Err((offset, detail)) = verified else { continue };
-        for (_, list, slot) in users {
+        let finding = |effect| {
+            let finding = Finding::new(path.as_str(), detail.as_str(), effect);
+            Finding { offset, ..finding }
+        };
+        let before = look.report.damage_count;
+        for (_, list, slot) in users.into_iter().filter(|(_, _, slot)| !broken.contains_key(&slot.at)) {
             let url = index.locate(list, slot).and_then(|located| url_of(&located.segment, slot.at));
-            let finding = Finding::new(path.as_str(), detail.as_str(), lost(named, list, url));
-            look.report.push(match offset {
-                Some(offset) => finding.at(offset),
-                None => finding,
-            });
+            look.report.push(finding(lost(named, list, url)));
             look.report.entries = look.report.entries.saturating_sub(1);
+        }
+        if look.report.damage_count == before {
+            look.report.push(finding(Effect::Harmless));
         }
         look.hurt.bodies.insert(path);
     }
@@ -128,9 +135,9 @@ fn verify(file: &BodyFile, meter: &mut Meter<'_>) -> Result<(), (Option<u64>, St
     };
     let open = file.open_file().map_err(|error| (None, told(error)))?;
     let mut hasher = blake3::Hasher::new();
-    for first in (0..file.length.div_ceil(BLOCK as u64)).step_by(BLOCKS) {
-        let blocks = read_blocks(&*open, file.length, first, BLOCKS)
-            .map_err(|error| (Some(first * BLOCK as u64 + first * 8), told(error)))?;
+    for number in 0..file.length.div_ceil(BLOCK as u64) {
+        let blocks = read_blocks(&*open, file.length, Some(&file.name.hash), number, 1)
+            .map_err(|error| (Some(number * BLOCK_IN_FILE as u64), told(error)))?;
         for block in blocks {
             hasher.update(&block);
             meter.advance(block.len() as u64 + 8);
@@ -144,4 +151,40 @@ fn verify(file: &BodyFile, meter: &mut Meter<'_>) -> Result<(), (Option<u64>, St
 
 pub(super) fn unreadable(error: &io::Error) -> String {
     format!("the disk cannot read it: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Clock,
+        store::disk::{
+            blocks::{checksum, checksum_of_first},
+            bodies::{Bodies, BodyName},
+            io::DiskIo,
+            sim::SimDisk,
+        },
+    };
+
+    #[test]
+    fn every_bit_of_a_body_is_checked() {
+        let disk = SimDisk::default();
+        let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, false);
+        let body = b"the body of a response";
+        let hash = *blake3::hash(body).as_bytes();
+        let file = bodies.get(BodyName { owner: [1; 16], hash }, body.len() as u64);
+        let written = [&body[..], &checksum_of_first(checksum(0, body), &hash)].concat();
+        disk.create(&file.name.path()).unwrap().write_at(&written, 0).unwrap();
+        let mut ignored = |_| {};
+        let mut meter = Meter::new(0, &mut ignored);
+        assert!(verify(&file, &mut meter).is_ok());
+        for bit in 0..written.len() * 8 {
+            let turn = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
+            disk.edit(&file.name.path(), turn);
+            assert!(verify(&file, &mut meter).is_err(), "bit {bit}");
+            disk.edit(&file.name.path(), turn);
+        }
+    }
 }

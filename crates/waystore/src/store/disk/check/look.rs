@@ -152,7 +152,7 @@ impl Look {
         let base = beginning.base.as_ref().map(|base| base.at).unwrap_or_default();
         let known = Known { segments: &beginning.segments, opened: &opened, named: &named, base, broken: &broken };
         known.report(&damage, self).map_err(Error::unavailable)?;
-        check_bodies(&opened.index, &named, self, meter);
+        check_bodies(&opened.index, &named, &broken, self, meter);
         recount(&opened, &named, self);
         if self.report.writer.is_none() {
             // Where something is damaged, they cannot say the same.

@@ -55,6 +55,8 @@ struct Faults {
     room: Option<u64>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
+    /// Sectors of files that cannot be read, wherever these are renamed to.
+    bad_sectors: BTreeSet<(usize, usize)>,
     /// Every sync fails.
     syncs_fail: bool,
     /// The write after this many changes fails with an error of the disk, written in part.
@@ -132,6 +134,17 @@ impl SimDisk {
     /// From now on no file whose path begins so can be read.
     pub fn set_unreadable(&self, beginning: Option<&str>) {
         self.state().faults.unreadable = beginning.map(str::to_owned);
+    }
+
+    /// From now on the sector at `offset` of a file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such file.
+    pub fn spoil_sector(&self, path: &str, offset: usize) {
+        let mut state = self.state();
+        let file = state.names[path];
+        state.faults.bad_sectors.insert((file, offset / SECTOR));
     }
 
     /// Whether syncs fail from now on.

@@ -153,3 +153,72 @@ pub(super) fn load_all(index: &mut Index, lists: impl IntoIterator<Item = ListId
     }
     failed
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        Bottle, Clock, Place, StorageKey,
+        store::{
+            Changes, NameChange, ReadSet, Store,
+            disk::{
+                DiskOptions, DiskStore,
+                bodies::Bodies,
+                checkpoint::{Checkpoint, Found},
+                io::DiskIo,
+                sim::SimDisk,
+            },
+        },
+    };
+
+    fn clock() -> Arc<Clock> {
+        Arc::new(Clock::fixed(0, 7))
+    }
+
+    /// A closed store with two empty caches.
+    fn closed() -> Arc<dyn DiskIo> {
+        let disk: Arc<dyn DiskIo> = Arc::new(SimDisk::default());
+        let options = DiskOptions::default().sync_every(None).segment_bytes(8 * 1024);
+        let store = DiskStore::open_on(Arc::clone(&disk), clock(), options).unwrap();
+        let key = StorageKey::new("https://a.test").unwrap();
+        let names = ["v1", "v2"].map(|name| NameChange::Bind(Place::new(key.clone(), Bottle::Caches), name.into()));
+        let changes = Changes { names: names.to_vec(), lists: vec![] };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.commit(&key, clock().op_id(), &ReadSet::default(), &changes)).unwrap();
+        disk
+    }
+
+    /// What a check says once `change` was made to the checkpoint, and once that was repaired.
+    fn told(change: impl FnOnce(&mut Checkpoint)) -> (Vec<String>, bool) {
+        let disk = closed();
+        let bodies = Bodies::new(Arc::clone(&disk), clock(), false, false);
+        let Found::Whole(mut checkpoint) = Checkpoint::read(&bodies).unwrap() else { panic!("it was just written") };
+        change(&mut checkpoint);
+        checkpoint.write(&*disk, "tmp/changed").unwrap();
+        let report = DiskStore::check_on(&disk, &clock(), &mut |_| {}).unwrap();
+        let repaired = DiskStore::repair_on(&disk, &clock(), &mut |_| {}).unwrap();
+        assert_eq!(repaired.after.caches, 2);
+        (report.findings.iter().map(ToString::to_string).collect(), repaired.after.is_whole())
+    }
+
+    #[test]
+    fn whatever_the_checkpoint_counts_or_tells_wrongly_is_found_and_repaired() {
+        type Change = fn(&mut Checkpoint);
+        let changes: [(Change, &str); 7] = [
+            (|checkpoint| checkpoint.lists[0].usage.padded += 1, "the usage of"),
+            (|checkpoint| checkpoint.lists[0].bytes = [(1, 8)].into(), "the bytes of"),
+            (|checkpoint| checkpoint.segments[0].live += 8, "bytes of segment 1 are live"),
+            (|checkpoint| checkpoint.lists[0].named.name = "v3".into(), "has another name in the log"),
+            (|checkpoint| checkpoint.lists[0].bound.0.0 += 8, "another record for the name"),
+            (|checkpoint| checkpoint.lists.truncate(1), "it tells of 1 names, and the log of 2"),
+            (|checkpoint| checkpoint.next.list = 1, "next numbers were given before"),
+        ];
+        assert_eq!(told(|_| {}), (vec![], true));
+        for (change, what) in changes {
+            let (findings, whole_then) = told(change);
+            assert!(findings.iter().any(|finding| finding.contains(what)), "{what}: {findings:?}");
+            assert!(whole_then, "{what}");
+        }
+    }
+}

@@ -181,13 +181,14 @@ impl<'a> Aside<'a> {
     fn take(&mut self, path: &str) -> io::Result<()> {
         let to = format!("{}/{path}", self.dir);
         let dir = to.rsplit_once('/').map_or(self.dir.as_str(), |(dir, _)| dir);
+        self.io.create_dir(ASIDE)?;
         self.io.create_dir(dir)?;
         match self.io.rename(path, &to) {
-            Err(error) if super::is_missing(&error) => Ok(()),
-            moved => {
-                self.used |= moved.is_ok();
-                moved
-            }
+            Err(error) if super::is_missing(&error) => return Ok(()),
+            moved => moved?,
         }
+        self.used = true;
+        // Before its old name can be gone for good.
+        self.io.sync_dir(dir)
     }
 }

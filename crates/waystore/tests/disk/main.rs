@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests fail by panicking")]
 
+mod ahead;
 mod bodies;
 mod check;
 mod check_bits;
@@ -14,3 +15,4 @@ mod kill;
 mod opening;
 mod repair;
 mod support;
+mod uses;

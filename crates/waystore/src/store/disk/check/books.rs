@@ -126,7 +126,7 @@ fn books(replayed: &Replayed) -> HashMap<ListId, Book> {
     }
     for (list, slot) in replayed.index.all() {
         if let Some(book) = books.get_mut(&list) {
-            book.add(slot);
+            book.add(&slot);
         }
     }
     books
@@ -146,9 +146,10 @@ pub(super) fn load_all(index: &mut Index, lists: impl IntoIterator<Item = ListId
     let mut failed = Vec::new();
     for list in lists {
         let Some(section) = index.stored(list).cloned() else { continue };
-        match section.load() {
-            Some(slots) => index.load(list, slots),
-            None => failed.push(list),
+        if section.is_whole() {
+            index.load(list);
+        } else {
+            failed.push(list);
         }
     }
     failed

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     CacheName, Place,
+    spec::url_key::without_fragment,
     store::{
-        Entry, ListId,
+        Entry, ListId, UrlMatch,
         disk::{
             blocks::{BLOCK, BLOCK_IN_FILE, BlockError, read_blocks},
             bodies::BodyFile,
@@ -42,11 +43,11 @@ pub(super) fn lost(named: &Named, list: ListId, url: Option<String>) -> Effect {
 pub(super) fn check_records(index: &Index, named: &Named, look: &mut Look) -> BTreeMap<Position, Effect> {
     let mut broken = BTreeMap::new();
     for (list, slot) in index.all() {
-        let Err(detail) = read(index, list, slot) else {
+        let Err(detail) = read(index, list, &slot) else {
             look.report.entries += 1;
             continue;
         };
-        let url = index.locate(list, slot).and_then(|located| url_of(&located.segment, slot.at));
+        let url = index.usage.segment(slot.at.segment()).and_then(|segment| url_of(segment, slot.at));
         // It says nothing wrong where the index knows it, too.
         let url = url.filter(|url| index.hashes(url) == slot.hashes);
         let effect = lost(named, list, url);
@@ -60,13 +61,13 @@ pub(super) fn check_records(index: &Index, named: &Named, look: &mut Look) -> BT
 
 /// Reads an entry as a look-up would, and more: all that is told of it is the same.
 fn read(index: &Index, list: ListId, slot: &Slot) -> Result<(), &'static str> {
-    let located = index.locate(list, slot).ok_or("the segment of an entry is missing")?;
-    let header = located.segment.record_at(slot.at.offset()).ok_or("the header of an entry's record is damaged")?;
+    let segment = index.usage.segment(slot.at.segment()).ok_or("the segment of an entry is missing")?;
+    let header = segment.record_at(slot.at.offset()).ok_or("the header of an entry's record is damaged")?;
     if (header.kind, header.list, header.entry) != (Kind::Insert, list.0, slot.entry.0) {
         return Err("another record stands in an entry's place");
     }
     let written = Written::of(&header).ok_or("an entry's record is too long")?;
-    let payload = located.segment.payload(written).ok_or("an entry's record fails its checksum")?;
+    let payload = segment.payload(written).ok_or("an entry's record fails its checksum")?;
     let malformed = "an entry's record is malformed";
     let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
     let entry = Entry::parse(entry).map_err(|_| malformed)?;
@@ -79,7 +80,12 @@ fn read(index: &Index, list: ListId, slot: &Slot) -> Result<(), &'static str> {
     };
     let same = (header.payload_length, entry.padding()) == (slot.payload_length, slot.padding)
         && index.hashes(entry.url()) == slot.hashes;
-    if same && same_body { Ok(()) } else { Err("the checkpoint tells something else of an entry than its record") }
+    if !same || !same_body {
+        return Err("the checkpoint tells something else of an entry than its record");
+    }
+    let search = UrlMatch::Exact(without_fragment(entry.url()));
+    let is_found = index.find(list, search).any(|found| found.entry == slot.entry);
+    if is_found { Ok(()) } else { Err("the checkpoint does not lead from its URL to an entry") }
 }
 
 /// The URL in the record of an insertion, whatever became of the record.
@@ -101,22 +107,23 @@ pub(super) fn check_bodies(
     look: &mut Look,
     meter: &mut Meter<'_>,
 ) {
-    let mut files: BTreeMap<String, Vec<(&BodyFile, ListId, &Slot)>> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<(ListId, Slot)>> = BTreeMap::new();
     for (list, slot) in index.all() {
-        if let Some(file) = &slot.file {
-            files.entry(file.name.path()).or_default().push((file, list, slot));
+        if let Some(path) = slot.file.as_ref().map(|file| file.name.path()) {
+            files.entry(path).or_default().push((list, slot));
         }
     }
     for (path, users) in files {
-        let verified = users.first().map_or(Ok(()), |(file, ..)| verify(file, meter));
+        let file = users.first().and_then(|(_, slot)| slot.file.as_ref());
+        let verified = file.map_or(Ok(()), |file| verify(file, meter));
         let Err((offset, detail)) = verified else { continue };
         let finding = |effect| {
             let finding = Finding::new(path.as_str(), detail.as_str(), effect);
             Finding { offset, ..finding }
         };
         let before = look.report.damage_count;
-        for (_, list, slot) in users.into_iter().filter(|(_, _, slot)| !broken.contains_key(&slot.at)) {
-            let url = index.locate(list, slot).and_then(|located| url_of(&located.segment, slot.at));
+        for (list, slot) in users.into_iter().filter(|(_, slot)| !broken.contains_key(&slot.at)) {
+            let url = index.usage.segment(slot.at.segment()).and_then(|segment| url_of(segment, slot.at));
             look.report.push(finding(lost(named, list, url)));
             look.report.entries = look.report.entries.saturating_sub(1);
         }

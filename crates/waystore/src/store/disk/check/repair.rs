@@ -90,7 +90,8 @@ fn drop_unreadable(inner: &Inner) -> Result<()> {
     inner.load(lists)?;
     let broken: Vec<_> = {
         let index = inner.index();
-        let located = index.all().filter_map(|(list, slot)| index.locate(list, slot));
+        let found = index.all().filter_map(|(list, slot)| Some((list, index.get(list, slot.entry)?)));
+        let located = found.filter_map(|(list, found)| index.locate(list, &found));
         located.filter(|located| located.read().is_none()).collect()
     };
     broken.iter().for_each(|located| inner.note_damaged(located));

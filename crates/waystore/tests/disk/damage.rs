@@ -359,9 +359,9 @@ async fn a_closed_store_that_loses_a_segment_loses_what_was_in_it_and_nothing_co
         for headless in [false, true] {
             let disk = disk.copy();
             if headless {
-                disk.edit(&path, |bytes| bytes[..1024].fill(1))
+                disk.edit(&path, |bytes| bytes[..1024].fill(1));
             } else {
-                disk.remove(&path)
+                disk.remove(&path);
             }
             let store = open(&disk, relaxed()).unwrap();
             assert!(store.report().damage_count > 0, "{path}");

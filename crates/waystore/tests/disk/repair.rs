@@ -177,9 +177,9 @@ async fn wherever_a_repair_ends_early_another_finishes_it() {
         disk.stop_after(changes, changes);
         let done = repair(&disk).is_ok();
         if changes % 2 == 0 {
-            disk.restart()
+            disk.restart();
         } else {
-            disk.lose_power(changes)
+            disk.lose_power(changes);
         }
         let what = format!("ended after {changes}");
         let finished = repair(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -18,6 +18,7 @@ mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod buffers;
 mod check;
 mod checkpoint;
 mod commit;

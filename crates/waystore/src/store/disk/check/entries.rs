@@ -143,7 +143,7 @@ fn verify(file: &BodyFile, meter: &mut Meter<'_>) -> Result<(), (Option<u64>, St
     let open = file.open_file().map_err(|error| (None, told(error)))?;
     let mut hasher = blake3::Hasher::new();
     for number in 0..file.length.div_ceil(BLOCK as u64) {
-        let blocks = read_blocks(&*open, file.length, Some(&file.name.hash), number, 1)
+        let blocks = read_blocks(&*open, file.length, Some(&file.name.hash), number, 1, &file.bodies.buffers)
             .map_err(|error| (Some(number * BLOCK_IN_FILE as u64), told(error)))?;
         for block in blocks {
             hasher.update(&block);

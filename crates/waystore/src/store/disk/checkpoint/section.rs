@@ -5,7 +5,7 @@
 
 use std::{io, ops::Range, sync::Arc};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{BufMut, Bytes};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Out;
@@ -20,6 +20,8 @@ use crate::store::{
 
 /// Bytes of a slot.
 const SLOT: usize = 41;
+/// Bytes of the head of a bucket.
+const HEAD: usize = 8;
 /// Bytes of a place in a table.
 const PLACE: usize = 8;
 /// Entries for which a table has one bucket, at most.
@@ -101,11 +103,13 @@ impl Section {
     /// The slots with this hash, oldest first.
     pub(in crate::store::disk) fn find(&self, by: By) -> impl Iterator<Item = u32> {
         let buckets = buckets(self.count);
-        let table = self.table(by);
-        let (starts, places) = table.split_at(table.len().min((buckets as usize + 1) * 4));
-        let bucket = bucket_of(by.hash(), buckets) as usize * 4;
-        let start = starts.get(bucket..).and_then(|mut rest| rest.try_get_u32_le().ok()).unwrap_or_default();
-        let end = starts.get(bucket + 4..).and_then(|mut rest| rest.try_get_u32_le().ok()).unwrap_or_default();
+        let (heads, places) = self.table(by).split_at_checked((buckets as usize + 1) * HEAD).unwrap_or_default();
+        let (heads, _) = heads.as_chunks::<HEAD>();
+        let bucket = bucket_of(by.hash(), buckets) as usize;
+        // What is not here is told from one place in memory, mostly.
+        let head = heads.get(bucket).filter(|head| u32_at(head, 4) & mark_of(by.hash()) != 0);
+        let (start, end) =
+            head.zip(heads.get(bucket + 1)).map_or((0, 0), |(head, next)| (u32_at(head, 0), u32_at(next, 0)));
         let places = places.get(start as usize * PLACE..end as usize * PLACE).unwrap_or_default();
         let (places, _) = places.as_chunks::<PLACE>();
         let hash = by.hash().to_le_bytes();
@@ -132,7 +136,7 @@ impl Section {
 
 /// The length of a section of `count` entries.
 fn length(count: u32) -> u64 {
-    let table = 4 * (buckets(count) + 1) + PLACE as u64 * u64::from(count);
+    let table = HEAD as u64 * (buckets(count) + 1) + PLACE as u64 * u64::from(count);
     SLOT as u64 * u64::from(count) + 2 * table
 }
 
@@ -144,6 +148,11 @@ fn buckets(count: u32) -> u64 {
 /// The bucket of a hash: its upper bits.
 fn bucket_of(hash: u32, buckets: u64) -> u64 {
     (u64::from(hash) * buckets) >> 32
+}
+
+/// What the head of a bucket has where the bucket holds this hash: one of 32 bits, by the hash's lower bits.
+fn mark_of(hash: u32) -> u32 {
+    1 << (hash % 32)
 }
 
 /// Writes the section of `snapshot`. Returns how many entries it has, and the files of their bodies.
@@ -174,16 +183,21 @@ fn encode_slot(slot: &Slot, file: u32, uses: u64) -> [u8; SLOT] {
     bytes
 }
 
-/// Writes the table of `hashes`, of which there are `count`: where each bucket begins, then the places.
+/// Writes the table of `hashes`, of which there are `count`: a head for each bucket, then the places.
 fn write_table<I: Iterator<Item = u32>>(out: &mut Out<'_>, count: u32, hashes: impl Fn() -> I) -> io::Result<()> {
     let buckets = buckets(count);
     let bucket = |hash: u32| bucket_of(hash, buckets) as usize;
-    let mut starts = vec![0_u32; buckets as usize + 1];
-    hashes().for_each(|hash| starts[bucket(hash) + 1] += 1);
+    let (mut starts, mut marks) = (vec![0_u32; buckets as usize + 1], vec![0_u32; buckets as usize + 1]);
+    hashes().for_each(|hash| {
+        starts[bucket(hash) + 1] += 1;
+        marks[bucket(hash)] |= mark_of(hash);
+    });
     for bucket in 0..buckets as usize {
         starts[bucket + 1] += starts[bucket];
     }
-    starts.iter().try_for_each(|start| out.put(&start.to_le_bytes()))?;
+    for (start, marks) in starts.iter().zip(marks) {
+        out.put(&(u64::from(*start) | u64::from(marks) << 32).to_le_bytes())?;
+    }
     // Some buckets at a time, so that a long list takes time rather than memory.
     let mut first = 0;
     while first < buckets as usize {

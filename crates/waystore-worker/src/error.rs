@@ -20,12 +20,6 @@ pub enum SiteError {
         /// The rule.
         reason: &'static str,
     },
-    /// Not done by this version.
-    #[error("not supported: {what}")]
-    Unsupported {
-        /// What.
-        what: &'static str,
-    },
     /// The script could not be fetched, or may not be used.
     #[error(transparent)]
     Script(#[from] ScriptError),

@@ -2,6 +2,8 @@
 
 use waystore::{Request, Response};
 
+use crate::{MessagePort, SerializedValue};
+
 /// A request on its way through a worker.
 #[derive(Debug)]
 pub struct FetchEvent {
@@ -76,11 +78,20 @@ pub enum FallbackReason {
     Off,
 }
 
-/// A message for a worker, as JSON: what the control socket can send.
-#[derive(Debug, Clone)]
+/// A message for a worker.
+#[derive(Debug)]
 pub struct MessageEvent {
     /// `event.data`.
-    pub data: serde_json::Value,
+    pub data: SerializedValue,
+    /// `event.ports`: through these the script can answer.
+    pub ports: Vec<MessagePort>,
+}
+
+impl MessageEvent {
+    /// A message that is JSON, without ports.
+    pub fn json(data: &serde_json::Value) -> Self {
+        Self { data: SerializedValue::from_json(data), ports: Vec::new() }
+    }
 }
 
 /// How much a console line matters.

@@ -34,7 +34,7 @@ pub(crate) use self::{
     ticket::{Answer, Stage, Ticket},
     views::{Following, Seen, View, Views},
 };
-use crate::Limits;
+use crate::{Limits, SerializedValue, message::Parcel};
 
 /// What an isolate is told to do.
 #[derive(Debug)]
@@ -52,13 +52,13 @@ pub(crate) enum Event {
     Message { data: Message },
 }
 
-/// What a message says.
+/// A message on its way to a script.
 #[derive(Debug, Clone)]
-pub(crate) enum Message {
-    /// From outside.
-    Json(serde_json::Value),
-    /// What a worker posted, in the form that its global wrote and the other one reads.
-    Posted { text: String, source: String },
+pub(crate) struct Message {
+    pub(crate) data: SerializedValue,
+    pub(crate) ports: Parcel,
+    /// The version of the worker that posted it, where one did.
+    pub(crate) source: Option<String>,
 }
 
 /// What the first evaluation of a script found: the types of events it listens to.

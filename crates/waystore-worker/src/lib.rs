@@ -13,6 +13,7 @@ mod js;
 mod lifecycle;
 mod limits;
 mod loan;
+mod message;
 mod options;
 mod registration;
 mod routes;
@@ -27,6 +28,7 @@ pub use self::{
     event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent},
     lifecycle::WorkerState,
     limits::Limits,
+    message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     run::{RunOptions, run_scripts},
     site::{Counters, Site, SiteStatus, Updated, WorkerStatus},

@@ -18,7 +18,7 @@ use url::Url;
 use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, RequestMode, Response};
 
 use crate::{
-    UpdateViaCache,
+    UpdateViaCache, WorkerType,
     lifecycle::WorkerState,
     routes::{self, Routes, Rule},
 };
@@ -48,6 +48,7 @@ pub(crate) struct KeptWorker {
     pub(crate) state: WorkerState,
     pub(crate) event_types: BTreeSet<String>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) worker_type: WorkerType,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
 }
@@ -99,6 +100,8 @@ struct WorkerEntry {
     event_types: BTreeSet<String>,
     #[serde(default)]
     routes: Vec<Rule>,
+    #[serde(default)]
+    worker_type: WorkerType,
     imports: Vec<Url>,
 }
 
@@ -168,8 +171,8 @@ impl Registrations {
             };
             imports.insert(url.clone(), script);
         }
-        let WorkerEntry { version, script, state, event_types, .. } = entry;
-        Ok(Some(KeptWorker { version, script, state, event_types, routes, main, imports }))
+        let WorkerEntry { version, script, state, event_types, worker_type, .. } = entry;
+        Ok(Some(KeptWorker { version, script, state, event_types, routes, worker_type, main, imports }))
     }
 
     /// Writes `new` in the place of `old`, in one batch.
@@ -205,6 +208,7 @@ impl Registrations {
             state: worker.state,
             event_types: worker.event_types.clone(),
             routes: worker.routes.rules().to_vec(),
+            worker_type: worker.worker_type,
             imports: worker.imports.keys().cloned().collect(),
         };
         let state = State {
@@ -273,6 +277,7 @@ mod tests {
             state,
             event_types: ["fetch".to_owned()].into(),
             routes: Arc::new(Routes::default().with(vec![rule], ground).unwrap()),
+            worker_type: WorkerType::Module,
             main: Bytes::from(format!("main of {version}")),
             imports: [(script, Bytes::from("imports itself"))].into(),
         }

@@ -109,7 +109,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// * [`SiteError::Url`], [`SiteError::Unsupported`]: the options break a rule.
+    /// * [`SiteError::Url`]: the options break a rule.
     /// * [`SiteError::Store`]: the registration could not be read.
     pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
         let (script, scope) = options.urls()?;

@@ -13,7 +13,7 @@ use waystore::{
     ResponseType,
 };
 
-use crate::UpdateViaCache;
+use crate::{UpdateViaCache, WorkerType};
 
 /// The JavaScript MIME type essences. Spec: <https://mimesniff.spec.whatwg.org/#javascript-mime-type>
 const JAVASCRIPT: [&str; 16] = [
@@ -62,6 +62,7 @@ pub enum ScriptError {
 pub(crate) struct Check<'a> {
     pub(crate) script: &'a Url,
     pub(crate) scope: &'a Url,
+    pub(crate) worker_type: WorkerType,
     pub(crate) update_via_cache: UpdateViaCache,
     /// Past the HTTP cache: the check is forced, or the last one is too long ago.
     pub(crate) forced: bool,
@@ -74,6 +75,7 @@ pub(crate) struct Check<'a> {
 #[derive(Debug)]
 pub(crate) struct Newest {
     pub(crate) script: Url,
+    pub(crate) worker_type: WorkerType,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
 }
@@ -92,14 +94,18 @@ impl Check<'_> {
     pub(crate) async fn run(&self, fetch: &dyn Fetch) -> Result<Found, ScriptError> {
         let main = self.fetch_main(fetch).await?;
         let Some(newest) = &self.newest else { return Ok(Found::Changed { main, imports: BTreeMap::new() }) };
-        if newest.script != *self.script || newest.main != main {
+        if newest.script != *self.script || newest.worker_type != self.worker_type || newest.main != main {
             return Ok(Found::Changed { main, imports: BTreeMap::new() });
         }
         // All are fetched, even after the first difference: the new version will want them.
         let mut imports = BTreeMap::new();
+        let kind = match self.worker_type {
+            WorkerType::Classic => ImportKind::Classic,
+            WorkerType::Module => ImportKind::ModuleOrJson,
+        };
         for url in newest.imports.keys() {
             let no_cache = self.forced || self.update_via_cache == UpdateViaCache::None;
-            if let Ok(script) = fetch_import(fetch, url, no_cache, self.script_bytes).await {
+            if let Ok(script) = fetch_import(fetch, url, kind, no_cache, self.script_bytes).await {
                 imports.insert(url.clone(), script);
             }
         }
@@ -140,28 +146,67 @@ impl Check<'_> {
     }
 }
 
-/// Fetches a script for `importScripts`. Spec: <https://w3c.github.io/ServiceWorker/#importscripts>
+/// How a script is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportKind {
+    /// By `importScripts`.
+    Classic,
+    /// By a module, as a module.
+    Module,
+    /// By a module, as JSON.
+    Json,
+    /// By a module, which may mean either.
+    ModuleOrJson,
+}
+
+/// Fetches a script that another one imports.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#importscripts>,
+/// <https://html.spec.whatwg.org/#fetch-a-single-module-script>
 pub(crate) async fn fetch_import(
     fetch: &dyn Fetch,
     url: &Url,
+    kind: ImportKind,
     no_cache: bool,
     script_bytes: usize,
 ) -> Result<Bytes, ScriptError> {
     let fails = |reason: String| ScriptError::Fetch { url: url.clone(), reason };
     let head = RequestHead {
-        mode: RequestMode::NoCors,
-        credentials: RequestCredentials::Include,
-        destination: Destination::Script,
         cache: if no_cache { RequestCache::NoCache } else { RequestCache::Default },
-        ..RequestHead::get(url.clone())
+        ..kind.request(url.clone())
     };
     let response = fetch.fetch(Request::from(head)).await.map_err(|error| fails(error.to_string()))?;
     if !is_ok(&response) {
         return Err(fails(format!("the status is {}", response.status)));
     }
-    check_mime(url, &response)?;
+    kind.check_mime(url, &response)?;
     let body = response.body.unwrap_or_default().collect(script_bytes);
     body.await.map_err(|error| fails(error.to_string()))
+}
+
+impl ImportKind {
+    fn request(self, url: Url) -> RequestHead {
+        let (mode, credentials) = match self {
+            Self::Classic => (RequestMode::NoCors, RequestCredentials::Include),
+            _ => (RequestMode::Cors, RequestCredentials::Omit),
+        };
+        let destination = if self == Self::Json { Destination::Json } else { Destination::Script };
+        RequestHead { mode, credentials, destination, ..RequestHead::get(url) }
+    }
+
+    fn check_mime(self, url: &Url, response: &Response) -> Result<(), ScriptError> {
+        let is_json = is_json(&essence(response));
+        match self {
+            Self::Classic | Self::Module => check_mime(url, response),
+            Self::ModuleOrJson if is_json => Ok(()),
+            Self::ModuleOrJson => check_mime(url, response),
+            Self::Json if is_json => Ok(()),
+            Self::Json => Err(ScriptError::Security {
+                url: url.clone(),
+                reason: format!("its content type `{}` is not a JSON MIME type", given_mime(response)),
+            }),
+        }
+    }
 }
 
 /// The internal status decides: an imported script may be opaque.
@@ -170,13 +215,24 @@ fn is_ok(response: &Response) -> bool {
 }
 
 fn check_mime(url: &Url, response: &Response) -> Result<(), ScriptError> {
-    let given = response.headers.get_text("content-type").unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if JAVASCRIPT.contains(&essence.as_str()) {
+    if JAVASCRIPT.contains(&essence(response).as_str()) {
         return Ok(());
     }
-    let reason = format!("its content type `{given}` is not a JavaScript MIME type");
+    let reason = format!("its content type `{}` is not a JavaScript MIME type", given_mime(response));
     Err(ScriptError::Security { url: url.clone(), reason })
+}
+
+fn given_mime(response: &Response) -> String {
+    response.headers.get_text("content-type").unwrap_or_default()
+}
+
+fn essence(response: &Response) -> String {
+    given_mime(response).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Spec: <https://mimesniff.spec.whatwg.org/#json-mime-type>
+fn is_json(essence: &str) -> bool {
+    matches!(essence, "application/json" | "text/json") || essence.contains('/') && essence.ends_with("+json")
 }
 
 /// The path rule: a scope lies in the script's folder, unless the script's response allows more.

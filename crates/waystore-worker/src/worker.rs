@@ -101,7 +101,7 @@ impl Worker {
 
     /// A version that was installed before.
     pub(crate) fn restored(id: Id, kept: KeptWorker, ground: Ground, link: Arc<dyn Link>) -> Self {
-        let scripts = ScriptMap::stored(kept.main, kept.imports);
+        let scripts = ScriptMap::stored(kept.worker_type, kept.main, kept.imports);
         let worker = Self::new(id, kept.version, kept.script, scripts, ground, link);
         Self { event_types: OnceLock::from(kept.event_types), routes: RwLock::new(kept.routes), ..worker }
     }
@@ -114,6 +114,7 @@ impl Worker {
             state,
             event_types: self.event_types.get().cloned().unwrap_or_default(),
             routes: self.routes(),
+            worker_type: self.scripts.worker_type(),
             main: self.scripts.main().clone(),
             imports: self.scripts.imports(),
         }

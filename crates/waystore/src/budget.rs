@@ -157,7 +157,8 @@ impl Uses {
             let mut state = self.state();
             // Another may have looked at the same time.
             let seen = state.seen;
-            page.iter().filter(|found| Some(found.id) > seen).for_each(|found| state.take_in(found, is_first));
+            let new = page.iter().filter(|found| Some(found.id) > seen);
+            new.for_each(|found| state.take_in(found, is_first));
             if page.len() < PAGE {
                 return Ok(());
             }

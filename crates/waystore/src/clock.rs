@@ -31,7 +31,7 @@ impl Clock {
         Self { time: Time::System, random: Mutex::new(StdRng::from_os_rng()) }
     }
 
-    /// Time that stands still at `now_ms`, and the randomness of `seed`: for tests.
+    /// Time that stands still at `now_ms` until it is [advanced](Self::advance), and the randomness of `seed`: for tests.
     pub fn fixed(now_ms: u64, seed: u64) -> Self {
         Self { time: Time::Fixed(AtomicU64::new(now_ms)), random: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
@@ -39,11 +39,18 @@ impl Clock {
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         match &self.time {
-            Time::Fixed(now) => now.load(Ordering::Relaxed),
+            Time::Fixed(now) => now.load(Ordering::Acquire),
             Time::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
+        }
+    }
+
+    /// Sets the time where it stands still; the machine's time is not touched.
+    pub fn set(&self, now_ms: u64) {
+        if let Time::Fixed(now) = &self.time {
+            now.store(now_ms, Ordering::Release);
         }
     }
 
@@ -60,10 +67,16 @@ impl Clock {
         self.now_ms()
     }
 
-    /// Sets the time where it stands still; the machine's time is not touched.
-    pub fn set(&self, now_ms: u64) {
+    /// Lets the time of a [`fixed`](Self::fixed) clock go on by `milliseconds`; the machine's goes on by itself.
+    ///
+    /// ```
+    /// let clock = waystore::Clock::fixed(1_000, 7);
+    /// clock.advance(500);
+    /// assert_eq!(clock.now_ms(), 1_500);
+    /// ```
+    pub fn advance(&self, milliseconds: u64) {
         if let Time::Fixed(now) = &self.time {
-            now.store(now_ms, Ordering::Relaxed);
+            now.fetch_add(milliseconds, Ordering::AcqRel);
         }
     }
 

@@ -109,8 +109,9 @@ async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer
         (&Method::POST, "/workers/message") => {
             let body = Limited::new(body, MESSAGE_BYTES).collect().await;
             let bytes = body.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?.to_bytes();
-            let data = serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
-            let sent = needed()?.message(MessageEvent { data }).await;
+            let data: Value =
+                serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
+            let sent = needed()?.message(MessageEvent::json(&data)).await;
             sent.map(|()| json!({ "sent": true })).map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))
         }
         (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),

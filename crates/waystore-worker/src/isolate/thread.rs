@@ -144,6 +144,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
         caches: launch.caches.clone(),
         fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
         base: launch.script.clone(),
+        persistence: None,
         spooler: launch.caches.spooler(),
         console: Rc::new(move |line| console(ConsoleLine { version: Some(version.clone()), ..line })),
         uncaught: Rc::new(|_| {}),

@@ -17,6 +17,7 @@ use crate::{
     isolate::{Answer, Event, Isolate, Message, Preloading, Stage, Ticket},
     lifecycle::{Id, Input},
     loan::Loan,
+    message::Parcel,
     worker::{NoIsolate, Worker},
 };
 
@@ -52,7 +53,20 @@ impl Site {
 
     /// Sends a message to the active worker; where there is none, to the one that waits or installs.
     ///
-    /// Resolves when the `message` event was dispatched.
+    /// Resolves when the `message` event was dispatched. What the script answers through a port of the
+    /// message comes later; where the worker is stopped, its ports are closed.
+    ///
+    /// ```no_run
+    /// # async fn example(site: waystore_worker::Site) -> Result<(), Box<dyn std::error::Error>> {
+    /// use waystore_worker::{MessageEvent, MessagePort, SerializedValue};
+    ///
+    /// let (mut here, there) = MessagePort::channel();
+    /// let data = SerializedValue::from_json(&serde_json::json!({ "type": "GET_VERSION" }));
+    /// site.message(MessageEvent { data, ports: vec![there] }).await?;
+    /// let version = here.receive().await.and_then(|message| message.data.to_json());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -191,7 +205,12 @@ impl Inner {
 
     async fn message(self: &Arc<Self>, message: MessageEvent) -> Result<(), SiteError> {
         let (worker, pin) = self.addressee()?;
-        self.deliver_message(worker, pin, Message::Json(message.data)).await
+        self.deliver_message(
+            worker,
+            pin,
+            Message { data: message.data, ports: Parcel::new(message.ports), source: None },
+        )
+        .await
     }
 
     /// Sends a message to the version of this name, and waits for nothing. What cannot be delivered is dropped.

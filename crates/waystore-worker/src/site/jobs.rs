@@ -147,11 +147,13 @@ impl Inner {
         let check = Check {
             script: &self.script,
             scope: &self.ground.scope,
+            worker_type: self.options.worker_type,
             update_via_cache: self.options.update_via_cache,
             forced: forced || (stale && newest.is_some()),
             script_bytes: self.options.limits.script_bytes,
             newest: newest.map(|worker| Newest {
                 script: worker.script.clone(),
+                worker_type: worker.scripts.worker_type(),
                 main: worker.scripts.main().clone(),
                 imports: worker.scripts.imports(),
             }),
@@ -216,7 +218,7 @@ impl Inner {
         let id = life.take_id();
         let version = version_name(&main, life.versions);
         let link = Arc::new(SiteLink::new(Arc::downgrade(self), id));
-        let scripts = ScriptMap::new(main, imports);
+        let scripts = ScriptMap::new(self.options.worker_type, main, imports);
         let worker = Worker::new(id, version, self.script.clone(), scripts, self.ground.clone(), link);
         let worker = Arc::new(worker);
         life.workers.insert(id, Arc::clone(&worker));

@@ -6,10 +6,11 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::Inner;
 use crate::{
-    SiteError, WorkerState,
+    PortMessage, SiteError, WorkerState,
     isolate::Message,
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
+    message::Parcel,
     registration::Preload,
     routes::Rule,
     update::ScriptError,
@@ -82,10 +83,11 @@ impl Link for SiteLink {
         site.ground.runtime.spawn(async move { saving.save().await });
     }
 
-    fn post(&self, version: String, text: String) {
+    fn post(&self, version: String, message: PortMessage) {
         let Some(site) = self.site.upgrade() else { return };
-        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone()).unwrap_or_default();
-        site.post(&version, Message::Posted { text, source });
+        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone());
+        let PortMessage { data, ports } = message;
+        site.post(&version, Message { data, ports: Parcel::new(ports), source });
     }
 
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {

@@ -20,7 +20,7 @@ use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
     ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
-    WorkerState,
+    WorkerState, WorkerType,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -158,6 +158,7 @@ pub struct World {
     pub clock: Arc<Clock>,
     pub limits: Limits,
     pub scope: Option<&'static str>,
+    pub worker_type: WorkerType,
     lines: mpsc::UnboundedSender<ConsoleLine>,
     pub console: tokio::sync::Mutex<mpsc::UnboundedReceiver<ConsoleLine>>,
 }
@@ -172,6 +173,7 @@ impl World {
             clock: Arc::new(Clock::fixed(1_800_000_000_000, 7)),
             limits: Limits::default(),
             scope: None,
+            worker_type: WorkerType::Classic,
             lines,
             console: tokio::sync::Mutex::new(console),
         };
@@ -194,7 +196,7 @@ impl World {
     pub fn options(&self) -> SiteOptions {
         let script = Url::parse(SCRIPT).unwrap();
         let scope = self.scope.map(|scope| script.join(scope).unwrap());
-        SiteOptions { scope, limits: self.limits.clone(), ..SiteOptions::new(script) }
+        SiteOptions { scope, worker_type: self.worker_type, limits: self.limits.clone(), ..SiteOptions::new(script) }
     }
 
     /// Opens the site.
@@ -251,7 +253,7 @@ pub fn fallback(reason: FallbackReason) -> String {
 
 /// Sends `data` to the worker.
 pub async fn tell(site: &Site, data: serde_json::Value) {
-    site.message(MessageEvent { data }).await.unwrap();
+    site.message(MessageEvent::json(&data)).await.unwrap();
 }
 
 /// The version that is active.

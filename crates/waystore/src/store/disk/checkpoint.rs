@@ -16,7 +16,7 @@ pub(super) use self::section::Section;
 pub(super) use self::section::stored;
 use super::{
     bodies::{Bodies, BodyFile, BodyName},
-    format::{Named, Position, encode_bind, parse_bind},
+    format::{LARGEST_NUMBER, Named, Position, encode_bind, parse_bind},
     io::{Access, DiskFile, DiskIo},
     log::Numbers,
     slots::Snapshot,
@@ -155,8 +155,9 @@ impl Checkpoint {
         let right = header.take(8)? == MAGIC && header.long()? == VERSION;
         let (seed, at) = (header.long()?, Position(header.long()?));
         let next = Numbers { batch: header.long()?, list: header.long()?, entry: header.long()? };
+        let reachable = [next.batch, next.list, next.entry].iter().all(|number| *number <= LARGEST_NUMBER);
         let (catalogue_at, checksum) = (usize::try_from(header.long()?).ok()?, header.long()?);
-        if !right || header.long()? != xxh3_64(&bytes[..HEADER - 8]) {
+        if !right || !reachable || header.long()? != xxh3_64(&bytes[..HEADER - 8]) {
             return None;
         }
         let catalogue = bytes.get(catalogue_at..).filter(|catalogue| xxh3_64(catalogue) == checksum)?;

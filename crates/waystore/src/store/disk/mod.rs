@@ -26,6 +26,8 @@ mod compact;
 mod durability;
 mod failure;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod hold;
 mod home;
 mod index;
@@ -342,6 +344,10 @@ impl Store for DiskStore {
 
     async fn last_used_ms(&self, key: &StorageKey) -> Result<Option<u64>> {
         Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
+    }
+
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.inner.index().ledger.bucket_usage(key, bucket))
     }
 
     fn set_limits(&self, limits: Limits) {

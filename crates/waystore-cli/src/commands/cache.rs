@@ -4,7 +4,7 @@
 //! `crate::caches`, wherever that runs; this one knows the terminal's side of it.
 
 mod add;
-mod columns;
+pub(super) mod columns;
 mod explain;
 mod get;
 mod input;
@@ -13,7 +13,7 @@ mod keys;
 mod ls;
 mod output;
 mod place;
-pub(crate) mod progress;
+pub(super) mod progress;
 mod put;
 mod rm;
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Numbers as people read them: sizes, ages. And columns that are as wide as what is in them.
 
-pub(super) use crate::talk::printable;
+pub(in crate::commands) use crate::talk::printable;
 
 /// No column is wider: what is longer than this stands out of its line.
 const WIDEST: usize = 40;
 
 /// A number of bytes: `17 B`, `4.2 KiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::commands) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

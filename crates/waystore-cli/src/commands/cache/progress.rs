@@ -20,9 +20,6 @@ const WIDTH: u64 = 24;
 
 /// `body`, which tells how much of it went by: `verb` is what happens to it.
 pub(super) fn watched(body: Body, verb: &'static str) -> Body {
-    if !std::io::stderr().is_terminal() {
-        return body;
-    }
     let length = body.length();
     let mut line = Line::new(verb, length);
     let chunks = body.inspect(move |chunk| {
@@ -35,7 +32,7 @@ pub(super) fn watched(body: Body, verb: &'static str) -> Body {
 
 /// The line that is written over and over, and wiped at the end.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(in crate::commands) struct Line {
     verb: &'static str,
     length: Option<u64>,
     bytes: u64,
@@ -47,14 +44,23 @@ pub(crate) struct Line {
 
 impl Line {
     /// `verb` is what happens, to `length` bytes in all where that is known.
-    pub(crate) fn new(verb: &'static str, length: Option<u64>) -> Self {
+    pub(in crate::commands) fn new(verb: &'static str, length: Option<u64>) -> Self {
         let begun = Instant::now();
         let visible = std::io::stderr().is_terminal();
         Self { verb, length, bytes: 0, begun, next: begun + FIRST, shown: false, visible }
     }
 
+    /// So much of `total` bytes is done. It may be less than before: then it begins again.
+    pub(in crate::commands) fn set(&mut self, bytes: u64, total: u64) {
+        self.length = Some(total);
+        if bytes < self.bytes {
+            (self.bytes, self.begun) = (0, Instant::now());
+        }
+        self.advance(bytes - self.bytes);
+    }
+
     /// Tells that `bytes` more are done.
-    pub(crate) fn advance(&mut self, bytes: u64) {
+    pub(in crate::commands) fn advance(&mut self, bytes: u64) {
         self.bytes += bytes;
         if !self.visible {
             return;

@@ -48,6 +48,7 @@ use crate::{
         client::{Client, Roots},
         folder::Folder,
         hidden::Events,
+        preflight::Consents,
     },
     store,
 };
@@ -131,7 +132,7 @@ fn announce(public: &Public, address: std::net::SocketAddr) {
     let _ = stdout.flush();
 }
 
-fn network(config: &Config, public: &Arc<Public>, clock: &Clock) -> Result<(Network, Option<Tunnel>), Failure> {
+fn network(config: &Config, public: &Arc<Public>, clock: &Arc<Clock>) -> Result<(Network, Option<Tunnel>), Failure> {
     let (roots, upstream) = match &config.upstream {
         Upstream::Server { url, host, ca } => {
             let roots = Roots::new(ca.as_deref()).map_err(|reason| {
@@ -165,6 +166,9 @@ fn network(config: &Config, public: &Arc<Public>, clock: &Clock) -> Result<(Netw
         public: Arc::clone(public),
         origin,
         world: Client::world(&roots, config.timeouts),
+        trust_all: config.trust_all,
+        consents: Consents::default(),
+        clock: Arc::clone(clock),
         events: Events::new(lifetime),
         personal: Personal::new(key, config.ignore_cookies.clone(), config.shared.clone()),
         causes: causes::Causes::default(),

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -54,7 +55,7 @@ pub(super) async fn add(data: &Changing, args: &AddArgs, out: &mut dyn Write) ->
 
 /// Fetches as a page of the origin would.
 fn fetcher(origin: &url::Url, cacert: Option<&Path>) -> Result<impl Fetch + use<>, Failure> {
-    network(origin, cacert, &Clock::system())
+    network(origin, cacert, &Arc::new(Clock::system()))
 }
 
 #[derive(Serialize)]

@@ -47,7 +47,7 @@ impl Fetch for Canned {
             ["cors"] => {
                 let mut response = network(&request, Response::new("c").header("Foo", "1").header("Set-Cookie", "a=b"));
                 response.kind = ResponseType::Cors;
-                response.exposed_headers = vec!["*".to_owned()];
+                response.exposed_headers = vec!["foo".to_owned(), "set-cookie".to_owned()];
                 response
             }
             ["opaque"] => {

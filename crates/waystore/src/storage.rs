@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
     Limits, Place, PutLevel, Response, Result, Spooler, StorageKey,
+    buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     quota::NO_LIMIT,
@@ -180,7 +181,8 @@ impl Waystore {
     /// default.
     ///
     /// Keys that are persisted ([`set_persisted`](Self::set_persisted)), held ([`hold`](Self::hold)) or
-    /// ask for the room themselves are spared. Uses are counted from this call on.
+    /// ask for the room themselves are spared. Uses are counted from this call on; before them come those
+    /// that the store knows of, to the minute ([`Store::last_used_ms`]).
     ///
     /// Spec: <https://storage.spec.whatwg.org/#storage-pressure>
     pub fn set_eviction(&self, on: bool) {
@@ -215,6 +217,7 @@ impl Waystore {
             reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             shared: Arc::clone(&self.shared),
             keeping: Keeping::default(),
+            bucket: None,
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -227,13 +230,15 @@ impl Waystore {
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
 #[derive(Debug, Clone)]
 pub struct CacheStorage {
-    store: Arc<dyn Store>,
-    place: Place,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) place: Place,
     base: Arc<Url>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     reader: Arc<Reader>,
     pub(crate) shared: Arc<Shared>,
     keeping: Keeping,
+    /// The bucket they are in, where it has a name.
+    pub(crate) bucket: Option<Arc<Life>>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -262,6 +267,7 @@ impl CacheStorage {
     ///
     /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
     pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
+        self.check_bucket()?;
         let name = name.into();
         self.shared.touch(&self.place.key);
         loop {
@@ -280,6 +286,7 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn has(&self, name: impl Into<CacheName>) -> Result<bool> {
+        self.check_bucket()?;
         Ok(self.store.list(&self.place, &name.into()).await?.is_some())
     }
 
@@ -371,7 +378,7 @@ impl CacheStorage {
         for (cache, operations) in batches {
             let steps = cache.prepare(operations).await?;
             let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
-                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new(), bucket: cache.bucket.clone() });
                 parts.len() - 1
             });
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
@@ -399,6 +406,7 @@ impl CacheStorage {
 
     /// The names, those of caches that are being imported included.
     pub(crate) async fn all_names(&self) -> Result<Vec<CacheName>> {
+        self.check_bucket()?;
         Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -432,7 +440,7 @@ impl CacheStorage {
             let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
-                self.shared.budgets.note_use(list.id(), first.id);
+                self.shared.note_use(first, &self.clock);
                 return first_readable(&found, &self.reader);
             }
         }
@@ -527,9 +535,9 @@ impl CacheStorage {
     /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
     /// count. Without this, and so by default, no entry is ever evicted.
     ///
-    /// An entry is used when it is stored and when `match_` answers with it; uses are counted in this
-    /// process, so that after a restart the order is that of storing. Not in the standard, where only
-    /// whole storage keys go.
+    /// An entry is used when it is stored and when `match_` answers with it. After a restart the order is
+    /// that of what the store kept, to the minute ([`StoredEntry::last_used`](crate::StoredEntry::last_used)).
+    /// Not in the standard, where only whole storage keys go.
     ///
     /// ```
     /// use waystore::{CacheQueryOptions, Response, Waystore};
@@ -571,11 +579,24 @@ impl CacheStorage {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
     }
 
+    /// What is in another place of the same origin; `bucket` where that is one with a name.
+    pub(crate) fn in_place(&self, place: Place, bucket: Option<Arc<Life>>) -> Self {
+        Self { place, bucket, ..self.clone() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::BucketRemoved`]: the bucket they are in is gone.
+    fn check_bucket(&self) -> Result<()> {
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.check())
+    }
+
     pub(crate) fn new_op(&self) -> OpId {
         self.clock.op_id()
     }
 
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+        self.check_bucket()?;
         Ok(match name {
             Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
             None => {
@@ -586,6 +607,7 @@ impl CacheStorage {
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
+        self.check_bucket()?;
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
         loop {
@@ -609,6 +631,7 @@ impl CacheStorage {
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
             keeping: self.keeping,
+            bucket: self.bucket.clone(),
         }
     }
 }

@@ -14,8 +14,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
     BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, Ledger, List, ListHold, ListId, NameChange,
-    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, WrittenBody, check_names,
-    rename,
+    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, Uses, WrittenBody,
+    check_names, rename,
 };
 use crate::{
     BodyError, CacheName, Clock, Error, Limits, Place, Result, StorageKey,
@@ -42,7 +42,7 @@ struct State {
 
 #[derive(Debug)]
 struct ListState {
-    key: StorageKey,
+    place: Place,
     usage: Usage,
     entries: BTreeMap<EntryId, Kept>,
     by_url: HashMap<String, Vec<EntryId>>,
@@ -57,6 +57,7 @@ struct Kept {
     stored_at_ms: u64,
     entry: Entry,
     body: CandidateBody,
+    uses: Uses,
 }
 
 impl MemoryStore {
@@ -147,7 +148,7 @@ impl Store for MemoryStore {
         for change in &changes.lists {
             for (new, body) in change.insert.iter().zip(&mut bodies) {
                 let id = EntryId(state.next_id());
-                let kept = Kept { stored_at_ms, entry: new.entry.clone(), body };
+                let kept = Kept { stored_at_ms, entry: new.entry.clone(), body, uses: Uses::counted() };
                 state.insert(change.list.id(), id, kept);
             }
             change.remove.iter().for_each(|id| state.remove(change.list.id(), *id));
@@ -165,6 +166,10 @@ impl Store for MemoryStore {
 
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
         Ok(self.shared.lock().ledger.usage(key))
+    }
+
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.shared.lock().ledger.bucket_usage(key, bucket))
     }
 
     fn set_limits(&self, limits: Limits) {
@@ -222,20 +227,20 @@ impl State {
                 let names = self.places.entry(place.clone()).or_default();
                 if !names.contains_key(name) {
                     names.insert(name.clone(), id);
-                    self.lists.insert(id, ListState::new(place.key.clone()));
-                    self.ledger.charge(&place.key, Usage::of_name(name));
+                    self.lists.insert(id, ListState::new(place.clone()));
+                    self.ledger.charge(place, Usage::of_name(name));
                 }
             }
             NameChange::Unbind(place, name) => {
                 let unbound = self.places.get_mut(place).and_then(|names| names.shift_remove(name));
-                self.ledger.discharge(&place.key, Usage::of_name(name));
+                self.ledger.discharge(place, Usage::of_name(name));
                 self.doom(unbound);
             }
             NameChange::Rename { place, from, to } => {
                 let displaced = self.places.get_mut(place).and_then(|names| rename(names, from, to));
-                self.ledger.discharge(&place.key, Usage::of_name(from));
+                self.ledger.discharge(place, Usage::of_name(from));
                 if displaced.is_none() {
-                    self.ledger.charge(&place.key, Usage::of_name(to));
+                    self.ledger.charge(place, Usage::of_name(to));
                 }
                 self.doom(displaced);
             }
@@ -254,7 +259,7 @@ impl State {
         if self.lists.get(&id).is_some_and(|list| list.doomed && list.handles == 0)
             && let Some(freed) = self.lists.remove(&id)
         {
-            self.ledger.discharge(&freed.key, freed.usage);
+            self.ledger.discharge(&freed.place, freed.usage);
         }
     }
 
@@ -263,14 +268,14 @@ impl State {
         let usage = kept.usage();
         list.insert(id, kept);
         list.usage += usage;
-        self.ledger.charge(&list.key, usage);
+        self.ledger.charge(&list.place, usage);
     }
 
     fn remove(&mut self, list: ListId, id: EntryId) {
         let Some(list) = self.lists.get_mut(&list) else { return };
         let Some(kept) = list.remove(id) else { return };
         list.usage -= kept.usage();
-        self.ledger.discharge(&list.key, kept.usage());
+        self.ledger.discharge(&list.place, kept.usage());
     }
 
     /// What `changes` add and what they take away.
@@ -307,10 +312,10 @@ impl Kept {
 }
 
 impl ListState {
-    fn new(key: StorageKey) -> Self {
+    fn new(place: Place) -> Self {
         let (by_url, by_url_without_query) = (HashMap::new(), HashMap::new());
         let (entries, usage) = (BTreeMap::new(), Usage::default());
-        Self { key, usage, entries, by_url, by_url_without_query, handles: 0, doomed: false }
+        Self { place, usage, entries, by_url, by_url_without_query, handles: 0, doomed: false }
     }
 
     fn find(&self, url: UrlMatch<'_>) -> Vec<EntryId> {
@@ -322,8 +327,9 @@ impl ListState {
     }
 
     fn candidate(&self, list: ListId, id: EntryId) -> Option<Candidate> {
-        let Kept { stored_at_ms, entry, body } = self.entries.get(&id)?;
-        Some(Candidate { id, list, stored_at_ms: *stored_at_ms, entry: entry.clone(), body: body.clone() })
+        let Kept { stored_at_ms, entry, body, uses } = self.entries.get(&id)?;
+        let (entry, body, uses) = (entry.clone(), body.clone(), uses.clone());
+        Some(Candidate { id, list, stored_at_ms: *stored_at_ms, entry, body, uses })
     }
 
     fn insert(&mut self, id: EntryId, kept: Kept) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests fail by panicking")]
 
+mod ahead;
 mod bodies;
 mod compaction;
 mod concurrent;
@@ -9,5 +10,9 @@ mod crash;
 mod damage;
 mod faults;
 mod kill;
+mod load;
 mod opening;
+mod rounds;
+mod scripts;
 mod support;
+mod uses;

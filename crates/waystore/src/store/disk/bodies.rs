@@ -14,7 +14,7 @@ use std::{
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{blocks::file_length, format::Position, io::DiskIo};
+use super::{blocks::file_length, buffers::Buffers, format::Position, io::DiskIo};
 use crate::{Clock, StorageKey};
 
 /// What names an owner in the log and in `bodies/`.
@@ -70,6 +70,7 @@ pub(super) struct Bodies {
     pub(super) strict: bool,
     /// Whether the store was opened to be changed.
     pub(super) writable: bool,
+    pub(super) buffers: Arc<Buffers>,
     /// Where the log ends; a file that is given up waits until this much of it is synced.
     log_end: AtomicU64,
     damage_seen: AtomicBool,
@@ -94,6 +95,7 @@ impl Bodies {
             clock,
             strict,
             writable,
+            buffers: Arc::default(),
             log_end: AtomicU64::new(0),
             damage_seen: AtomicBool::new(false),
             files: Mutex::default(),
@@ -193,8 +195,9 @@ impl Bodies {
         }
     }
 
-    /// Removes the files that no entry names.
-    pub(super) fn remove_strays(&self) -> io::Result<()> {
+    /// The files that no entry names.
+    pub(super) fn strays(&self) -> io::Result<Vec<String>> {
+        let mut strays = Vec::new();
         let files = lock(&self.files);
         let wanted: HashSet<String> =
             files.iter().filter(|(_, file)| file.strong_count() > 0).map(|(name, _)| name.path()).collect();
@@ -207,12 +210,11 @@ impl Bodies {
             for name in names {
                 let path = format!("{dir}/{name}");
                 if !wanted.contains(&path) {
-                    tracing::info!(path, "removing a body that no entry names");
-                    self.io.unlink(&path)?;
+                    strays.push(path);
                 }
             }
         }
-        Ok(())
+        Ok(strays)
     }
 
     /// Whether a file was found damaged since the last call.
@@ -274,6 +276,7 @@ mod tests {
         let disk = SimDisk::default();
         let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, true);
         let name = BodyName { owner: [1; 16], hash: [2; 32] };
+        disk.create_dir(&name.dir()).unwrap();
         disk.create(&name.path()).unwrap();
         bodies.set_log_end(Position::new(1, 5000));
         drop(bodies.get(name, 0));

@@ -22,7 +22,7 @@ use crate::{
     },
     store::{
         Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
-        disk::{DiskOptions, DiskStore},
+        disk::{CheckReport, DiskOptions, DiskStore, RepairReport},
         memory::MemoryStore,
     },
     transfer::gathering::is_gathering,
@@ -90,6 +90,29 @@ impl Waystore {
     /// As [`open`](Self::open), but [`Error::Locked`].
     pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::with_store(Arc::new(DiskStore::open_read_only(dir).await?), Arc::new(Clock::system())))
+    }
+
+    /// Verifies the data directory `dir`: every checksum, every reference, every counter. Changes nothing, and works beside a
+    /// process that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Unavailable`]: the disk refused. Places that it cannot read are findings.
+    pub async fn check(dir: impl AsRef<Path>) -> Result<CheckReport> {
+        DiskStore::check(dir, |_| {}).await
+    }
+
+    /// Makes the data directory `dir` whole: drops entries that cannot be read and keeps everything else. What is taken out is
+    /// moved to a folder of its own in it, `damaged/N`. Where nothing is damaged, nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused. Repairing again goes on from there.
+    pub async fn repair(dir: impl AsRef<Path>) -> Result<RepairReport> {
+        DiskStore::repair(dir, |_| {}).await
     }
 
     /// Caches over a store of the caller's own.

@@ -106,7 +106,7 @@ pub use self::{
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
     response::{Response, ResponseHead, ResponseSource},
     shared::KeyGuard,
-    spec::CacheQueryOptions,
+    spec::{CacheQueryOptions, is_same_site},
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
         Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,

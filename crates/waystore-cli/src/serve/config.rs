@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) headers: HeaderRules,
     pub(crate) ignore_cookies: Names,
     pub(crate) shared: Globs,
+    /// Whether other origins are taken to consent to everything.
+    pub(crate) trust_all: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) update_interval: Duration,
     pub(crate) check_interval: Duration,
@@ -151,6 +153,11 @@ impl Config {
                 None => Names::new(ANALYTICS_COOKIES),
             },
             shared: Globs::new(list(settings.shared.as_ref())),
+            trust_all: match settings.cors.as_deref() {
+                None | Some("check") => false,
+                Some("trust-all") => true,
+                Some(other) => return Err(one_of("cors", other, "`check` or `trust-all`")),
+            },
             timeouts: Timeouts {
                 connect: span(settings.connect_timeout, 10),
                 head: span(settings.head_timeout, 60),
@@ -340,6 +347,15 @@ mod tests {
         assert_eq!(script("/sw.js").unwrap(), Script::Origin("/sw.js".into()));
         assert_eq!(script("https://a.test/sw.js").unwrap(), Script::Origin("https://a.test/sw.js".into()));
         assert!(script("no-such-sw.js").unwrap_err().to_string().contains("no such file"));
+    }
+
+    #[test]
+    fn other_origins_have_to_consent_unless_all_are_trusted() {
+        let trusts = |cors: Option<&str>| {
+            Config::new(&Settings { cors: cors.map(str::to_owned), ..settings() }, None).map(|config| config.trust_all)
+        };
+        assert!(!trusts(None).unwrap() && !trusts(Some("check")).unwrap() && trusts(Some("trust-all")).unwrap());
+        assert!(trusts(Some("none")).unwrap_err().to_string().contains("`check` or `trust-all`"));
     }
 
     #[test]

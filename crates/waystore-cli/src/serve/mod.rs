@@ -53,6 +53,7 @@ use crate::{
         client::{Client, Roots},
         folder::Folder,
         hidden::Events,
+        preflight::Consents,
     },
     store,
 };
@@ -148,7 +149,7 @@ fn announce(public: &Public, address: std::net::SocketAddr) {
 fn network(
     config: &Config,
     public: &Arc<Public>,
-    clock: &Clock,
+    clock: &Arc<Clock>,
     clear: Option<Arc<Clear>>,
 ) -> Result<(Network, Option<Tunnel>), Failure> {
     let (roots, upstream) = match &config.upstream {
@@ -184,6 +185,9 @@ fn network(
         public: Arc::clone(public),
         origin,
         world: Client::world(&roots, config.timeouts),
+        trust_all: config.trust_all,
+        consents: Consents::default(),
+        clock: Arc::clone(clock),
         events: Events::new(lifetime),
         personal: Personal::new(key, config.ignore_cookies.clone(), config.shared.clone()),
         causes: causes::Causes::default(),

@@ -77,6 +77,10 @@ pub(crate) struct Settings {
     /// `**` for anything.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) shared: Option<Vec<String>>,
+    /// Whether other origins have to consent to what the worker fetches there: `check` (default, as browsers do), or
+    /// `trust-all`, which asks none and shows the worker everything.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) cors: Option<String>,
     /// How long a connection to the upstream may take. Default: 10s.
     #[arg(long, value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,

@@ -13,7 +13,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use http_body::{Frame, SizeHint};
 use sync_wrapper::SyncWrapper;
 
@@ -65,6 +68,40 @@ impl Body {
         length: Option<u64>,
     ) -> Self {
         Self { source: Source::Stream(SyncWrapper::new(stream.boxed())), remaining: length }
+    }
+
+    /// A body whose bytes come from another library's, such as that of axum, hyper or reqwest. Trailers are
+    /// left out.
+    ///
+    /// ```
+    /// use http_body_util::Full;
+    /// use waystore::{Body, Response};
+    ///
+    /// let answer = http::Response::new(Full::from("hello"));
+    /// let response = Response::from(answer.map(Body::from_http));
+    /// assert_eq!(response.body.expect("it has a body").length(), Some(5));
+    /// ```
+    pub fn from_http<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let length = body.size_hint().exact();
+        let mut body = Box::pin(body);
+        let chunks = stream::poll_fn(move |cx| {
+            loop {
+                match ready!(body.as_mut().poll_frame(cx)).transpose() {
+                    Ok(Some(frame)) => {
+                        if let Ok(chunk) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(chunk)));
+                        }
+                    }
+                    Ok(None) => return Poll::Ready(None),
+                    Err(error) => return Poll::Ready(Some(Err(BodyError::failed(error)))),
+                }
+            }
+        });
+        Self::from_stream(chunks, length)
     }
 
     /// A body that a store keeps. Nothing is opened before the first read.

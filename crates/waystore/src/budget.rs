@@ -29,10 +29,11 @@ pub(crate) struct Budgets {
 }
 
 /// The uses of the entries of one list.
+///
+/// Nobody has a turn to look or to evict: one who is not polled any more would keep it. Those who evict at
+/// the same time choose the same entries, and what is gone already is not removed again.
 #[derive(Debug, Default)]
 struct Uses {
-    /// Held while entries are looked up and evicted, so that it is done once.
-    turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -83,7 +84,6 @@ impl Budgets {
         budget: u64,
     ) -> Result<()> {
         let uses = self.of_or_new(list.id());
-        let _turn = uses.turn.lock().await;
         uses.look_at_new(store, list).await?;
         let excess = uses.state().total.saturating_sub(budget);
         if excess == 0 {
@@ -104,7 +104,6 @@ impl Budgets {
     ) -> Result<bool> {
         let Error::QuotaExceeded { requested: Some(requested), quota: Some(quota) } = *error else { return Ok(false) };
         let uses = self.of_or_new(list.id());
-        let _turn = uses.turn.lock().await;
         uses.look_at_new(store, list).await?;
         let missing = requested.saturating_sub(quota);
         if uses.state().total < missing {
@@ -147,7 +146,9 @@ impl Uses {
             let after = self.state().seen;
             let page = store.page(list, after, PAGE).await?;
             let mut state = self.state();
-            page.iter().for_each(|found| state.take_in(found));
+            // Another may have looked at the same time.
+            let seen = state.seen;
+            page.iter().filter(|found| Some(found.id) > seen).for_each(|found| state.take_in(found));
             if page.len() < PAGE {
                 return Ok(());
             }

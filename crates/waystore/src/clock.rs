@@ -1,7 +1,10 @@
 //! Time and randomness, from one place, so that a failing run is repeated from its seed.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +22,7 @@ pub struct Clock {
 #[derive(Debug)]
 enum Time {
     System,
-    Fixed(u64),
+    Fixed(AtomicU64),
 }
 
 impl Clock {
@@ -30,17 +33,24 @@ impl Clock {
 
     /// Time that stands still at `now_ms`, and the randomness of `seed`: for tests.
     pub fn fixed(now_ms: u64, seed: u64) -> Self {
-        Self { time: Time::Fixed(now_ms), random: Mutex::new(StdRng::seed_from_u64(seed)) }
+        Self { time: Time::Fixed(AtomicU64::new(now_ms)), random: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
-        match self.time {
-            Time::Fixed(now) => now,
+        match &self.time {
+            Time::Fixed(now) => now.load(Ordering::Relaxed),
             Time::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
+        }
+    }
+
+    /// Sets the time where it stands still; the machine's time is not touched.
+    pub fn set(&self, now_ms: u64) {
+        if let Time::Fixed(now) = &self.time {
+            now.store(now_ms, Ordering::Relaxed);
         }
     }
 

@@ -30,10 +30,31 @@
 //! # Where to start
 //!
 //! * [`Waystore`] is a store of many origins, [`CacheStorage`] the caches of one, [`Cache`] one of them.
-//! * [`Request`] and [`Response`] are Fetch's; `http`'s types are one conversion away.
+//! * [`Request`] and [`Response`] are Fetch's; `http`'s types are one conversion away, and
+//!   [`Body::from_http`] takes the body of any HTTP library.
 //! * [`Body`] streams: no body is ever whole in memory, unless it is small.
-//! * [`Fetch`] is the network that [`Cache::add`] is given: the library knows none.
+//! * [`Fetch`] is the network that [`Cache::add`] and [`Cache::match_or_fetch`] are given: the library
+//!   knows none.
 //! * [`store::Store`] is the seam for a store of one's own; `testing` (feature `testing`) checks it.
+//!
+//! # What to know
+//!
+//! **Nothing expires.** `Cache-Control` and its kin are kept and not obeyed. An entry goes when it is deleted
+//! or replaced, or when a limit was set that evicts it ([`CacheStorage::with_budget`],
+//! [`Waystore::set_eviction`]).
+//!
+//! **All or nothing.** A batch, an `add_all`, an import is seen whole or not at all, by everybody, also after
+//! a crash. On an error the cache is as it was.
+//!
+//! **What is acknowledged is there.** A put that returned survives the end of the process. Power loss takes
+//! the last second or so unless the store is [strict](store::disk::Durability::Strict), or the put
+//! [`PutLevel::Durable`]; never does it leave half of anything.
+//!
+//! **One process writes.** A second one that opens the directory is refused with [`Error::Locked`];
+//! [`Waystore::open_read_only`] looks at it as it is.
+//!
+//! **Dropping is safe.** A future that is dropped, or not polled any more, leaves no half entry and holds up
+//! nobody else.
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/
 

@@ -86,10 +86,17 @@ pub struct Estimate {
 
 /// Room taken by bodies that stream and are not committed yet.
 #[derive(Debug, Default)]
-pub(crate) struct Reservations(Mutex<HashMap<StorageKey, u64>>);
+pub(crate) struct Reservations(Mutex<Reserved>);
+
+#[derive(Debug, Default)]
+struct Reserved {
+    of_key: HashMap<StorageKey, u64>,
+    /// Rises whenever room is given back, since what took it may count as used from then on.
+    returned: u64,
+}
 
 impl Reservations {
-    fn lock(&self) -> MutexGuard<'_, HashMap<StorageKey, u64>> {
+    fn lock(&self) -> MutexGuard<'_, Reserved> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,24 +130,32 @@ impl Reservation {
         }
         let limits = store.limits();
         let (quota, total_quota) = (limits.of_key(&self.key), limits.total_bytes);
-        let (used, total_used) = (store.usage(Some(&self.key)).await?.padded, store.usage(None).await?.padded);
-        let mut all = self.all.lock();
-        let taken = |used: u64, reserved: u64| used.saturating_sub(self.replaces).saturating_add(reserved);
-        fits(taken(used, all.get(&self.key).copied().unwrap_or_default()), growth, quota)?;
-        fits(taken(total_used, all.values().sum()), growth, total_quota)?;
-        *all.entry(self.key.clone()).or_default() += growth;
-        self.bytes = bytes;
-        Ok(())
+        loop {
+            let returned = self.all.lock().returned;
+            let (used, total_used) = (store.usage(Some(&self.key)).await?.padded, store.usage(None).await?.padded);
+            let mut all = self.all.lock();
+            if all.returned != returned {
+                // Somebody's room may have become usage after it was read: neither would count it.
+                continue;
+            }
+            let taken = |used: u64, reserved: u64| used.saturating_sub(self.replaces).saturating_add(reserved);
+            fits(taken(used, all.of_key.get(&self.key).copied().unwrap_or_default()), growth, quota)?;
+            fits(taken(total_used, all.of_key.values().sum()), growth, total_quota)?;
+            *all.of_key.entry(self.key.clone()).or_default() += growth;
+            self.bytes = bytes;
+            return Ok(());
+        }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut all = self.all.lock();
-        let Some(reserved) = all.get_mut(&self.key) else { return };
+        all.returned += 1;
+        let Some(reserved) = all.of_key.get_mut(&self.key) else { return };
         *reserved = reserved.saturating_sub(self.bytes);
         if *reserved == 0 {
-            all.remove(&self.key);
+            all.of_key.remove(&self.key);
         }
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::watch;
 
-pub(crate) use self::growing::Growing;
+pub(crate) use self::growing::{Growing, GrowingWriter};
 use crate::{
     CacheQueryOptions, RequestHead, Visitor,
     spec::{

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -15,11 +15,15 @@ use crate::{
     cache::Flights,
     quota::Reservations,
     recorded::Recorded,
-    store::{Changes, Commit, NameChange, ReadSet, Store},
+    store::{Changes, Commit, List, ListChange, NameChange, ReadSet, Store},
+    transfer::gathering::Gathering,
 };
 
 /// The largest padding, in steps of 64 KiB: 14 MiB.
 const MOST_PADDING: u64 = 224;
+
+/// Entries removed at a time.
+const PAGE: usize = 1024;
 
 /// See the module's doc.
 #[derive(Debug, Default)]
@@ -28,9 +32,12 @@ pub(crate) struct Shared {
     pub(crate) budgets: Budgets,
     pub(crate) recorded: Arc<Recorded>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) gathering: Arc<Gathering>,
     /// What padding is drawn with; unset: there is none.
     padding_secret: OnceLock<[u8; 32]>,
     evicts: AtomicBool,
+    /// How often anybody was evicted.
+    evictions: AtomicU64,
     owners: Mutex<Owners>,
 }
 
@@ -40,6 +47,8 @@ struct Owners {
     /// Rises with every use.
     uses: u64,
     last_use: HashMap<StorageKey, u64>,
+    /// How often each was evicted, where it was.
+    evictions: HashMap<StorageKey, u64>,
     persisted: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
@@ -111,6 +120,14 @@ impl Shared {
         }
     }
 
+    /// How often `key` was evicted so far: what began before the last time has lost its place.
+    pub(crate) fn evictions_of(&self, key: &StorageKey) -> u64 {
+        if self.evictions.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        self.owners().evictions.get(key).copied().unwrap_or_default()
+    }
+
     /// Keeps `key` from eviction while the guard lives.
     pub(crate) fn hold(self: &Arc<Self>, key: &StorageKey) -> KeyGuard {
         *self.owners().held.entry(key.clone()).or_default() += 1;
@@ -138,7 +155,12 @@ impl Shared {
         let keys = store.storage_keys().await?;
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
         tracing::info!(key = %victim, "evicting everything of a storage key");
-        self.owners().last_use.remove(&victim);
+        {
+            let mut owners = self.owners();
+            owners.last_use.remove(&victim);
+            *owners.evictions.entry(victim.clone()).or_default() += 1;
+            self.evictions.fetch_add(1, Ordering::AcqRel);
+        }
         evict(store, clock, &victim).await
     }
 
@@ -157,23 +179,51 @@ impl Shared {
 
 /// Takes every name of `key` away, in one commit. Returns whether there was one.
 async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<bool> {
-    loop {
-        let mut names = Vec::new();
+    let lists = loop {
+        let (mut names, mut lists) = (Vec::new(), Vec::new());
         for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
             let place = Place::new(key.clone(), bottle);
-            let bound = store.names(&place).await?.into_iter();
-            names.extend(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)));
+            for (name, list) in store.names(&place).await? {
+                names.push(NameChange::Unbind(place.clone(), name));
+                lists.push(list);
+            }
         }
         if names.is_empty() {
             return Ok(false);
         }
-        let op = clock.op_id();
         let changes = Changes { names, ..Changes::default() };
-        match store.commit(key, op, &ReadSet::default(), &changes).await? {
-            Commit::Applied => return Ok(true),
+        match commit(store, clock, key, &changes).await? {
             Commit::Stale => tokio::task::yield_now().await,
-            Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+            _ => break lists,
         }
+    };
+    for list in lists {
+        // Its holders keep the list; they would keep the room, too, and others would be evicted for it.
+        if list.is_held_elsewhere() {
+            empty(store, clock, key, &list).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Removes what is in `list`, which has no name any more.
+async fn empty(store: &dyn Store, clock: &Clock, key: &StorageKey, list: &List) -> Result<()> {
+    loop {
+        let page = store.page(list, None, PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let remove = page.iter().map(|found| found.id).collect();
+        let change = ListChange { list: list.clone(), remove, insert: Vec::new() };
+        commit(store, clock, key, &Changes { lists: vec![change], ..Changes::default() }).await?;
+    }
+}
+
+async fn commit(store: &dyn Store, clock: &Clock, key: &StorageKey, changes: &Changes) -> Result<Commit> {
+    let op = clock.op_id();
+    match store.commit(key, op, &ReadSet::default(), changes).await? {
+        Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
+        done => Ok(done),
     }
 }
 

@@ -24,13 +24,14 @@ use crate::{
         disk::{DiskOptions, DiskStore},
         memory::MemoryStore,
     },
+    transfer::gathering::is_gathering,
 };
 
 /// A store: one directory, or some memory, with the caches of many origins.
 #[derive(Debug, Clone)]
 pub struct Waystore {
     store: Arc<dyn Store>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     shared: Arc<Shared>,
 }
 
@@ -75,7 +76,9 @@ impl Waystore {
     ///
     /// As [`open`](Self::open).
     pub async fn open_with(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
-        Ok(Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system())))
+        let opened = Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system()));
+        opened.remove_gathered().await;
+        Ok(opened)
     }
 
     /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
@@ -101,6 +104,30 @@ impl Waystore {
     pub fn caches(&self, url: &str) -> Result<CacheStorage> {
         let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
         Ok(self.storage(StorageKey::of(&base)?, Bottle::Caches, base))
+    }
+
+    /// Returns the caches of `key`, which may be a partition of an origin; relative URLs given to them
+    /// resolve against the origin.
+    ///
+    /// ```
+    /// use waystore::{Response, StorageKey, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let store = Waystore::in_memory();
+    /// let embedded = StorageKey::new("https://player.example")?.partitioned("https://shop.example");
+    /// store.caches_of(&embedded)?.open("v1").await?.put("/film", Response::new("...")).await?;
+    /// assert!(store.caches("https://player.example")?.keys().await?.is_empty());
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Security`]: the key's origin is not the URL of one.
+    pub fn caches_of(&self, key: &StorageKey) -> Result<CacheStorage> {
+        let base = Url::parse(key.origin()).map_err(|_| Error::Security { origin: key.origin().to_owned() })?;
+        Ok(self.storage(key.clone(), Bottle::Caches, base))
     }
 
     /// Returns the registrations of the origin of `url`: caches that are kept apart, always written
@@ -172,6 +199,16 @@ impl Waystore {
         self.shared.hold(key)
     }
 
+    /// Removes what imports left that a crash ended. Where it cannot, it stays for the next time.
+    async fn remove_gathered(&self) {
+        for key in self.store.storage_keys().await.unwrap_or_default() {
+            let Ok(base) = Url::parse(key.origin()) else { continue };
+            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_gathered().await {
+                tracing::warn!(%error, "what an import left was not removed");
+            }
+        }
+    }
+
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         CacheStorage {
             store: Arc::clone(&self.store),
@@ -195,7 +232,7 @@ pub struct CacheStorage {
     base: Arc<Url>,
     clock: Arc<Clock>,
     reader: Arc<Reader>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     keeping: Keeping,
 }
 
@@ -355,6 +392,13 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn keys(&self) -> Result<Vec<CacheName>> {
+        let mut names = self.all_names().await?;
+        names.retain(|name| !is_gathering(name));
+        Ok(names)
+    }
+
+    /// The names, those of caches that are being imported included.
+    pub(crate) async fn all_names(&self) -> Result<Vec<CacheName>> {
         Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -534,7 +578,10 @@ impl CacheStorage {
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
         Ok(match name {
             Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
-            None => self.store.names(&self.place).await?.into_iter().map(|(_, list)| list).collect(),
+            None => {
+                let names = self.store.names(&self.place).await?.into_iter();
+                names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect()
+            }
         })
     }
 

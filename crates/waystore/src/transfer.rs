@@ -4,6 +4,7 @@
 //! what the frames mean; how they stand in the file is the business of `frame.rs`.
 
 mod frame;
+pub(crate) mod gathering;
 
 use std::collections::VecDeque;
 
@@ -119,10 +120,11 @@ impl CacheStorage {
     /// Makes `name` a cache of what `file` holds, which [`Cache::export`] wrote, in place of the one that
     /// has the name; returns the number of entries.
     ///
-    /// The name goes over when the file was read to its end and all of it is right: until then, and
-    /// whatever fails, the cache that has the name is as it was. In the meantime a cache called
-    /// `NAME (import ...)` takes the entries; one that a crash left behind is removed by the next import
-    /// of that name.
+    /// The name goes over in one commit, when the file was read to its end and all of it is right. Until
+    /// then, and whatever fails, the cache that has the name is as it was, and nobody finds the new
+    /// entries: they gather in a cache that [`keys`](Self::keys) does not list and
+    /// [`match_`](Self::match_) does not search. What a crash leaves of one is removed when the store is
+    /// opened again.
     ///
     /// The entries count as stored now. Their URLs are kept as they are, whatever the origin.
     ///
@@ -133,29 +135,33 @@ impl CacheStorage {
     /// * [`Error::Body`], [`Error::Aborted`]: reading the file failed.
     /// * [`Error::QuotaExceeded`]: there is no room for both.
     pub async fn import(&self, name: impl Into<CacheName>, file: Body) -> Result<u64> {
-        let name = name.into();
-        let prefix = format!("{name} (import ");
-        for left_behind in self.keys().await? {
-            if left_behind.to_string().starts_with(&prefix) {
-                self.delete(left_behind).await?;
-            }
-        }
-        let taking = CacheName::from(format!("{prefix}{})", self.new_op()));
-        let cache = self.open(&taking).await?;
+        self.remove_gathered().await?;
+        let gathering = self.shared.gathering.begin(self.new_op());
+        let cache = self.open(gathering.name()).await?;
         let imported = read_in(&cache, file).await;
         let renamed = match imported {
-            Ok(count) => self.rename(&taking, name).await.map(|renamed| renamed.then_some(count)),
+            Ok(count) => self.rename(gathering.name(), name).await.map(|renamed| renamed.then_some(count)),
             Err(error) => Err(error),
         };
         match renamed {
             Ok(Some(count)) => Ok(count),
-            Ok(None) => Err(Error::unavailable("another import of the same cache took its place")),
+            Ok(None) => Err(Error::unavailable("what was imported has been evicted, or deleted with its origin")),
             Err(error) => {
                 // The failure that led here is the one to tell.
-                let _ = self.delete(taking).await;
+                let _ = self.delete(gathering.name()).await;
                 Err(error)
             }
         }
+    }
+
+    /// Removes what imports gathered that came to no end.
+    pub(crate) async fn remove_gathered(&self) -> Result<()> {
+        for name in self.all_names().await? {
+            if gathering::is_gathering(&name) && !self.shared.gathering.is_under_way(&name) {
+                self.delete(name).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Prepared {
         body: NewBody,
         /// The room the body takes until it is committed.
         _room: Option<Reservation>,
+        /// How often the owner had been evicted when the body began.
+        evictions: u64,
         /// Whether it was recorded before: then it displaced others that were at that time.
         recorded: bool,
     },
@@ -43,6 +45,7 @@ pub(crate) async fn commit_parts(
     parts: &[Part],
 ) -> Result<Vec<Vec<usize>>> {
     shared.touch(key);
+    parts.iter().flat_map(|part| &part.steps).try_for_each(|step| step.check_not_evicted(shared, key))?;
     let op = clock.op_id();
     let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
     loop {
@@ -91,6 +94,16 @@ impl Part {
 }
 
 impl Prepared {
+    /// What is evicted goes whole: a body that streamed meanwhile does not bring some of it back.
+    fn check_not_evicted(&self, shared: &Shared, key: &StorageKey) -> Result<()> {
+        match self {
+            Self::Put { evictions, .. } if *evictions != shared.evictions_of(key) => {
+                Err(Error::unavailable(format!("all that `{key}` stored was evicted while a body was read")))
+            }
+            Self::Put { .. } | Self::Delete { .. } => Ok(()),
+        }
+    }
+
     fn step(&self) -> Step<'_> {
         match self {
             Self::Put { request, entry, .. } => Step::Put { request: &request.head, visitor: request.visitor, entry },

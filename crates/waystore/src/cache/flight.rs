@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,8 @@ use tokio::sync::watch;
 
 use super::Cache;
 use crate::{
-    CacheQueryOptions, Error, Fetch, FetchError, PutLevel, Request, Response, Result,
+    CacheQueryOptions, Error, Fetch, FetchError, PutLevel, Request, RequestCache, RequestCredentials, RequestMode,
+    RequestRedirect, Response, Result,
     info::RequestInfo,
     spec::{batch::check_put, url_key::without_fragment},
     store::ListId,
@@ -21,26 +23,39 @@ use crate::{
 
 /// The fetches under way. One waits for nothing; those who come later wait for it.
 #[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<FlightKey, watch::Receiver<()>>>);
+pub(crate) struct Flights(Mutex<HashMap<FlightKey, watch::Receiver<Landing>>>);
 
-/// What makes two requests the same: the cache, the URL, and all that the response may vary by.
+/// What makes two requests the same: the cache, and all that the response may depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
     list: ListId,
     url: String,
     headers: Bytes,
+    modes: (RequestMode, RequestCredentials, RequestCache, RequestRedirect),
+    integrity: String,
+}
+
+/// How a fetch ended, for those who wait for it. Where its end comes first, it brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Landing {
+    UnderWay,
+    /// There is an entry.
+    Stored,
+    /// There is a response, and it is not to be stored: nobody else has a use for it.
+    NotStored,
 }
 
 /// Held while one fetches for all.
 struct Lead {
     flights: Arc<Flights>,
     key: FlightKey,
-    _landed: watch::Sender<()>,
+    landing: Landing,
+    landed: watch::Sender<Landing>,
 }
 
 enum Boarding {
     Lead(Lead),
-    Wait(watch::Receiver<()>),
+    Wait(watch::Receiver<Landing>),
 }
 
 impl Cache {
@@ -48,10 +63,12 @@ impl Cache {
     /// [`PutLevel::Recorded`] and returns it. While one fetches, others who ask for the same in this
     /// process wait for its response, and read the body along with it.
     ///
-    /// The same is: the same cache, URL and request headers. Whoever has waited for `wait` in vain, or
-    /// for a response that was not stored, fetches alone. A response is given back without being stored
-    /// where its status is not 200 to 299 or [`put`](Self::put) would refuse it. Requests of a visitor
-    /// ([`Request::visitor`]) never wait for each other.
+    /// The same is: the same cache, URL, request headers and modes. Where the one who fetches fails or
+    /// gives up, one of the others fetches in its place. Whoever has waited for `wait` in vain fetches
+    /// alone, and so do all where the response is not to be stored: its status is not 200 to 299, or
+    /// [`put`](Self::put) would refuse it, or it is personal. Such a response is given back all the same,
+    /// and so is one that there is no room for. Requests of a visitor ([`Request::visitor`]) never wait for
+    /// each other.
     ///
     /// ```
     /// use std::time::Duration;
@@ -80,6 +97,10 @@ impl Cache {
     ///
     /// Those of [`match_`](Self::match_); [`Error::Fetch`] and [`Error::Aborted`]: nothing was stored and
     /// there is no response.
+    ///
+    /// # Panics
+    ///
+    /// Where one has to wait on a Tokio runtime that was built without its timer.
     pub async fn match_or_fetch<'a>(
         &self,
         fetch: &dyn Fetch,
@@ -93,33 +114,54 @@ impl Cache {
         if request.method != http::Method::GET || request.visitor.is_some() {
             return self.fetch_and_record(fetch, request, None).await;
         }
-        match self.shared.flights.board(self.list.id(), &request) {
-            Boarding::Lead(lead) => self.fetch_and_record(fetch, request, Some(lead)).await,
-            Boarding::Wait(mut landed) => {
-                // It never changes: it is dropped when the other has its response, or none.
-                let _ = tokio::time::timeout(wait, landed.changed()).await;
-                match self.match_(&request, CacheQueryOptions::default()).await? {
-                    Some(hit) => Ok(hit),
-                    None => self.fetch_and_record(fetch, request, None).await,
+        let mut waited = pin!(None);
+        loop {
+            let mut flight = match self.shared.flights.board(self.list.id(), &request) {
+                Boarding::Wait(flight) => flight,
+                Boarding::Lead(lead) => {
+                    // Another may have landed since the look-up.
+                    return match self.match_(&request, CacheQueryOptions::default()).await? {
+                        Some(hit) => Ok(hit),
+                        None => self.fetch_and_record(fetch, request, Some(lead)).await,
+                    };
                 }
+            };
+            if waited.is_none() {
+                waited.set(Some(tokio::time::sleep(wait)));
             }
+            let waited = waited.as_mut().as_pin_mut().expect("it was just set");
+            let landing = tokio::select! {
+                biased;
+                landed = flight.wait_for(|landing| *landing != Landing::UnderWay) => landed.map(|landing| *landing).ok(),
+                () = waited => Some(Landing::NotStored),
+            };
+            if let Some(hit) = self.match_(&request, CacheQueryOptions::default()).await? {
+                return Ok(hit);
+            }
+            if landing == Some(Landing::NotStored) {
+                return self.fetch_and_record(fetch, request, None).await;
+            }
+            // It brought nothing, or what it brought is deleted already: one of those who wait leads now.
         }
     }
 
     async fn fetch_and_record(&self, fetch: &dyn Fetch, request: Request, lead: Option<Lead>) -> Result<Response> {
         let response = fetch_one(fetch, &request).await?;
+        let land = |landing| lead.map(|lead| lead.land(landing));
         let seen_by_who_asks = response.personal.is_none() || request.visitor.is_some();
         if !response.ok() || !seen_by_who_asks || check_put(&request.head, &response.head).is_err() {
+            land(Landing::NotStored);
             return Ok(response);
         }
-        self.put_with(&request, response, PutLevel::Recorded).await?;
-        let found = self.match_(&request, CacheQueryOptions::default()).await;
-        drop(lead);
-        match found? {
-            Some(response) => Ok(response),
-            // Somebody deleted it in the meantime.
-            None => fetch_one(fetch, &request).await,
+        // Who asks gets the response also where it cannot be stored, or is deleted at once.
+        let (own, stored) = response.tee(&self.spooler());
+        if let Err(error) = self.put_with(&request, stored, PutLevel::Recorded).await {
+            tracing::warn!(url = %request.head.url, %error, "a response that was fetched was not stored");
+            land(Landing::NotStored);
+            return Ok(own);
         }
+        land(Landing::Stored);
+        Ok(self.match_(&request, CacheQueryOptions::default()).await?.unwrap_or(own))
     }
 }
 
@@ -133,23 +175,38 @@ async fn fetch_one(fetch: &dyn Fetch, request: &Request) -> Result<Response> {
 impl Flights {
     fn board(self: &Arc<Self>, list: ListId, request: &Request) -> Boarding {
         let url = without_fragment(request.url.as_str()).to_owned();
-        let key = FlightKey { list, url, headers: Bytes::copy_from_slice(request.headers.as_encoded()) };
+        let key = FlightKey {
+            list,
+            url,
+            headers: Bytes::copy_from_slice(request.headers.as_encoded()),
+            modes: (request.mode, request.credentials, request.cache, request.redirect),
+            integrity: request.integrity.clone(),
+        };
         let mut flights = self.lock();
-        if let Some(landed) = flights.get(&key) {
-            return Boarding::Wait(landed.clone());
+        if let Some(landing) = flights.get(&key) {
+            return Boarding::Wait(landing.clone());
         }
-        let (sender, landed) = watch::channel(());
-        flights.insert(key.clone(), landed);
-        Boarding::Lead(Lead { flights: Arc::clone(self), key, _landed: sender })
+        let (landed, landing) = watch::channel(Landing::UnderWay);
+        flights.insert(key.clone(), landing);
+        Boarding::Lead(Lead { flights: Arc::clone(self), key, landing: Landing::UnderWay, landed })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, watch::Receiver<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, watch::Receiver<Landing>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lead {
+    /// Tells those who wait how it ended.
+    fn land(mut self, landing: Landing) {
+        self.landing = landing;
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
+        // First: who is told, and finds nothing, must not find this flight again.
         self.flights.lock().remove(&self.key);
+        self.landed.send_replace(self.landing);
     }
 }

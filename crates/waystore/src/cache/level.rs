@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-
 use super::{Cache, Prepared, write::is_set_cookie};
 use crate::{
     Body, BodyError, Error, Request, Response, Result,
     info::RequestInfo,
     quota::Reservation,
-    recorded::{Growing, PendingGuard},
+    recorded::{GrowingWriter, PendingGuard},
     spec::batch::check_put,
     store::{Entry, INLINE_BYTES, NewBody},
 };
@@ -93,15 +91,16 @@ impl Cache {
         };
         response.headers.retain(|name, _| !is_set_cookie(name));
         let entry = Entry::new(&request.head, &response.head);
-        let growing = Growing::new(Arc::clone(&self.store), self.key.clone(), body.length());
+        let growing = GrowingWriter::new(Arc::clone(&self.store), self.key.clone(), body.length());
         let (head, now_ms) = (request.head.clone(), self.clock.now_ms());
         let recorded = &self.shared.recorded;
-        let Some(guard) = recorded.add(&self.list, head, request.visitor, entry.clone(), now_ms, &growing) else {
+        let Some(guard) = recorded.add(&self.list, head, request.visitor, entry.clone(), now_ms, growing.body()) else {
             response.body = Some(body);
             return self.put_whole(request, response).await;
         };
-        let put = RecordedPut { cache: self.clone(), request, response, entry, growing, guard };
-        runtime.spawn(put.complete(body));
+        let evictions = self.shared.evictions_of(&self.key);
+        let put = RecordedPut { cache: self.clone(), request, response, entry, guard, evictions };
+        runtime.spawn(put.complete(body, growing));
         Ok(())
     }
 }
@@ -112,17 +111,21 @@ struct RecordedPut {
     request: Request,
     response: Response,
     entry: Entry,
-    growing: Arc<Growing>,
     guard: PendingGuard,
+    evictions: u64,
 }
 
 impl RecordedPut {
-    async fn complete(self, body: Body) {
+    async fn complete(self, body: Body, mut growing: GrowingWriter) {
         let url = self.request.url.clone();
-        let outcome = match self.read(body).await {
-            Ok((body, room)) => self.commit(body, room).await,
+        let outcome = match self.read(body, &mut growing).await {
+            Ok((body, room)) => {
+                // Readers need it no more.
+                drop(growing);
+                self.commit(body, room).await
+            }
             Err(error) => {
-                self.growing.fail(as_body_error(&error)).await;
+                growing.fail(as_body_error(&error));
                 Err(error)
             }
         };
@@ -131,18 +134,18 @@ impl RecordedPut {
         }
     }
 
-    async fn read(&self, mut body: Body) -> Result<(NewBody, Option<Reservation>)> {
+    async fn read(&self, mut body: Body, growing: &mut GrowingWriter) -> Result<(NewBody, Option<Reservation>)> {
         let mut room: Option<Reservation> = None;
         let mut length = 0_u64;
-        while let Some(chunk) = body.next().await {
+        while let Some(chunk) = growing.next_of(&mut body).await {
             let chunk = chunk?;
             length += chunk.len() as u64;
             if length > INLINE_BYTES as u64 {
                 self.cache.reserve_for(&mut room, &self.request, &self.entry, length).await?;
             }
-            self.growing.append(chunk).await?;
+            growing.append(chunk).await?;
         }
-        Ok((self.growing.finish().await?, room))
+        Ok((growing.finish().await?, room))
     }
 
     async fn commit(self, body: NewBody, room: Option<Reservation>) -> Result<()> {
@@ -151,14 +154,9 @@ impl RecordedPut {
             return Ok(());
         }
         let entry = cache.kept(entry.clone(), &response.head, body.length());
-        let prepared = Prepared::Put { request: request.without_body(), entry, body, _room: room, recorded: true };
+        let (request, evictions) = (request.without_body(), self.evictions);
+        let prepared = Prepared::Put { request, entry, body, _room: room, evictions, recorded: true };
         cache.commit(vec![prepared]).await.map(drop)
-    }
-}
-
-impl Drop for RecordedPut {
-    fn drop(&mut self) {
-        self.growing.abandon();
     }
 }
 

@@ -14,12 +14,13 @@ use crate::{
 impl Cache {
     /// Reads the response's body to its end and puts it in place.
     pub(super) async fn prepare_put(&self, request: Request, mut response: Response) -> Result<Prepared> {
+        let evictions = self.shared.evictions_of(&self.key);
         let body = response.body.take();
         response.headers.retain(|name, _| !is_set_cookie(name));
         let entry = Entry::new(&request.head, &response.head);
         let (body, room) = self.write_body(body, &request, &entry).await?;
         let entry = self.kept(entry, &response.head, body.length());
-        Ok(Prepared::Put { request, entry, body, _room: room, recorded: false })
+        Ok(Prepared::Put { request, entry, body, _room: room, evictions, recorded: false })
     }
 
     /// The entry as it is kept: pinned or padded, where it is to be.

@@ -99,6 +99,11 @@ impl List {
     pub fn id(&self) -> ListId {
         self.0.id()
     }
+
+    /// Whether anybody else may hold the list; never `false` where somebody does.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        !self.0.is_the_only_one() || Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl PartialEq for List {
@@ -117,6 +122,11 @@ impl fmt::Debug for List {
 pub trait ListHold: Send + Sync {
     /// The list's number.
     fn id(&self) -> ListId;
+
+    /// Whether all handles on the list, while there are any, are around this one hold.
+    fn is_the_only_one(&self) -> bool {
+        false
+    }
 }
 
 /// The number of a list in its store.

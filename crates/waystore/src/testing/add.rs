@@ -26,7 +26,9 @@ super::case_list!(Case:
     e117_a_bad_scheme_stores_nothing,
     e120_an_aborted_request_stores_nothing,
     e121_a_star_in_vary_is_refused,
+    e122_an_added_entry_is_there_when_its_body_is,
     e123_entries_come_in_the_order_of_the_arguments,
+    e124_what_fails_its_integrity_is_not_added,
     a_body_that_fails_stores_nothing,
     adding_nothing_does_nothing,
 );
@@ -136,9 +138,11 @@ async fn e115_the_earlier_responses_vary_decides(store: Waystore) {
 async fn e116_a_refused_batch_leaves_what_was_there(store: Waystore) {
     let cache = open(&store).await;
     put(&cache, "/a", "old").await;
+    put(&cache, "/b", "later").await;
     let network = Canned::default().on("/a", ok("new"));
     assert!(matches!(cache.add_all(&network, ["/a", "/a#x"]).await, Err(Error::Duplicate { .. })));
     assert_eq!(get(&cache, "/a").await, "old");
+    assert_eq!(keys(&cache).await, ["/a", "/b"]);
 }
 
 async fn e117_a_bad_scheme_stores_nothing(store: Waystore) {
@@ -176,6 +180,22 @@ async fn e121_a_star_in_vary_is_refused(store: Waystore) {
     }
 }
 
+async fn e122_an_added_entry_is_there_when_its_body_is(store: Waystore) {
+    let cache = open(&store).await;
+    let (sender, receiver) = mpsc::unbounded::<Bytes>();
+    let body = std::sync::Mutex::new(Some(Body::from_stream(receiver.map(Ok), None)));
+    let network = Canned::default().on("/slow", move |_| Ok(Response::new(body.lock().unwrap().take().unwrap())));
+    let mut adding = Box::pin(cache.add(&network, "/slow"));
+    for _ in 0..10 {
+        sender.unbounded_send("x".repeat(20_000).into()).unwrap();
+        assert!(futures::poll!(&mut adding).is_pending());
+        assert_eq!(get(&cache, "/slow").await, "undef");
+    }
+    drop(sender);
+    adding.await.unwrap();
+    assert_eq!(get(&cache, "/slow").await.len(), 200_000);
+}
+
 async fn e123_entries_come_in_the_order_of_the_arguments(store: Waystore) {
     let cache = open(&store).await;
     let (sender, receiver) = mpsc::unbounded::<Bytes>();
@@ -190,6 +210,24 @@ async fn e123_entries_come_in_the_order_of_the_arguments(store: Waystore) {
     );
     cache.add_all(&network, ["/b", "/a"]).await.unwrap();
     assert_eq!(keys(&cache).await, ["/b", "/a"]);
+}
+
+async fn e124_what_fails_its_integrity_is_not_added(store: Waystore) {
+    let cache = open(&store).await;
+    // Checking is the network's part: it is told what to check, and its answer counts.
+    let network = Canned::default().on("/x", |request| match request.integrity.as_str() {
+        "sha256-right" => Ok(Response::new("1")),
+        _ => Err(FetchError::Network("the body is not what its digest says".into())),
+    });
+    let with = |integrity: &str| {
+        let mut request = request("/x", &[]);
+        request.integrity = integrity.into();
+        request
+    };
+    assert!(matches!(cache.add(&network, with("sha256-wrong")).await, Err(Error::Fetch { .. })));
+    assert!(keys(&cache).await.is_empty());
+    cache.add(&network, with("sha256-right")).await.unwrap();
+    assert_eq!(get(&cache, "/x").await, "1");
 }
 
 async fn a_body_that_fails_stores_nothing(store: Waystore) {

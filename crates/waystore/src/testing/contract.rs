@@ -8,7 +8,7 @@ use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc};
 
 use super::support::{PLAIN, caches, get, open, put, request};
 use crate::{
-    Body, Response, ResponseHead, Waystore,
+    Body, PutLevel, Response, ResponseHead, Waystore,
     store::{Changes, Commit, Entry, ListChange, NewBody, NewEntry, OpId, Read, UrlMatch},
 };
 
@@ -22,6 +22,7 @@ super::case_list!(Case:
     a_tee_holds_little_and_spools_the_rest,
     a_tee_goes_on_when_one_side_leaves,
     a_tee_goes_on_when_nobody_reads_one_side_any_more,
+    puts_that_nobody_polls_any_more_hold_up_no_others,
 );
 
 fn new_entry(url: &str, body: &'static str) -> NewEntry {
@@ -147,4 +148,31 @@ async fn a_tee_goes_on_when_nobody_reads_one_side_any_more(store: Waystore) {
     drop(sender);
     let length = tokio::time::timeout(Duration::from_secs(30), reading).await.expect("the other side is read");
     assert_eq!(length.unwrap(), 1000);
+}
+
+async fn puts_that_nobody_polls_any_more_hold_up_no_others(store: Waystore) {
+    let storage = caches(&store).with_put_level(PutLevel::Durable).with_budget(40_000);
+    let cache = storage.open("c").await.unwrap();
+    let put = |name: String| {
+        let cache = cache.clone();
+        async move { cache.put(name, Response::new("x".repeat(2_000))).await.unwrap() }
+    };
+    // Of each number of polls several, so that some are left at every point where they wait.
+    let mut left = Vec::new();
+    for (number, polls) in (0..24).zip((1..=4).cycle()) {
+        let mut put = Box::pin(put(format!("/left/{number}")));
+        for _ in 0..polls {
+            if futures::poll!(put.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        left.push(put);
+    }
+    for round in 0..3 {
+        let others = (0..10).map(|number| tokio::spawn(put(format!("/{round}/{number}"))));
+        let others = futures::future::try_join_all(others);
+        tokio::time::timeout(Duration::from_secs(30), others).await.expect("the others are stored").unwrap();
+    }
+    drop(left);
 }

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::{
     Reopen,
     quota::recount,
-    support::{PLAIN, caches, get, keys, of_kind, put, put_varying, text},
+    support::{PLAIN, caches, get, keys, of_kind, put, put_varying, request, text},
 };
-use crate::{CacheName, CredentialHash, Response, ResponseType};
+use crate::{
+    Body, CacheName, CredentialHash, Destination, Referrer, ReferrerPolicy, RequestCache, RequestCredentials,
+    RequestMode, RequestRedirect, Response, ResponseType,
+};
 
 super::case_list!(DurableCase:
-    e160_s57_entries_come_back_in_order,
+    e160_every_field_comes_back,
+    s57_entries_come_back_in_order,
     s33_what_was_acknowledged_is_there,
     s60_a_deleted_cache_is_gone_though_it_was_held,
     s63_names_come_back_to_the_code_unit,
@@ -23,10 +29,51 @@ super::case_list!(DurableCase:
     numbers_are_never_used_again,
 );
 
-async fn e160_s57_entries_come_back_in_order(place: Arc<dyn Reopen>) {
+async fn e160_every_field_comes_back(place: Arc<dyn Reopen>) {
+    let mut asked = request("/x#f", &[("a", "1"), ("A", "2")]);
+    asked.mode = RequestMode::Navigate;
+    asked.destination = Destination::Document;
+    asked.credentials = RequestCredentials::Include;
+    asked.cache = RequestCache::NoStore;
+    asked.redirect = RequestRedirect::Manual;
+    asked.referrer = Referrer::Url(Box::new(Url::parse("https://a.test/from").unwrap()));
+    asked.referrer_policy = ReferrerPolicy::SameOrigin;
+    asked.integrity = "sha256-abc".into();
+    asked.keepalive = true;
+    asked.is_reload_navigation = true;
+    asked.is_history_navigation = true;
+    let head = |kind: ResponseType| {
+        let mut head = of_kind(kind, 203, &[("X-A", "1"), ("x-a", "2"), ("content-encoding", "gzip")], "").head;
+        head.url_list.push(Url::parse("https://b.test/final#f").unwrap());
+        head.status_text = "Odd".into();
+        head.exposed_headers = vec!["x-a".into()];
+        head
+    };
+    let bodies = [None, Some(String::new()), Some("short".to_owned()), Some("long".repeat(50_000))];
+    let store = place.open().await;
+    for (kind, body) in ResponseType::ALL.iter().zip(bodies.iter().cycle()) {
+        let cache = caches(&store).open(kind.to_string()).await.unwrap();
+        let body = body.clone().map(Body::from);
+        cache.put(&asked, Response::from_parts(head(*kind), body)).await.unwrap();
+    }
+    drop(store);
+    let store = place.open().await;
+    for (kind, body) in ResponseType::ALL.iter().zip(bodies.iter().cycle()) {
+        let cache = caches(&store).open(kind.to_string()).await.unwrap();
+        assert_eq!(cache.keys((), PLAIN).await.unwrap()[0].head, asked.head, "{kind}");
+        let stored = cache.match_("/x", PLAIN).await.unwrap().unwrap();
+        assert_eq!(stored.head, head(*kind), "{kind}");
+        match body {
+            None => assert!(stored.body.is_none(), "{kind}"),
+            Some(body) => assert!(text(stored).await == *body, "{kind}"),
+        }
+    }
+}
+
+async fn s57_entries_come_back_in_order(place: Arc<dyn Reopen>) {
     let store = place.open().await;
     let cache = caches(&store).open("c").await.unwrap();
-    for number in 0..1000 {
+    for number in 0..10_000 {
         put(&cache, &format!("/{number}"), &number.to_string()).await;
     }
     put(&cache, "/500", "again").await;

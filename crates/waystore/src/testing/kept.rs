@@ -47,9 +47,16 @@ async fn e151_e152_filtered_headers_stay_filtered(store: Waystore) {
     cache.put("/cors", cors).await.unwrap();
     let basic = cache.match_("/basic", PLAIN).await.unwrap().unwrap().visible_headers();
     assert!(basic.contains("foo") && basic.contains("bar") && !basic.contains("set-cookie"));
+    let stored = cache.match_("/basic", PLAIN).await.unwrap().unwrap();
+    assert_eq!((stored.kind, stored.url().unwrap().as_str()), (ResponseType::Basic, "https://b.test/r"));
     let cors = cache.match_("/cors", PLAIN).await.unwrap().unwrap();
     assert!(cors.visible_headers().contains("foo") && cors.visible_headers().contains("content-type"));
     assert!(!cors.visible_headers().contains("bar") && cors.headers.contains("bar"));
+    let mut all = of_kind(ResponseType::Cors, 200, &headers, "1");
+    all.exposed_headers = vec!["*".into()];
+    cache.put("/cors", all).await.unwrap();
+    let all = cache.match_("/cors", PLAIN).await.unwrap().unwrap().visible_headers();
+    assert!(all.contains("foo") && all.contains("bar") && !all.contains("set-cookie"));
 }
 
 async fn e153_an_opaque_response_keeps_its_body(store: Waystore) {
@@ -66,6 +73,11 @@ async fn e154_e155_types_and_url_lists_survive(store: Waystore) {
         cache.put("/x", of_kind(*kind, 200, &[], "1")).await.unwrap();
         let stored = cache.match_("/x", PLAIN).await.unwrap().unwrap();
         assert_eq!(stored.head, of_kind(*kind, 200, &[], "1").head);
+        let status =
+            if matches!(kind, ResponseType::Basic | ResponseType::Cors | ResponseType::Default) { 200 } else { 0 };
+        assert_eq!(stored.visible_status(), status, "{kind}");
+        // Of a redirect that was not followed the URL is shown; of what is opaque nothing is.
+        assert_eq!(stored.url().is_none(), *kind == ResponseType::Opaque, "{kind}");
     }
     let url_list = ["https://a.test/x", "https://a.test/y#z"].map(|url| Url::parse(url).unwrap()).to_vec();
     let head = ResponseHead { kind: ResponseType::Basic, url_list, ..ResponseHead::with_status(200) };

@@ -1,10 +1,15 @@
 //! What a look-up finds in a list. Sections 4 and 5 of `spec/cache.md`.
 
+use url::Url;
+
 use super::support::{
-    IGNORE_METHOD, IGNORE_SEARCH, IGNORE_VARY, PLAIN, all, get, keys, matched, of_kind, open, put, put_varying,
+    Canned, IGNORE_METHOD, IGNORE_SEARCH, IGNORE_VARY, PLAIN, all, get, keys, matched, of_kind, open, put, put_varying,
     request, response, with_method,
 };
-use crate::{CacheQueryOptions, Error, ResponseType, Waystore};
+use crate::{
+    CacheQueryOptions, Error, Request, ResponseType, Waystore,
+    store::{Changes, Entry, ListChange, NewBody, NewEntry, OpId, ReadSet},
+};
 
 super::case_list!(Case:
     e12_e43_an_empty_query_differs_from_none,
@@ -12,7 +17,9 @@ super::case_list!(Case:
     e37_e38_credentials_and_broken_urls_are_refused_everywhere,
     e39_a_data_url_can_be_asked_for_and_never_hits,
     e41_e47_urls_are_compared_as_the_parser_leaves_them,
+    e42_e44_e45_e46_e48_what_the_parser_leaves_apart_stays_apart,
     e49_e50_fragments_do_not_count_and_prefixes_do_not_match,
+    e51_credentials_in_a_url_are_part_of_it,
     e52_the_responses_url_is_no_key,
     e53_e54_ignore_search_finds_all_in_order,
     e55_the_stored_url_keeps_query_and_fragment,
@@ -20,8 +27,10 @@ super::case_list!(Case:
     e60_e61_e62_vary_decides,
     e63_e64_e65_values_are_compared_exactly,
     e66_values_are_combined,
+    e67_e68_e69_all_vary_headers_make_one_list,
     e70_variants_of_one_url_live_side_by_side,
     e71_e72_a_hidden_vary_does_not_apply,
+    e73_a_stored_star_matches_with_ignore_vary_only,
     e74_a_header_that_neither_request_has_matches,
     e75_authorization_may_vary,
 );
@@ -52,6 +61,7 @@ async fn e37_e38_credentials_and_broken_urls_are_refused_everywhere(store: Wayst
         assert!(matches!(cache.keys(url, PLAIN).await, Err(Error::Type { .. })));
         assert!(matches!(cache.delete(url, PLAIN).await, Err(Error::Type { .. })));
         assert!(matches!(cache.put(url, response("1", "")).await, Err(Error::Type { .. })));
+        assert!(matches!(cache.add(&Canned::default(), url).await, Err(Error::Type { .. })));
     }
 }
 
@@ -69,6 +79,24 @@ async fn e41_e47_urls_are_compared_as_the_parser_leaves_them(store: Waystore) {
     assert_eq!(get(&cache, "/X").await, "undef");
 }
 
+async fn e42_e44_e45_e46_e48_what_the_parser_leaves_apart_stays_apart(store: Waystore) {
+    let cache = open(&store).await;
+    let pairs = [
+        ("/x", "/X"),
+        ("/x", "/x/"),
+        ("/x?a=1&b=2", "/x?b=2&a=1"),
+        ("/%7Ejoe", "/~joe"),
+        ("/a%2fb", "/a%2Fb"),
+        ("http://a.test/x", "https://a.test/x"),
+    ];
+    for (stored, asked) in pairs {
+        put(&cache, stored, "1").await;
+        assert_eq!(get(&cache, asked).await, "undef", "{asked}");
+        assert_eq!(get(&cache, stored).await, "1", "{stored}");
+        assert!(!cache.delete(asked, PLAIN).await.unwrap() && cache.delete(stored, PLAIN).await.unwrap());
+    }
+}
+
 async fn e49_e50_fragments_do_not_count_and_prefixes_do_not_match(store: Waystore) {
     let cache = open(&store).await;
     put(&cache, "/cat#a", "1").await;
@@ -76,6 +104,18 @@ async fn e49_e50_fragments_do_not_count_and_prefixes_do_not_match(store: Waystor
     for url in ["/catmandu", "/cat/in/the/hat", "/ca"] {
         assert_eq!(get(&cache, url).await, "undef");
     }
+}
+
+async fn e51_credentials_in_a_url_are_part_of_it(store: Waystore) {
+    let cache = open(&store).await;
+    let with = |url: &str| Request::from(Url::parse(url).unwrap());
+    for user in ["u:p@", "v:p@"] {
+        cache.put(with(&format!("https://{user}a.test/f")), response(user, "")).await.unwrap();
+    }
+    assert_eq!(matched(&cache, with("https://u:p@a.test/f"), PLAIN).await, "u:p@");
+    assert_eq!(matched(&cache, with("https://v:p@a.test/f"), PLAIN).await, "v:p@");
+    assert_eq!(get(&cache, "https://a.test/f").await, "undef");
+    assert_eq!(cache.keys((), PLAIN).await.unwrap().len(), 2);
 }
 
 async fn e52_the_responses_url_is_no_key(store: Waystore) {
@@ -140,6 +180,25 @@ async fn e66_values_are_combined(store: Waystore) {
     assert_eq!(matched(&cache, request("/c", &[("accept", "a,b")]), PLAIN).await, "undef");
 }
 
+async fn e67_e68_e69_all_vary_headers_make_one_list(store: Waystore) {
+    let cache = open(&store).await;
+    let all_three = [("x", "1"), ("y", "2"), ("z", "3")];
+    let varies = response("1", "x").header("Vary", "y, z");
+    cache.put(request("/lines", &all_three), varies).await.unwrap();
+    assert_eq!(matched(&cache, request("/lines", &all_three), PLAIN).await, "1");
+    assert_eq!(matched(&cache, request("/lines", &[("x", "1"), ("y", "2"), ("z", "4")]), PLAIN).await, "undef");
+    for empty in [",", " , ,"] {
+        cache.put(request("/empty", &[("x", "1")]), response("1", empty)).await.unwrap();
+        assert_eq!(matched(&cache, request("/empty", &[("x", "2")]), PLAIN).await, "1", "{empty:?}");
+    }
+    let none = response("1", "").header("Vary", "");
+    cache.put(request("/empty", &[("x", "1")]), none).await.unwrap();
+    assert_eq!(matched(&cache, request("/empty", &[("x", "2")]), PLAIN).await, "1");
+    put_varying(&cache, "/twice", &[("x", "1")], "x, x", "1").await;
+    assert_eq!(matched(&cache, request("/twice", &[("x", "1")]), PLAIN).await, "1");
+    assert_eq!(matched(&cache, request("/twice", &[("x", "2")]), PLAIN).await, "undef");
+}
+
 async fn e70_variants_of_one_url_live_side_by_side(store: Waystore) {
     let cache = open(&store).await;
     put_varying(&cache, "/c", &[("x", "1")], "x", "1").await;
@@ -160,6 +219,19 @@ async fn e71_e72_a_hidden_vary_does_not_apply(store: Waystore) {
     let visible = of_kind(ResponseType::Basic, 200, &[("vary", "foo")], "1");
     cache.put(request("/c", &[("foo", "1")]), visible).await.unwrap();
     assert_eq!(matched(&cache, query(), PLAIN).await, "undef");
+}
+
+async fn e73_a_stored_star_matches_with_ignore_vary_only(store: Waystore) {
+    let cache = open(&store).await;
+    // Past `put`, which refuses it: as an import of somebody else's data would.
+    let entry = Entry::new(&request("/c", &[]).head, &response("", "*").head);
+    let insert = vec![NewEntry { entry, body: NewBody::Inline("1".into()) }];
+    let change = ListChange { list: cache.list.clone(), remove: vec![], insert };
+    let changes = Changes { lists: vec![change], ..Changes::default() };
+    cache.store.commit(&cache.key, OpId(1), &ReadSet::default(), &changes).await.unwrap();
+    assert_eq!(get(&cache, "/c").await, "undef");
+    assert_eq!(matched(&cache, request("/c", &[]), IGNORE_VARY).await, "1");
+    assert_eq!(keys(&cache).await, ["/c"]);
 }
 
 async fn e74_a_header_that_neither_request_has_matches(store: Waystore) {

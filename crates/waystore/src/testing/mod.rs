@@ -13,8 +13,10 @@ mod doomed;
 mod durable;
 mod entries;
 mod evict;
+mod flight;
 mod kept;
 mod matching;
+mod padding;
 mod put;
 mod quota;
 mod reading;
@@ -72,9 +74,11 @@ pub fn cases() -> Vec<Case> {
         entries::CASES,
         several::CASES,
         quota::CASES,
+        padding::CASES,
         evict::CASES,
         budget::CASES,
         recorded::CASES,
+        flight::CASES,
         transfer::CASES,
     ]
     .concat()

@@ -1,21 +1,12 @@
-//! Puts that are recorded before their bodies are complete, and fetches that many share.
+//! Puts that are recorded before their bodies are complete.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc};
+use futures::{FutureExt, StreamExt, channel::mpsc};
 
 use super::support::{IGNORE_SEARCH, PLAIN, all, caches, get, keys, open, put, request, response, text};
-use crate::{
-    Body, BodyError, Cache, CredentialHash, Fetch, FetchError, Limits, PutLevel, Request, Response, Visitor, Waystore,
-};
+use crate::{Body, BodyError, Cache, CredentialHash, Limits, PutLevel, Response, Waystore};
 
 super::case_list!(Case:
     a_recorded_put_is_seen_at_once_and_its_body_read_as_it_comes,
@@ -27,14 +18,10 @@ super::case_list!(Case:
     a_recorded_put_is_called_back_by_a_later_put,
     a_recorded_put_minds_vary_and_visitors,
     a_long_body_is_followed_by_many_readers_at_their_own_pace,
+    readers_that_stop_in_the_middle_hold_up_nobody,
     too_many_bodies_at_a_time_are_waited_for,
     e169_of_two_complete_puts_the_one_that_ends_last_stays,
     a_durable_put_is_there,
-    who_asks_for_the_same_shares_one_fetch,
-    who_waits_too_long_fetches_alone,
-    what_is_not_stored_is_fetched_by_each,
-    requests_of_visitors_never_share_a_fetch,
-    a_fetch_that_fails_is_tried_by_the_next,
 );
 
 type Sender = mpsc::UnboundedSender<Result<Bytes, BodyError>>;
@@ -56,7 +43,7 @@ fn send(sender: &Sender, chunk: impl Into<Bytes>) {
 }
 
 /// Waits until nothing is recorded that is not committed or given up.
-async fn settled(cache: &Cache) {
+pub(super) async fn settled(cache: &Cache) {
     while !cache.shared.recorded.of(cache.list.id()).is_empty() {
         tokio::task::yield_now().await;
     }
@@ -146,7 +133,8 @@ async fn a_recorded_put_over_the_quota_fails_its_readers_and_changes_nothing(sto
     let sender = record(&cache, "/x").await;
     let reader = cache.match_("/x", PLAIN).await.unwrap().unwrap().body.unwrap();
     for _ in 0..10 {
-        send(&sender, vec![b'a'; 50_000]);
+        // It is refused on the way.
+        let _ = sender.unbounded_send(Ok(vec![b'a'; 50_000].into()));
     }
     assert!(reader.collect(usize::MAX).await.is_err());
     settled(&cache).await;
@@ -254,6 +242,37 @@ async fn a_long_body_is_followed_by_many_readers_at_their_own_pace(store: Waysto
     assert!(get(&cache, "/x").await.into_bytes() == expected);
 }
 
+async fn readers_that_stop_in_the_middle_hold_up_nobody(store: Waystore) {
+    let cache = open(&store).await;
+    let sender = record(&cache, "/x").await;
+    let mut expected = vec![b'a'; 1_000_000];
+    send(&sender, expected.clone());
+    let (mut stopped, mut reading) = (Vec::new(), Vec::new());
+    for polls in 0..8 {
+        let mut body = cache.match_("/x", PLAIN).await.unwrap().unwrap().body.unwrap();
+        assert!(body.next().await.unwrap().is_ok());
+        for _ in 0..polls {
+            let _ = body.next().now_or_never();
+        }
+        stopped.push(body);
+        let response = cache.match_("/x", PLAIN).await.unwrap().unwrap();
+        reading.push(tokio::spawn(response.body.unwrap().collect(usize::MAX)));
+    }
+    for _ in 0..20 {
+        send(&sender, vec![b'b'; 100_000]);
+        expected.extend([b'b'; 100_000]);
+    }
+    drop(sender);
+    let all = futures::future::try_join_all(reading);
+    let all = tokio::time::timeout(Duration::from_secs(30), all).await.expect("the others read on");
+    for read in all.unwrap() {
+        assert!(read.unwrap() == expected);
+    }
+    settled(&cache).await;
+    assert!(get(&cache, "/x").await.into_bytes() == expected);
+    drop(stopped);
+}
+
 async fn too_many_bodies_at_a_time_are_waited_for(store: Waystore) {
     let cache = open(&store).await;
     let mut senders = Vec::new();
@@ -290,137 +309,4 @@ async fn a_durable_put_is_there(store: Waystore) {
     put(&cache, "/x", "1").await;
     cache.put_with("/y", response("2", ""), PutLevel::Durable).await.unwrap();
     assert_eq!(committed(&cache).await, ["/x", "/y"]);
-}
-
-/// A network that counts, and answers when it is let.
-#[derive(Debug)]
-struct Slow {
-    asked: AtomicUsize,
-    let_go: tokio::sync::Semaphore,
-    status: u16,
-    fails: AtomicUsize,
-}
-
-impl Slow {
-    fn new(status: u16) -> Arc<Self> {
-        let let_go = tokio::sync::Semaphore::new(0);
-        Arc::new(Self { asked: AtomicUsize::new(0), let_go, status, fails: AtomicUsize::new(0) })
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-
-    async fn until_asked(&self, times: usize) {
-        while self.asked() < times {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Fetch for Slow {
-    async fn fetch(&self, _: Request) -> Result<Response, FetchError> {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst);
-        self.let_go.acquire().await.unwrap().forget();
-        if self.fails.load(Ordering::SeqCst) > number {
-            return Err(FetchError::Network("refused".into()));
-        }
-        let mut response = Response::new(Body::from_stream(
-            futures::stream::iter((0..10).map(|_| Ok("x".repeat(20_000).into()))),
-            None,
-        ));
-        response.status = self.status;
-        Ok(response)
-    }
-}
-
-const LONG: Duration = Duration::from_secs(3600);
-
-/// Asks `times` at a time, and waits until all of them have looked.
-fn ask(cache: &Cache, network: &Arc<Slow>, times: usize, wait: Duration) -> Vec<tokio::task::JoinHandle<usize>> {
-    let one = |_| {
-        let (cache, network) = (cache.clone(), Arc::clone(network));
-        tokio::spawn(async move {
-            let response = cache.match_or_fetch(&*network, "/x", wait).await.unwrap();
-            text(response).await.len()
-        })
-    };
-    (0..times).map(one).collect()
-}
-
-async fn who_asks_for_the_same_shares_one_fetch(store: Waystore) {
-    let cache = open(&store).await;
-    let network = Slow::new(200);
-    let asking = ask(&cache, &network, 20, LONG);
-    network.until_asked(1).await;
-    network.let_go.add_permits(1);
-    for asked in asking {
-        assert_eq!(asked.await.unwrap(), 200_000);
-    }
-    assert_eq!(network.asked(), 1);
-    settled(&cache).await;
-    assert_eq!(cache.match_or_fetch(&*network, "/x#hit", LONG).await.unwrap().status, 200);
-    // Another variant is another fetch.
-    network.let_go.add_permits(1);
-    cache.match_or_fetch(&*network, request("/y", &[("accept", "a")]), LONG).await.unwrap();
-    assert_eq!(network.asked(), 2);
-}
-
-async fn who_waits_too_long_fetches_alone(store: Waystore) {
-    let cache = open(&store).await;
-    let network = Slow::new(200);
-    let first = ask(&cache, &network, 1, LONG);
-    network.until_asked(1).await;
-    let second = ask(&cache, &network, 1, Duration::ZERO);
-    network.until_asked(2).await;
-    network.let_go.add_permits(2);
-    for asked in first.into_iter().chain(second) {
-        assert_eq!(asked.await.unwrap(), 200_000);
-    }
-    settled(&cache).await;
-    assert_eq!(keys(&cache).await, ["/x"]);
-}
-
-async fn what_is_not_stored_is_fetched_by_each(store: Waystore) {
-    let cache = open(&store).await;
-    let network = Slow::new(404);
-    network.let_go.add_permits(5);
-    for asked in ask(&cache, &network, 5, LONG) {
-        assert_eq!(asked.await.unwrap(), 200_000);
-    }
-    assert_eq!(network.asked(), 5);
-    assert!(keys(&cache).await.is_empty());
-}
-
-async fn requests_of_visitors_never_share_a_fetch(store: Waystore) {
-    let cache = open(&store).await;
-    let network = Slow::new(200);
-    let asking = [1, 2].map(|number| {
-        let (cache, network) = (cache.clone(), Arc::clone(&network));
-        let visitor = Visitor { credentials: Some(CredentialHash([number; 16])), event: CredentialHash([9; 16]) };
-        let request = Request { visitor: Some(visitor), ..request("/me", &[]) };
-        tokio::spawn(async move { cache.match_or_fetch(&*network, request, LONG).await.unwrap().status })
-    });
-    network.until_asked(2).await;
-    network.let_go.add_permits(2);
-    for asked in asking {
-        assert_eq!(asked.await.unwrap(), 200);
-    }
-}
-
-async fn a_fetch_that_fails_is_tried_by_the_next(store: Waystore) {
-    let cache = open(&store).await;
-    let network = Slow::new(200);
-    network.fails.store(1, Ordering::SeqCst);
-    let first = tokio::spawn({
-        let (cache, network) = (cache.clone(), Arc::clone(&network));
-        async move { cache.match_or_fetch(&*network, "/x", LONG).await.is_err() }
-    });
-    network.until_asked(1).await;
-    let second = ask(&cache, &network, 1, LONG);
-    network.let_go.add_permits(2);
-    assert!(first.await.unwrap());
-    assert_eq!(second.into_iter().next().unwrap().await.unwrap(), 200_000);
-    assert_eq!(network.asked(), 2);
 }

@@ -23,6 +23,8 @@ super::case_list!(Case:
     e33_names_are_bound_in_the_order_of_the_calls,
     e37_e38_a_string_that_is_no_url_is_refused,
     s3_a_fresh_origin_is_empty,
+    s4_partitions_of_one_origin_share_nothing,
+    s65_a_clock_that_is_set_back_changes_nothing,
     origins_with_something_are_listed,
     registrations_are_kept_apart_from_caches,
 );
@@ -68,6 +70,8 @@ async fn e4_nothing_expires(store: Waystore) {
     let cache = caches(&store).open("v1").await.unwrap();
     let response = Response::new("1").header("cache-control", "no-store, max-age=0").header("expires", "0");
     cache.put("/x", response).await.unwrap();
+    // A year later.
+    store.clock.set(store.clock.now_ms() + 365 * 24 * 3600 * 1000);
     assert_eq!(get(&cache, "/x").await, "1");
 }
 
@@ -167,6 +171,37 @@ async fn e37_e38_a_string_that_is_no_url_is_refused(store: Waystore) {
 
 async fn s3_a_fresh_origin_is_empty(store: Waystore) {
     assert!(caches(&store).keys().await.unwrap().is_empty());
+}
+
+async fn s4_partitions_of_one_origin_share_nothing(store: Waystore) {
+    let own = StorageKey::new("https://a.test").unwrap();
+    let embedded = own.clone().partitioned("https://b.test");
+    for (key, body) in [(&own, "own"), (&embedded, "embedded")] {
+        put(&store.caches_of(key).unwrap().open("v1").await.unwrap(), "/x", body).await;
+    }
+    assert_eq!(find(&store.caches_of(&own).unwrap(), "/x", PLAIN).await, "own");
+    assert_eq!(find(&store.caches_of(&embedded).unwrap(), "/x", PLAIN).await, "embedded");
+    // Whoever asks without a partition has the one of before.
+    assert_eq!(find(&caches(&store), "/x", PLAIN).await, "own");
+    assert!(store.caches_of(&own).unwrap().delete("v1").await.unwrap());
+    assert_eq!(find(&store.caches_of(&embedded).unwrap(), "/x", PLAIN).await, "embedded");
+}
+
+async fn s65_a_clock_that_is_set_back_changes_nothing(store: Waystore) {
+    let cache = caches(&store).open("v1").await.unwrap();
+    for url in ["/a", "/b", "/c"] {
+        put(&cache, url, "old").await;
+    }
+    let year_ms = 365 * 24 * 3600 * 1000;
+    store.clock.set(store.clock.now_ms() - year_ms);
+    put(&cache, "/d", "new").await;
+    put(&cache, "/a", "new").await;
+    caches(&store).open("v2").await.unwrap();
+    let keys = cache.keys((), PLAIN).await.unwrap();
+    let paths: Vec<_> = keys.iter().map(|key| key.url.path().to_owned()).collect();
+    assert_eq!(paths, ["/b", "/c", "/d", "/a"]);
+    assert_eq!((get(&cache, "/a").await, get(&cache, "/b").await), ("new".into(), "old".into()));
+    assert_eq!(names(&caches(&store)).await, ["v1", "v2"]);
 }
 
 async fn origins_with_something_are_listed(store: Waystore) {

@@ -1,17 +1,22 @@
 //! Caches that go from one store to another as a file.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 
 use super::support::{PLAIN, all, caches, failing, get, keys, matched, of_kind, open, put, put_varying, request};
-use crate::{Body, CacheStorage, CredentialHash, Error, Limits, Response, ResponseType, Waystore};
+use crate::{
+    Body, CacheStorage, CredentialHash, Error, Limits, Response, ResponseType, Waystore,
+    transfer::gathering::is_gathering,
+};
 
 super::case_list!(Case:
     an_import_gives_what_was_exported,
-    an_import_takes_the_name_in_one_instant_when_it_is_whole,
+    nothing_is_seen_of_an_import_until_it_is_whole,
     a_file_that_was_changed_or_cut_anywhere_changes_nothing,
     a_file_that_cannot_be_read_to_its_end_changes_nothing,
     an_import_over_the_quota_changes_nothing,
-    what_a_crashed_import_left_is_removed_by_the_next,
+    what_an_import_left_that_was_given_up_is_removed_by_the_next,
     pins_and_visitors_are_imported,
 );
 
@@ -21,6 +26,27 @@ async fn file(storage: &CacheStorage, name: &str) -> Bytes {
 
 async fn names(storage: &CacheStorage) -> Vec<String> {
     storage.keys().await.unwrap().iter().map(ToString::to_string).collect()
+}
+
+/// Polls an import until everything it was given is stored.
+async fn until_gathered(storage: &CacheStorage, importing: &mut Pin<Box<impl Future<Output = crate::Result<u64>>>>) {
+    let stored = async || {
+        let mut entries = 0;
+        for name in storage.all_names().await.unwrap() {
+            if is_gathering(&name) {
+                entries += keys(&storage.open(name).await.unwrap()).await.len();
+            }
+        }
+        entries
+    };
+    while stored().await == 0 {
+        assert!(futures::poll!(importing.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        assert!(futures::poll!(importing.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn an_import_gives_what_was_exported(store: Waystore) {
@@ -55,26 +81,26 @@ async fn an_import_gives_what_was_exported(store: Waystore) {
     assert_eq!(storage.import("again", Body::from_stream(futures::stream::iter(slow), None)).await.unwrap(), 306);
 }
 
-async fn an_import_takes_the_name_in_one_instant_when_it_is_whole(store: Waystore) {
+async fn nothing_is_seen_of_an_import_until_it_is_whole(store: Waystore) {
     let storage = caches(&store);
     put(&storage.open("new").await.unwrap(), "/x", "new").await;
+    put(&storage.open("new").await.unwrap(), "/only in the file", "1").await;
     put(&storage.open("old").await.unwrap(), "/x", "old").await;
     put(&storage.open("old").await.unwrap(), "/y", "old").await;
     let file = file(&storage, "new").await;
+    storage.open("new").await.unwrap().delete("/only in the file", PLAIN).await.unwrap();
     let (start, end) = (file.slice(..file.len() - 1), file.slice(file.len() - 1..));
     let (sender, chunks) = futures::channel::mpsc::unbounded();
     let mut importing = Box::pin(storage.import("old", Body::from_stream(chunks, None)));
     sender.unbounded_send(Ok(start)).unwrap();
-    while storage.keys().await.unwrap().len() < 3 {
-        assert!(futures::poll!(&mut importing).is_pending());
-        tokio::task::yield_now().await;
-    }
-    assert!(futures::poll!(&mut importing).is_pending());
+    until_gathered(&storage, &mut importing).await;
+    assert_eq!(names(&storage).await, ["new", "old"]);
+    assert!(storage.match_("/only in the file", PLAIN).await.unwrap().is_none());
     assert_eq!(get(&storage.open("old").await.unwrap(), "/x").await, "old");
     sender.unbounded_send(Ok(end)).unwrap();
     drop(sender);
-    assert_eq!(importing.await.unwrap(), 1);
-    assert_eq!(keys(&storage.open("old").await.unwrap()).await, ["/x"]);
+    assert_eq!(importing.await.unwrap(), 2);
+    assert_eq!(keys(&storage.open("old").await.unwrap()).await, ["/x", "/only%20in%20the%20file"]);
     assert_eq!(get(&storage.open("old").await.unwrap(), "/x").await, "new");
     assert_eq!(names(&storage).await, ["new", "old"]);
 }
@@ -119,18 +145,21 @@ async fn an_import_over_the_quota_changes_nothing(store: Waystore) {
     assert_eq!(names(&storage).await, ["c"]);
 }
 
-async fn what_a_crashed_import_left_is_removed_by_the_next(store: Waystore) {
+async fn what_an_import_left_that_was_given_up_is_removed_by_the_next(store: Waystore) {
     let storage = caches(&store);
     put(&open(&store).await, "/x", "1").await;
     let file = file(&storage, "c").await;
-    let (_sender, never) = futures::channel::mpsc::unbounded();
-    let mut hanging = Box::pin(storage.import("d", Body::from_stream(never, None)));
-    while storage.keys().await.unwrap().len() < 2 {
-        assert!(futures::poll!(&mut hanging).is_pending());
-        tokio::task::yield_now().await;
-    }
+    let before = storage.estimate().await.unwrap();
+    let (sender, chunks) = futures::channel::mpsc::unbounded();
+    sender.unbounded_send(Ok(file.slice(..file.len() - 1))).unwrap();
+    let mut hanging = Box::pin(storage.import("d", Body::from_stream(chunks, None)));
+    until_gathered(&storage, &mut hanging).await;
+    // One under way is left alone.
+    assert_eq!(storage.import("d", Body::from(file.clone())).await.unwrap(), 1);
+    assert!(storage.estimate().await.unwrap().usage_bytes > 2 * before.usage_bytes);
     drop(hanging);
     assert_eq!(storage.import("d", Body::from(file)).await.unwrap(), 1);
+    assert_eq!(storage.estimate().await.unwrap().usage_bytes, 2 * before.usage_bytes);
     assert_eq!(names(&storage).await, ["c", "d"]);
 }
 

@@ -2,10 +2,16 @@
 
 use std::{
     io,
-    sync::{Arc, PoisonError, Weak, mpsc},
+    sync::{
+        Arc, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::Duration,
 };
+
+use tokio::sync::watch;
 
 use super::{
     checkpoint,
@@ -36,16 +42,44 @@ impl Checkpointed {
     }
 }
 
+/// The sync that commits wait for together. It runs whether or not they are polled, and its end is told to
+/// all at once: nobody is handed a turn that they might not take.
+#[derive(Debug, Default)]
+pub(super) struct SharedSync {
+    runs: AtomicBool,
+    ended: watch::Sender<()>,
+}
+
+impl SharedSync {
+    /// Begins a sync, unless one runs.
+    fn begin(self: &Arc<Self>) -> Option<SyncTurn> {
+        (!self.runs.swap(true, Ordering::AcqRel)).then(|| SyncTurn(Arc::clone(self)))
+    }
+}
+
+/// Held while a sync runs.
+struct SyncTurn(Arc<SharedSync>);
+
+impl Drop for SyncTurn {
+    fn drop(&mut self) {
+        self.0.runs.store(false, Ordering::Release);
+        self.0.ended.send_replace(());
+    }
+}
+
 impl Inner {
-    /// Waits until the log is synced up to `position`: one who waits syncs for all.
+    /// Waits until the log is synced up to `position`: one sync is for all who wait.
     pub(super) async fn wait_until_synced(self: &Arc<Self>, position: Position) -> Result<()> {
         while self.synced() < position {
-            let turn = Arc::clone(&self.leader).lock_owned().await;
-            if self.synced() >= position {
-                break;
-            }
+            // Before the look whether one runs: its end is not missed.
+            let mut ended = self.shared_sync.ended.subscribe();
+            let Some(turn) = self.shared_sync.begin() else {
+                // Its outcome is seen by what is synced then, or by trying again.
+                let _ = ended.changed().await;
+                continue;
+            };
             let inner = Arc::clone(self);
-            // The turn goes along: it ends with the sync, even if nobody waits for it any more.
+            // The turn goes along: it ends with the sync, whoever still waits for it.
             blocking(move || {
                 let _turn = turn;
                 inner.flush()

@@ -32,6 +32,10 @@ impl ListHold for Hold {
     fn id(&self) -> ListId {
         self.list
     }
+
+    fn is_the_only_one(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for Hold {

@@ -14,7 +14,7 @@ use super::{
     bodies::Bodies,
     checkpoint,
     compact::Compaction,
-    durability::Checkpointed,
+    durability::{Checkpointed, SharedSync},
     format::{Position, Removed},
     hold::Holder,
     home,
@@ -49,8 +49,8 @@ pub(super) struct Inner {
     synced: AtomicU64,
     /// Held during a sync, so that there is one at a time.
     pub(super) flushing: Mutex<()>,
-    /// Whose turn it is to sync for all who wait.
-    pub(super) leader: Arc<tokio::sync::Mutex<()>>,
+    /// The sync for all who wait.
+    pub(super) shared_sync: Arc<SharedSync>,
     /// What was last written of what there is.
     pub(super) checkpointed: Mutex<Checkpointed>,
     /// What of the log is being rewritten.
@@ -122,7 +122,7 @@ impl Inner {
             index: RwLock::new(replayed.index),
             synced: AtomicU64::new(replayed.proven.0),
             flushing: Mutex::new(()),
-            leader: Arc::default(),
+            shared_sync: Arc::default(),
             checkpointed: Mutex::new(replayed.checkpointed),
             compaction: Mutex::new(Compaction::after(replayed.leftover)),
             damaged: Mutex::default(),

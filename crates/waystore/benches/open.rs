@@ -28,7 +28,11 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let parent = tempfile::tempdir()?;
     let dir = parent.path().join("data");
     let store = DiskStore::open(&dir, DiskOptions::default()).await?;
+    let before = resident()?;
     timed("fill", fill(&store, "large", entries)).await?;
+    // With the counters of uses, which are made when an entry is first found.
+    walk(&store, "large").await?;
+    println!("{:<44} {:>9.1} B", "private memory for each entry just stored", each(before, entries)?);
     fill(&store, "of 50 k", 50_000.min(entries)).await?;
     fill(&store, "of 100 k", 100_000.min(entries)).await?;
     let all = entries + 50_000.min(entries) + 100_000.min(entries);
@@ -72,10 +76,9 @@ async fn memory(dir: &Path, entries: usize) -> std::result::Result<(), Box<dyn s
     let before = resident()?;
     let store = DiskStore::open(dir, DiskOptions::default()).await?;
     let opened = resident()?;
-    find(&store, "large", entries / 2).await?;
-    let each = (resident()? - opened) * 1024.0 * 1024.0 / entries as f64;
+    walk(&store, "large").await?;
     println!("{:<44} {:>9.1} MiB", "private memory, opened", opened - before);
-    println!("{:<44} {each:>9.1} B", "private memory for each loaded entry");
+    println!("{:<44} {:>9.1} B", "private memory for each loaded entry", each(opened, entries)?);
     Ok(())
 }
 
@@ -131,6 +134,24 @@ async fn find(store: &DiskStore, name: &str, number: usize) -> Result<()> {
     let found = store.candidates(&[Read { list: &list, url: UrlMatch::Exact(&url) }]).await?.1;
     assert_eq!(found.len(), 1, "{url}");
     Ok(())
+}
+
+/// Reads every entry.
+async fn walk(store: &DiskStore, name: &str) -> Result<()> {
+    let list = store.list(&place()?, &name.into()).await?.expect("it was filled");
+    let mut after = None;
+    loop {
+        let page = store.page(&list, after, 256).await?;
+        after = page.last().map(|last| last.id);
+        if page.len() < 256 {
+            return Ok(());
+        }
+    }
+}
+
+/// Private memory that came since `before`, in bytes for each of `entries`.
+fn each(before: f64, entries: usize) -> std::io::Result<f64> {
+    Ok((resident()? - before) * 1024.0 * 1024.0 / entries as f64)
 }
 
 /// Private memory of this process, in MiB.

@@ -1,7 +1,7 @@
 //! Which entries of a cache were used when, and which go when it holds more than it should.
 //!
-//! Kept in memory for the caches that have a budget; after a restart the order of storing stands for
-//! the order of use. The store knows nothing of it.
+//! Kept in memory for the caches that have a budget, from the first look at them on; what was before that, the
+//! store tells to the minute.
 
 use std::{
     collections::HashMap,
@@ -51,7 +51,15 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     charge: u64,
-    last_use: u64,
+    last_use: LastUse,
+}
+
+/// When an entry was last used or stored. Earlier ones are less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LastUse {
+    /// Before the first look at its list: the minute in milliseconds since 1970, and its place among all.
+    Before(u64, u64),
+    Since(u64),
 }
 
 impl Budgets {
@@ -62,7 +70,7 @@ impl Budgets {
         state.uses += 1;
         let now = state.uses;
         if let Some(known) = state.entries.get_mut(&entry) {
-            known.last_use = now;
+            known.last_use = LastUse::Since(now);
         }
     }
 
@@ -142,13 +150,15 @@ impl Uses {
 
     /// Takes in what was stored since the last look.
     async fn look_at_new(&self, store: &dyn Store, list: &List) -> Result<()> {
+        let is_first = self.state().seen.is_none();
         loop {
             let after = self.state().seen;
             let page = store.page(list, after, PAGE).await?;
             let mut state = self.state();
             // Another may have looked at the same time.
             let seen = state.seen;
-            page.iter().filter(|found| Some(found.id) > seen).for_each(|found| state.take_in(found));
+            let new = page.iter().filter(|found| Some(found.id) > seen);
+            new.for_each(|found| state.take_in(found, is_first));
             if page.len() < PAGE {
                 return Ok(());
             }
@@ -176,13 +186,16 @@ impl Uses {
 }
 
 impl State {
-    fn take_in(&mut self, found: &Candidate) {
+    fn take_in(&mut self, found: &Candidate, is_first: bool) {
         self.seen = Some(found.id);
         if found.entry.is_pinned() {
             return;
         }
         self.uses += 1;
-        let known = Known { charge: found.usage().padded, last_use: self.uses };
+        let minute = |ms: u64| ms - ms % 60_000;
+        let before = found.uses.last_used_ms().unwrap_or_default().max(minute(found.stored_at_ms));
+        let last_use = if is_first { LastUse::Before(before, self.uses) } else { LastUse::Since(self.uses) };
+        let known = Known { charge: found.usage().padded, last_use };
         self.total += known.charge;
         self.entries.insert(found.id, known);
     }

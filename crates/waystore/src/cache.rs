@@ -123,7 +123,7 @@ impl Cache {
         let candidates = self.candidates(&request, options).await?;
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
         if let Some(first) = found.first() {
-            self.shared.budgets.note_use(self.list.id(), first.id);
+            self.shared.note_use(first, &self.clock);
         }
         first_readable(&found, &self.reader)
     }

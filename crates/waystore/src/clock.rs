@@ -54,6 +54,19 @@ impl Clock {
         }
     }
 
+    /// The same a few milliseconds old at most, for a fraction of the cost where the system has such a clock.
+    pub(crate) fn about_now_ms(&self) -> u64 {
+        #[cfg(target_os = "linux")]
+        if matches!(self.time, Time::System) {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+            let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+            return seconds
+                .saturating_mul(1000)
+                .saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000);
+        }
+        self.now_ms()
+    }
+
     /// 128 random bits.
     pub fn random(&self) -> u128 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).random()

@@ -24,7 +24,7 @@ use crate::{
         query::may_match,
         url_key::without_fragment,
     },
-    store::{Candidate, CandidateBody, Entry, EntryId, List, ListId, UrlMatch, url_matches},
+    store::{Candidate, CandidateBody, Entry, EntryId, List, ListId, UrlMatch, Uses, url_matches},
 };
 
 /// Bodies that stream at a time; a put beyond them resolves when its body is complete.
@@ -79,7 +79,8 @@ impl Recorded {
         // Larger than the number of any entry, and rising: what is recorded later comes later.
         let last = of_list.last().map_or(EntryId(u64::MAX / 2), |last| last.candidate.id);
         let (id, list) = (EntryId(last.0 + 1), list.id());
-        let candidate = Candidate { id, list, stored_at_ms: now_ms, entry, body: CandidateBody::Stored(body) };
+        let body = CandidateBody::Stored(body);
+        let candidate = Candidate { id, list, stored_at_ms: now_ms, entry, body, uses: Uses::default() };
         let pending = Arc::new(Pending { request, visitor, candidate, phase: watch::Sender::new(Phase::Open) });
         of_list.retain(|earlier| !pending.displaces(&earlier.candidate) || !earlier.call_back());
         of_list.push(Arc::clone(&pending));

@@ -15,7 +15,7 @@ use crate::{
     cache::Flights,
     quota::Reservations,
     recorded::Recorded,
-    store::{Changes, Commit, List, ListChange, NameChange, ReadSet, Store},
+    store::{Candidate, Changes, Commit, List, ListChange, NameChange, ReadSet, Store},
     transfer::gathering::Gathering,
 };
 
@@ -128,6 +128,12 @@ impl Shared {
         self.owners().evictions.get(key).copied().unwrap_or_default()
     }
 
+    /// Notes that a look-up answers with `found`.
+    pub(crate) fn note_use(&self, found: &Candidate, clock: &Clock) {
+        found.uses.note(clock.about_now_ms());
+        self.budgets.note_use(found.list, found.id);
+    }
+
     /// Keeps `key` from eviction while the guard lives.
     pub(crate) fn hold(self: &Arc<Self>, key: &StorageKey) -> KeyGuard {
         *self.owners().held.entry(key.clone()).or_default() += 1;
@@ -152,7 +158,10 @@ impl Shared {
             // It would not fit though everybody else were gone.
             return Ok(false);
         }
-        let keys = store.storage_keys().await?;
+        let mut keys = Vec::new();
+        for key in store.storage_keys().await? {
+            keys.push((store.last_used_ms(&key).await?, key));
+        }
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
         tracing::info!(key = %victim, "evicting everything of a storage key");
         {
@@ -164,12 +173,14 @@ impl Shared {
         evict(store, clock, &victim).await
     }
 
-    /// Keys that were not used since the process started come first, in their own order.
-    fn least_recently_used(&self, mut keys: Vec<StorageKey>, asking: &StorageKey) -> Option<StorageKey> {
+    /// Keys that were not used since the process started come first, by what the store knows of them.
+    fn least_recently_used(&self, keys: Vec<(Option<u64>, StorageKey)>, asking: &StorageKey) -> Option<StorageKey> {
         let owners = self.owners();
-        keys.retain(|key| key != asking && !owners.persisted.contains(key) && !owners.held.contains_key(key));
-        keys.sort();
-        keys.into_iter().min_by_key(|key| owners.last_use.get(key).copied().unwrap_or_default())
+        let spared =
+            |key: &StorageKey| key == asking || owners.persisted.contains(key) || owners.held.contains_key(key);
+        let here = |key: &StorageKey| owners.last_use.get(key).copied().unwrap_or_default();
+        let victims = keys.into_iter().filter(|(_, key)| !spared(key));
+        victims.map(|(before, key)| (here(&key), before, key)).min().map(|(.., key)| key)
     }
 
     fn owners(&self) -> MutexGuard<'_, Owners> {

@@ -180,7 +180,8 @@ impl Waystore {
     /// default.
     ///
     /// Keys that are persisted ([`set_persisted`](Self::set_persisted)), held ([`hold`](Self::hold)) or
-    /// ask for the room themselves are spared. Uses are counted from this call on.
+    /// ask for the room themselves are spared. Uses are counted from this call on; before them come those
+    /// that the store knows of, to the minute ([`Store::last_used_ms`]).
     ///
     /// Spec: <https://storage.spec.whatwg.org/#storage-pressure>
     pub fn set_eviction(&self, on: bool) {
@@ -432,7 +433,7 @@ impl CacheStorage {
             let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
-                self.shared.budgets.note_use(list.id(), first.id);
+                self.shared.note_use(first, &self.clock);
                 return first_readable(&found, &self.reader);
             }
         }
@@ -527,9 +528,9 @@ impl CacheStorage {
     /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
     /// count. Without this, and so by default, no entry is ever evicted.
     ///
-    /// An entry is used when it is stored and when `match_` answers with it; uses are counted in this
-    /// process, so that after a restart the order is that of storing. Not in the standard, where only
-    /// whole storage keys go.
+    /// An entry is used when it is stored and when `match_` answers with it. After a restart the order is
+    /// that of what the store kept, to the minute ([`StoredEntry::last_used`](crate::StoredEntry::last_used)).
+    /// Not in the standard, where only whole storage keys go.
     ///
     /// ```
     /// use waystore::{CacheQueryOptions, Response, Waystore};

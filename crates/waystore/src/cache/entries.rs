@@ -122,6 +122,19 @@ impl StoredEntry {
         SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.found.stored_at_ms)
     }
 
+    /// When a look-up last answered with it, to the minute. `None`: never, or the store lost it.
+    ///
+    /// [`Cache::match_`] counts, and [`CacheStorage::match_`](crate::CacheStorage::match_). On disk, what was counted
+    /// since the last checkpoint is lost when the process is killed; closing the store keeps it.
+    pub fn last_used(&self) -> Option<SystemTime> {
+        self.found.uses.last_used_ms().map(|ms| SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms))
+    }
+
+    /// How many look-ups answered with it, as far as [`last_used`](Self::last_used) knows.
+    pub fn hits(&self) -> u64 {
+        self.found.uses.hits()
+    }
+
     pub(crate) fn stored_at_ms(&self) -> u64 {
         self.found.stored_at_ms
     }
@@ -206,7 +219,7 @@ impl Cache {
     /// }
     /// let mut products = cache.entries(&EntryRange::all().under("/products/"))?;
     /// while let Some(entry) = products.next().await? {
-    ///     assert_eq!((entry.status(), entry.body_length()), (200, Some(4)));
+    ///     assert_eq!((entry.status(), entry.body_length(), entry.hits()), (200, Some(4), 0));
     /// }
     /// # Ok::<(), waystore::Error>(())
     /// # })?;

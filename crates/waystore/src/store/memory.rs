@@ -14,8 +14,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
     BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, Ledger, List, ListHold, ListId, NameChange,
-    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, WrittenBody, check_names,
-    rename,
+    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, Uses, WrittenBody,
+    check_names, rename,
 };
 use crate::{
     BodyError, CacheName, Clock, Error, Limits, Place, Result, StorageKey,
@@ -57,6 +57,7 @@ struct Kept {
     stored_at_ms: u64,
     entry: Entry,
     body: CandidateBody,
+    uses: Uses,
 }
 
 impl MemoryStore {
@@ -147,7 +148,7 @@ impl Store for MemoryStore {
         for change in &changes.lists {
             for (new, body) in change.insert.iter().zip(&mut bodies) {
                 let id = EntryId(state.next_id());
-                let kept = Kept { stored_at_ms, entry: new.entry.clone(), body };
+                let kept = Kept { stored_at_ms, entry: new.entry.clone(), body, uses: Uses::counted() };
                 state.insert(change.list.id(), id, kept);
             }
             change.remove.iter().for_each(|id| state.remove(change.list.id(), *id));
@@ -322,8 +323,9 @@ impl ListState {
     }
 
     fn candidate(&self, list: ListId, id: EntryId) -> Option<Candidate> {
-        let Kept { stored_at_ms, entry, body } = self.entries.get(&id)?;
-        Some(Candidate { id, list, stored_at_ms: *stored_at_ms, entry: entry.clone(), body: body.clone() })
+        let Kept { stored_at_ms, entry, body, uses } = self.entries.get(&id)?;
+        let (entry, body, uses) = (entry.clone(), body.clone(), uses.clone());
+        Some(Candidate { id, list, stored_at_ms: *stored_at_ms, entry, body, uses })
     }
 
     fn insert(&mut self, id: EntryId, kept: Kept) {

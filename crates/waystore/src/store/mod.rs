@@ -9,6 +9,7 @@ mod entry;
 pub mod memory;
 mod names;
 mod usage;
+mod uses;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -19,10 +20,12 @@ use futures::stream::BoxStream;
 pub use self::{
     entry::Entry,
     usage::{Ledger, Usage},
+    uses::Uses,
 };
 pub(crate) use self::{
     names::{Names, check_names, rename},
     usage::fits,
+    uses::minute_of,
 };
 use crate::{BodyError, CacheName, Limits, Place, Result, StorageKey};
 
@@ -70,6 +73,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns what `key` uses, or all keys together: the sum over its entries, those of doomed lists
     /// included, and its names, as [`Usage`] has it. Exact at any time.
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage>;
+
+    /// When something in the lists of `key` was last stored or looked for, in milliseconds since 1970 and to the
+    /// minute, as far as the store knows: what it knew in an earlier process it may have lost with that. `None`:
+    /// it does not know.
+    async fn last_used_ms(&self, _key: &StorageKey) -> Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Sets how much may be used from now on. What is stored stays, even beyond it.
     fn set_limits(&self, limits: Limits);
@@ -227,6 +237,8 @@ pub struct Candidate {
     pub entry: Entry,
     /// Its body.
     pub body: CandidateBody,
+    /// How often it was used. Who answers with it notes that here.
+    pub uses: Uses,
 }
 
 /// The body of an entry that was found. Holding it keeps the bytes readable, whatever happens to

@@ -13,6 +13,7 @@ super::case_list!(Case:
     a_walk_goes_on_where_an_earlier_one_ended,
     a_walk_minds_what_changes_ahead_of_it,
     an_entry_tells_of_itself_without_its_body,
+    an_entry_tells_how_often_look_ups_answered_with_it_and_when_last,
     a_walk_shows_what_belongs_to_a_visitor_and_keeps_what_a_policy_keeps,
 );
 
@@ -91,6 +92,32 @@ async fn an_entry_tells_of_itself_without_its_body(store: Waystore) {
     assert_eq!(text(long.response().unwrap()).await.len(), 100_000);
     assert!(walk.next().await.unwrap().is_none());
     assert!(walk.next().await.unwrap().is_none());
+}
+
+async fn an_entry_tells_how_often_look_ups_answered_with_it_and_when_last(store: Waystore) {
+    let cache = open(&store).await;
+    let pairs = (0..600).map(|number| (request(&format!("/{number}"), &[]), Response::new("x")));
+    cache.put_all(pairs.collect::<Vec<_>>()).await.unwrap();
+    for number in [0, 300, 300, 599] {
+        assert!(cache.match_(format!("/{number}"), PLAIN).await.unwrap().is_some());
+    }
+    assert!(caches(&store).match_("/300#f", PLAIN).await.unwrap().is_some());
+    // These answer with nothing, or with everything.
+    assert!(cache.match_("/none", PLAIN).await.unwrap().is_none());
+    assert_eq!(cache.match_all("/1", PLAIN).await.unwrap().len(), 1);
+    assert_eq!(cache.keys("/1", PLAIN).await.unwrap().len(), 1);
+    let entries: Vec<_> = cache.entries(&EntryRange::all()).unwrap().into_stream().try_collect().await.unwrap();
+    for (number, entry) in entries.iter().enumerate() {
+        let hits =
+            [(0, 1), (300, 3), (599, 1)].into_iter().find(|(used, _)| *used == number).map_or(0, |(_, hits)| hits);
+        assert_eq!((entry.hits(), entry.last_used().is_some()), (hits, hits > 0), "{number}");
+        assert!(
+            entry.last_used().is_none_or(|last| last > SystemTime::UNIX_EPOCH + Duration::from_secs(1_699_999_900))
+        );
+    }
+    put(&cache, "/300", "again").await;
+    let after = cache.entries(&EntryRange::all().under("/300")).unwrap().next().await.unwrap().unwrap();
+    assert_eq!((after.hits(), after.last_used()), (0, None));
 }
 
 async fn a_walk_shows_what_belongs_to_a_visitor_and_keeps_what_a_policy_keeps(store: Waystore) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests fail by panicking")]
 
+mod ahead;
 mod bodies;
 mod compaction;
 mod concurrent;
@@ -11,3 +12,4 @@ mod faults;
 mod kill;
 mod opening;
 mod support;
+mod uses;

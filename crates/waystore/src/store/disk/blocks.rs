@@ -1,10 +1,12 @@
 //! How the bytes of a body stand in its file: blocks of 64 KiB, each followed by its checksum
 //! (`docs/format.md`, "Body file").
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::io::DiskFile;
+use super::{buffers::Buffers, io::DiskFile};
 
 /// The bytes of a block.
 pub(super) const BLOCK: usize = 64 * 1024;
@@ -37,16 +39,18 @@ pub(super) fn read_blocks(
     length: u64,
     first: u64,
     count: usize,
+    buffers: &Arc<Buffers>,
 ) -> Result<Vec<Bytes>, BlockError> {
     let left = first.checked_mul(BLOCK as u64).and_then(|start| length.checked_sub(start)).unwrap_or(0);
     let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(count * BLOCK);
-    let mut buffer = vec![0; wanted + wanted.div_ceil(BLOCK) * CHECKSUM];
+    let length = wanted + wanted.div_ceil(BLOCK) * CHECKSUM;
+    let mut buffer = buffers.take(length);
     let offset = first.saturating_mul(BLOCK_IN_FILE as u64);
-    let read = file.read_at(&mut buffer, offset).map_err(BlockError::Io)?;
-    if read < buffer.len() {
-        return Err(BlockError::Damaged(format!("it ends {} bytes early", buffer.len() - read)));
+    let read = file.read_at(buffer.as_mut(), offset).map_err(BlockError::Io)?;
+    if read < length {
+        return Err(BlockError::Damaged(format!("it ends {} bytes early", length - read)));
     }
-    let buffer = Bytes::from(buffer);
+    let buffer = buffer.into_bytes();
     let mut blocks = Vec::with_capacity(count);
     for start in (0..buffer.len()).step_by(BLOCK_IN_FILE) {
         let number = first + blocks.len() as u64;

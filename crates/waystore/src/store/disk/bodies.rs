@@ -14,7 +14,7 @@ use std::{
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{blocks::file_length, format::Position, io::DiskIo};
+use super::{blocks::file_length, buffers::Buffers, format::Position, io::DiskIo};
 use crate::{Clock, StorageKey};
 
 /// What names an owner in the log and in `bodies/`.
@@ -70,6 +70,7 @@ pub(super) struct Bodies {
     pub(super) strict: bool,
     /// Whether the store was opened to be changed.
     pub(super) writable: bool,
+    pub(super) buffers: Arc<Buffers>,
     /// Where the log ends; a file that is given up waits until this much of it is synced.
     log_end: AtomicU64,
     damage_seen: AtomicBool,
@@ -94,6 +95,7 @@ impl Bodies {
             clock,
             strict,
             writable,
+            buffers: Arc::default(),
             log_end: AtomicU64::new(0),
             damage_seen: AtomicBool::new(false),
             files: Mutex::default(),

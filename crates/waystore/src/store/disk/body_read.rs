@@ -1,4 +1,4 @@
-//! Bodies on their way out: verified block by block, 256 KiB at a time.
+//! Bodies on their way out: verified block by block, 256 KiB at a time; some are read ahead of who reads on.
 
 use std::{collections::VecDeque, io, sync::Arc};
 
@@ -8,13 +8,15 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use super::{
     blocks::{BLOCK, BlockError, file_length, read_blocks},
     bodies::BodyFile,
-    failure::blocking,
+    failure::Started,
     io::{Access, DiskFile},
 };
 use crate::{BodyError, store::StoredBody};
 
 /// Blocks read in one go.
 const BLOCKS: usize = 4;
+/// How often that is done ahead, once the reader came back for more.
+const AHEAD: usize = 2;
 
 impl StoredBody for BodyFile {
     fn length(&self) -> u64 {
@@ -22,7 +24,7 @@ impl StoredBody for BodyFile {
     }
 
     fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>> {
-        let reader = Reader { body: self, file: None, next: 0, ready: VecDeque::new() };
+        let reader = Reader { body: self, file: None, next: 0, coming: VecDeque::new(), ready: VecDeque::new() };
         stream::unfold(Some(reader), |reader| async move {
             let mut reader = reader?;
             match reader.chunk().await {
@@ -54,36 +56,35 @@ impl BodyFile {
         let file = self.open_file()?;
         (0..self.length.div_ceil(BLOCK as u64))
             .step_by(BLOCKS)
-            .try_for_each(|first| read_blocks(&*file, self.length, first, BLOCKS).map(drop))
+            .try_for_each(|first| read_blocks(&*file, self.length, first, BLOCKS, &self.bodies.buffers).map(drop))
     }
 }
 
 struct Reader {
     body: Arc<BodyFile>,
     file: Option<Arc<dyn DiskFile>>,
-    /// The first block that was not read yet.
+    /// The first block that is not being read yet.
     next: u64,
+    coming: VecDeque<Started<Result<Blocks, BlockError>>>,
     ready: VecDeque<Bytes>,
 }
+
+/// Blocks that were read, and the file they were read from.
+type Blocks = (Arc<dyn DiskFile>, Vec<Bytes>);
 
 impl Reader {
     async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         if let Some(chunk) = self.ready.pop_front() {
             return Ok(Some(chunk));
         }
-        if self.file.is_some() && self.next >= self.body.length.div_ceil(BLOCK as u64) {
-            return Ok(None);
+        let ahead = if self.file.is_some() { AHEAD } else { 0 };
+        while self.coming.len() <= ahead && !self.is_all_coming() {
+            self.start();
         }
-        let (body, file, first) = (Arc::clone(&self.body), self.file.take(), self.next);
-        let read = blocking(move || {
-            let file = file.map_or_else(|| body.open_file(), Ok)?;
-            let blocks = read_blocks(&*file, body.length, first, BLOCKS)?;
-            Ok((file, blocks))
-        });
-        match read.await.map_err(BodyError::failed)? {
+        let Some(first) = self.coming.pop_front() else { return Ok(None) };
+        match first.finished().await.map_err(BodyError::failed)? {
             Ok((file, blocks)) => {
                 self.file = Some(file);
-                self.next += blocks.len() as u64;
                 self.ready = blocks.into();
                 Ok(self.ready.pop_front())
             }
@@ -93,5 +94,20 @@ impl Reader {
             }
             Err(BlockError::Io(error)) => Err(BodyError::failed(error)),
         }
+    }
+
+    /// An empty file is opened too: it may be missing.
+    fn is_all_coming(&self) -> bool {
+        (self.file.is_some() || !self.coming.is_empty()) && self.next >= self.body.length.div_ceil(BLOCK as u64)
+    }
+
+    fn start(&mut self) {
+        let (body, file, first) = (Arc::clone(&self.body), self.file.clone(), self.next);
+        self.next += BLOCKS as u64;
+        self.coming.push_back(Started::new(move || {
+            let file = file.map_or_else(|| body.open_file(), Ok)?;
+            let blocks = read_blocks(&*file, body.length, first, BLOCKS, &body.bodies.buffers)?;
+            Ok((file, blocks))
+        }));
     }
 }

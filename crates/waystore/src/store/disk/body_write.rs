@@ -78,12 +78,14 @@ impl Writer {
         let done = blocking(move || {
             let temporary = temporary.map_or_else(|| create(&bodies), Ok)?;
             hasher.update(&gathered);
-            let mut in_file = Vec::with_capacity(gathered.len().div_ceil(BLOCK) * BLOCK_IN_FILE);
-            for (block, number) in gathered.chunks(BLOCK).zip(first..) {
-                in_file.extend_from_slice(block);
-                in_file.extend_from_slice(&checksum(number, block));
+            let blocks = gathered.len().div_ceil(BLOCK);
+            let mut in_file = bodies.buffers.take(gathered.len() + blocks * (BLOCK_IN_FILE - BLOCK));
+            let places = in_file.as_mut().chunks_mut(BLOCK_IN_FILE);
+            for ((block, number), place) in gathered.chunks(BLOCK).zip(first..).zip(places) {
+                place[..block.len()].copy_from_slice(block);
+                place[block.len()..].copy_from_slice(&checksum(number, block));
             }
-            temporary.file.write_at(&in_file, first * BLOCK_IN_FILE as u64)?;
+            temporary.file.write_at(in_file.as_ref(), first * BLOCK_IN_FILE as u64)?;
             Ok((temporary, hasher))
         });
         let (temporary, hasher) = done.await?.map_err(|error: io::Error| disk_error(error, requested))?;
@@ -127,7 +129,9 @@ impl BodyWriter for Writer {
         let Some(temporary) = &self.file else { return Ok(Bytes::new()) };
         let (file, length) = (Arc::clone(&temporary.file), self.written);
         let (number, within) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
-        let blocks = blocking(move || read_blocks(&*file, length, number, 1)).await?.map_err(|error| match error {
+        let buffers = Arc::clone(&self.bodies.buffers);
+        let blocks = blocking(move || read_blocks(&*file, length, number, 1, &buffers)).await?;
+        let blocks = blocks.map_err(|error| match error {
             BlockError::Damaged(detail) => Error::Damaged { detail: format!("a body being written: {detail}") },
             BlockError::Io(error) => Error::unavailable(error),
         })?;

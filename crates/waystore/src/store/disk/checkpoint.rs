@@ -4,19 +4,24 @@
 //! Writes and reads the bytes. When one is written is the business of `durability.rs` and
 //! `compact.rs`; whether it fits the log, that of `replay.rs`.
 
+mod section;
+
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::{BufMut, Bytes};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+pub(super) use self::section::Section;
+#[cfg(test)]
+pub(super) use self::section::stored;
 use super::{
     bodies::{Bodies, BodyFile, BodyName},
     format::{Named, Position, encode_bind, parse_bind},
     io::{Access, DiskFile, DiskIo},
     log::Numbers,
-    slots::{Slot, Slots, Snapshot, UrlHashes},
+    slots::Snapshot,
 };
-use crate::store::{EntryId, ListId, Usage};
+use crate::store::{ListId, Usage};
 
 /// The file.
 pub(super) const PATH: &str = "checkpoint";
@@ -25,10 +30,8 @@ pub(super) const PATH: &str = "checkpoint";
 const CLOSED: &str = "closed";
 
 const MAGIC: [u8; 8] = *b"waychkpt";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const HEADER: usize = 80;
-/// Bytes of a slot.
-const SLOT: usize = 33;
 /// What is gathered before it is written.
 const GATHERED: usize = 256 * 1024;
 
@@ -65,6 +68,8 @@ pub(super) struct ListState {
     pub(super) former: Vec<Position>,
     /// What its entries are charged.
     pub(super) usage: Usage,
+    /// The minute in which something in it was last stored or looked for.
+    pub(super) last_used: u32,
     /// The bytes of its entries, by segment.
     pub(super) bytes: BTreeMap<u32, u64>,
     pub(super) content: Stored,
@@ -75,49 +80,6 @@ pub(super) struct ListState {
 pub(super) enum Stored {
     Snapshot(Snapshot),
     Section(Section),
-}
-
-/// The entries of a list as they stand in a checkpoint.
-#[derive(Debug, Clone)]
-pub(super) struct Section {
-    bytes: Bytes,
-    checksum: u64,
-    /// The files of large bodies: they stay while the list is not loaded.
-    pub(super) files: Vec<Arc<BodyFile>>,
-}
-
-impl Section {
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() / SLOT
-    }
-
-    /// Makes slots of it. `None`: the bytes changed since the checkpoint was written.
-    pub(super) fn load(&self) -> Option<Slots> {
-        let (slots, rest) = self.bytes.as_chunks::<SLOT>();
-        let right = rest.is_empty() && xxh3_64(&self.bytes) == self.checksum;
-        right.then(|| Slots::of(slots.iter().map(|slot| self.slot(slot))))
-    }
-
-    fn slot(&self, bytes: &[u8; SLOT]) -> Slot {
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]));
-        let short = |at: usize| u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]));
-        let file = short(28).checked_sub(1).and_then(|file| self.files.get(file as usize)).cloned();
-        let hashes = UrlHashes { url: short(20), path: short(24) };
-        Slot::new(EntryId(long(0)), Position(long(8)), short(16), bytes[32], hashes, file)
-    }
-}
-
-fn encode_slot(slot: &Slot, file: u32) -> [u8; SLOT] {
-    let mut bytes = [0; SLOT];
-    let mut rest = &mut bytes[..];
-    rest.put_u64_le(slot.entry.0);
-    rest.put_u64_le(slot.at.0);
-    rest.put_u32_le(slot.payload_length);
-    rest.put_u32_le(slot.hashes.url);
-    rest.put_u32_le(slot.hashes.path);
-    rest.put_u32_le(file);
-    rest.put_u8(slot.padding);
-    bytes
 }
 
 impl Checkpoint {
@@ -246,20 +208,12 @@ impl ListState {
     /// Writes its entries, and describes it in the catalogue.
     fn write_to(&self, out: &mut Out<'_>, catalogue: &mut Vec<u8>) -> io::Result<()> {
         let start = out.position();
-        let files = match &self.content {
+        let (count, files) = match &self.content {
             Stored::Section(section) => {
-                section.bytes.chunks(GATHERED).try_for_each(|bytes| out.put(bytes))?;
-                section.files.clone()
+                section.bytes().chunks(GATHERED).try_for_each(|bytes| out.put(bytes))?;
+                (section.len(), section.files().cloned().collect())
             }
-            Stored::Snapshot(snapshot) => {
-                let mut files = Vec::new();
-                for slot in snapshot.iter() {
-                    files.extend(slot.file.clone());
-                    let file = slot.file.as_ref().map_or(0, |_| files.len() as u32);
-                    out.put(&encode_slot(slot, file))?;
-                }
-                files
-            }
+            Stored::Snapshot(snapshot) => section::write(out, snapshot)?,
         };
         let bound = encode_bind(&self.named);
         catalogue.put_u64_le(self.list.0);
@@ -271,7 +225,9 @@ impl ListState {
         catalogue.put_slice(&bound);
         catalogue.put_u64_le(self.usage.real);
         catalogue.put_u64_le(self.usage.padded);
+        catalogue.put_u32_le(self.last_used);
         put_pairs(catalogue, self.bytes.len(), self.bytes.iter().map(|(segment, bytes)| (*segment, *bytes)));
+        catalogue.put_u64_le(count.into());
         catalogue.put_u64_le(start - HEADER as u64);
         catalogue.put_u64_le(out.position() - start);
         catalogue.put_u64_le(out.take_checksum());
@@ -363,16 +319,14 @@ impl<'a> Rest<'a> {
         let length = self.length()?;
         let named = parse_bind(self.take(length)?)?;
         let usage = Usage { real: self.long()?, padded: self.long()? };
+        let last_used = self.short()?;
         let bytes = self.pairs()?;
+        let count = self.long()?;
         let (start, length, checksum) = (self.length()?, self.length()?, self.long()?);
         let end = start.checked_add(length).filter(|end| *end <= sections.len())?;
-        let section = sections.slice(start..end);
-        if xxh3_64(&section) != checksum || length % SLOT != 0 {
-            return None;
-        }
         let files = (0..self.long()?).map(|_| self.file(bodies)).collect::<Option<_>>()?;
-        let content = Stored::Section(Section { bytes: section, checksum, files });
-        Some(ListState { list, named, bound, former, usage, bytes, content })
+        let content = Stored::Section(Section::new(sections.slice(start..end), checksum, count, files)?);
+        Some(ListState { list, named, bound, former, usage, last_used, bytes, content })
     }
 
     fn file(&mut self, bodies: &Arc<Bodies>) -> Option<Arc<BodyFile>> {

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
     store::{
-        Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, WrittenBody, check_names,
+        Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, WrittenBody,
+        check_names, minute_of,
     },
 };
 
@@ -127,10 +128,10 @@ impl Inner {
             }
         }
         for (insert, written) in plan.inserts.into_iter().zip(inserts) {
-            let PlannedInsert { draft, hashes, padding, file } = insert;
-            let entry = EntryId(draft.entry);
-            let slot = Slot::new(entry, place_of(written), written.payload_length, padding, hashes, file);
-            index.apply(Step::Insert { list: ListId(draft.list), slot });
+            let PlannedInsert { draft, hashes, padding, file, stored_in } = insert;
+            let (entry, at, payload_length) = (EntryId(draft.entry), place_of(written), written.payload_length);
+            let slot = Slot { entry, at, payload_length, hashes, file, padding };
+            index.apply(Step::Insert { list: ListId(draft.list), slot, stored_in });
         }
         log.live = index.usage.live();
         Ok(())
@@ -141,7 +142,7 @@ impl Inner {
 fn is_stale(index: &Index, read: &ReadSet) -> bool {
     read.0.iter().any(|seen| {
         let now = index.find(seen.list, seen.url.as_match());
-        index.place_of(seen.list).is_none() || !now.map(|slot| &slot.entry).eq(&seen.entries)
+        index.place_of(seen.list).is_none() || !now.map(|slot| slot.entry).eq(seen.entries.iter().copied())
     })
 }
 
@@ -172,6 +173,8 @@ struct PlannedInsert {
     hashes: UrlHashes,
     padding: u8,
     file: Option<Arc<BodyFile>>,
+    /// The minute, or 0 for a copy.
+    stored_in: u32,
 }
 
 impl Plan {
@@ -188,7 +191,7 @@ impl Plan {
             let present: Vec<_> = present.collect();
             if !present.is_empty() {
                 plan.shrinks += present.iter().map(|slot| slot.usage()).sum();
-                plan.remove(list, present.into_iter().map(Slot::removed).collect());
+                plan.remove(list, present.iter().map(|slot| slot.removed()).collect());
             }
             plan.grows += change.insert.iter().map(NewEntry::usage).sum();
         }
@@ -277,7 +280,8 @@ impl Plan {
         let mut draft = Draft::new(Kind::Insert, header.list, header.entry, Vec::new());
         draft.key = Some(header.key);
         draft.payload[0] = payload;
-        self.inserts.push(PlannedInsert { draft, hashes: slot.hashes, padding: slot.padding, file: slot.file.clone() });
+        let Slot { hashes, padding, ref file, .. } = *slot;
+        self.inserts.push(PlannedInsert { draft, hashes, padding, file: file.clone(), stored_in: 0 });
     }
 
     fn new_entry(&mut self, inner: &Inner, index: &Index, log: &mut Log, list: ListId, new: &NewEntry) -> Result<()> {
@@ -292,9 +296,10 @@ impl Plan {
         let entry = EntryId(log.next.entry);
         log.next.entry += 1;
         let mut draft = Draft::new(Kind::Insert, list.0, entry.0, Vec::new());
-        draft.payload = encode_insert(inner.clock.now_ms(), new.entry.as_bytes(), body);
+        let now_ms = inner.clock.now_ms();
+        draft.payload = encode_insert(now_ms, new.entry.as_bytes(), body);
         let (hashes, padding) = (index.hashes(new.entry.url()), new.entry.padding());
-        self.inserts.push(PlannedInsert { draft, hashes, padding, file });
+        self.inserts.push(PlannedInsert { draft, hashes, padding, file, stored_in: minute_of(now_ms) });
         Ok(())
     }
 }

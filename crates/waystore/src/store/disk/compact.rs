@@ -166,7 +166,7 @@ impl Inner {
                 Kind::Insert => {
                     let index = self.index();
                     let slot = index.slot_at(list, header.position, header.entry);
-                    let Some(located) = slot.and_then(|slot| index.locate(list, slot)) else { continue };
+                    let Some(located) = slot.and_then(|slot| index.locate(list, &slot)) else { continue };
                     Some(located)
                 }
                 Kind::Bind | Kind::Rename | Kind::Mark => continue,
@@ -188,7 +188,7 @@ impl Inner {
     fn give_up_unreadable(&self, victim: u32) {
         let lost: Vec<Located> = {
             let index = self.index();
-            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, slot)).collect()
+            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, &slot)).collect()
         };
         lost.iter().for_each(|located| self.note_damaged(located));
     }
@@ -214,7 +214,7 @@ impl Inner {
         }
         self.checkpoint(victims)?;
         let io = &*self.bodies.io;
-        let room = self.log()?.spares.make_room(io).map_err(Error::unavailable)?;
+        let room = self.ahead.make_room(io).map_err(Error::unavailable)?;
         // Another process would see a segment's bytes change.
         let nobody_looks = home::exclude_readers(io).map_err(Error::unavailable)?;
         let mut kept = Vec::new();
@@ -242,8 +242,7 @@ impl Inner {
             let mut index = self.index_mut();
             victims.iter().for_each(|victim| index.forget_segment(*victim));
         }
-        let mut log = self.log()?;
-        kept.into_iter().for_each(|(number, length, readers)| log.spares.keep(number, length, readers));
+        self.ahead.keep(kept.into_iter());
         Ok(())
     }
 }
@@ -263,7 +262,7 @@ impl Record {
         match self.header.kind {
             Kind::Insert => {
                 if let Some(slot) = index.slot_at(list, self.header.position, self.header.entry) {
-                    plan.copy(&self.header, self.payload.clone(), slot);
+                    plan.copy(&self.header, self.payload.clone(), &slot);
                 }
             }
             Kind::Unbind => {

@@ -1,7 +1,6 @@
 //! When the disk is made to keep what was written: group commit, the sync of every second, closing.
 
 use std::{
-    io,
     sync::{
         Arc, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// What is read again after a kill, about; more where a checkpoint is longer than that.
+/// What is read again after a kill, about; more where a checkpoint takes more than half of that.
 const CHECKPOINT_EVERY: u64 = 64 * 1024 * 1024;
 
 /// The last checkpoint.
@@ -115,10 +114,21 @@ impl Inner {
         let trash = self.index_mut().take_trash();
         drop(trash);
         self.settle()?;
+        self.prepare_segment()?;
         self.compact()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        if since.is_some_and(|(written, length)| written >= length.max(CHECKPOINT_EVERY)) {
+        if since.is_some_and(|(written, length)| written >= length.saturating_mul(2).max(CHECKPOINT_EVERY)) {
             self.checkpoint(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the next segment, where it will be needed soon.
+    pub(super) fn prepare_segment(&self) -> Result<()> {
+        let Some(wanted) = self.log()?.next_segment() else { return Ok(()) };
+        if let Err(error) = self.ahead.prepare(&*self.bodies.io, &wanted) {
+            // Whoever needs it tries again, and is told.
+            tracing::debug!(%error, "no segment could be made ahead");
         }
         Ok(())
     }
@@ -128,8 +138,10 @@ impl Inner {
         let trash = self.index_mut().take_trash();
         drop(trash);
         self.settle()?;
+        self.ahead.discard(&*self.bodies.io).map_err(Error::unavailable)?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        if since.is_some() {
+        // Uses are in the checkpoint only.
+        if since.is_some() || self.looked_up.load(Ordering::Relaxed) {
             self.checkpoint(&[])?;
         }
         let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
@@ -144,6 +156,8 @@ impl Inner {
     /// Writes what there is now, without `to_go`, which may go then.
     pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
         let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        // First: what is used meanwhile may be in it or not.
+        self.looked_up.store(false, Ordering::Relaxed);
         let (checkpoint, written) = {
             let log = self.log()?;
             (self.index().checkpoint(log.end, log.next, to_go), log.written)
@@ -181,38 +195,59 @@ impl Inner {
     }
 }
 
-/// A thread that syncs now and then. Ends when it is dropped.
+/// Two threads: one syncs now and then, one makes segments when it is told to. Both end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
+    inner: Weak<Inner>,
     stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Background {
-    pub(super) fn start(inner: &Arc<Inner>, every: Duration) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
-        let inner = Arc::downgrade(inner);
-        let run = move || run(&inner, every, &stopped);
-        let thread = std::thread::Builder::new().name("waystore-sync".into()).spawn(run)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    pub(super) fn start(inner: &Arc<Inner>, every: Duration) -> Result<Self> {
+        let ((stop, stopped), (maker, asked)) = (mpsc::channel(), mpsc::sync_channel(1));
+        let weak = Arc::downgrade(inner);
+        let mut background = Self { inner: Weak::clone(&weak), stop: Some(stop), threads: Vec::new() };
+        let thread = |name: &str| std::thread::Builder::new().name(name.into());
+        let of_sync = Weak::clone(&weak);
+        let started = thread("waystore-sync").spawn(move || sync(&of_sync, every, &stopped));
+        background.threads.push(started.map_err(Error::unavailable)?);
+        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked));
+        background.threads.push(started.map_err(Error::unavailable)?);
+        inner.log()?.maker = Some(maker);
+        Ok(background)
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some(inner) = self.inner.upgrade()
+            && let Ok(mut log) = inner.log()
+        {
+            log.maker = None;
+        }
+        for thread in self.threads.drain(..) {
             // It can only have panicked, and said so.
             let _ = thread.join();
         }
     }
 }
 
-fn run(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
+fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
     while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
         let Some(inner) = inner.upgrade() else { return };
         if let Err(error) = inner.tick() {
             tracing::warn!(%error, "syncing in the background failed");
+        }
+    }
+}
+
+fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
+    while asked.recv().is_ok() {
+        let Some(inner) = inner.upgrade() else { return };
+        if let Err(error) = inner.prepare_segment() {
+            tracing::warn!(%error, "making a segment ahead failed");
         }
     }
 }

@@ -16,8 +16,29 @@ pub(super) fn disk_error(error: io::Error, requested: u64) -> Error {
 
 /// Runs what may wait for the disk on a thread that may, or here where there is no runtime.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(Error::unavailable),
-        Err(_) => Ok(work()),
+    Started::new(work).finished().await
+}
+
+/// Work that may wait for the disk and goes on while nobody asks for it.
+pub(super) enum Started<T> {
+    There(tokio::task::JoinHandle<T>),
+    Done(T),
+}
+
+impl<T: Send + 'static> Started<T> {
+    /// Starts `work` on a thread that may wait, or does it here where there is no runtime.
+    pub(super) fn new(work: impl FnOnce() -> T + Send + 'static) -> Self {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => Self::There(runtime.spawn_blocking(work)),
+            Err(_) => Self::Done(work()),
+        }
+    }
+
+    /// Waits for the result.
+    pub(super) async fn finished(self) -> Result<T> {
+        match self {
+            Self::There(work) => work.await.map_err(Error::unavailable),
+            Self::Done(result) => Ok(result),
+        }
     }
 }

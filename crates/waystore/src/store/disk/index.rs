@@ -8,7 +8,10 @@ mod settle;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use hashbrown::{HashMap, HashSet};
@@ -19,7 +22,7 @@ use super::{
     hold::{Hold, Holder},
     log::Numbers,
     segment::Segment,
-    slots::{Slot, Slots},
+    slots::{Found, Slot, Slots},
     usage::Usage as SegmentUsage,
 };
 use crate::{
@@ -63,6 +66,8 @@ struct Entries {
     former: Vec<Position>,
     /// What its entries are charged.
     usage: Usage,
+    /// The minute in which something in it was last stored or looked for.
+    last_used: AtomicU32,
     content: Content,
     /// The bytes of its entries, by segment.
     bytes: BTreeMap<u32, u64>,
@@ -97,9 +102,11 @@ pub(super) enum Step {
     Unbind {
         list: ListId,
     },
+    /// Entries are stored in the minute `stored_in`; a copy of an entry that there is changes no more than its place.
     Insert {
         list: ListId,
         slot: Slot,
+        stored_in: u32,
     },
     Remove {
         list: ListId,
@@ -152,6 +159,7 @@ impl Index {
                 bound: state.bound,
                 former: state.former.clone(),
                 usage: state.usage,
+                last_used: AtomicU32::new(state.last_used),
                 content,
                 bytes: state.bytes.clone(),
                 ..Entries::default()
@@ -185,17 +193,17 @@ impl Index {
     pub(super) fn load_where_bodies_are_missing(&mut self) {
         for entries in self.lists.values_mut() {
             if let Content::Stored(section) = &entries.content
-                && section.files.iter().any(|file| !file.is_complete())
+                && section.files().any(|file| !file.is_complete())
             {
                 entries.slots_mut();
             }
         }
     }
 
-    /// Takes the entries of a list that is not loaded yet.
-    pub(super) fn load(&mut self, list: ListId, slots: Slots) {
-        if let Some(entries) = self.lists.get_mut(&list).filter(|entries| entries.slots().is_none()) {
-            entries.content = Content::Loaded(slots);
+    /// From now on the section of a list that was not used yet is used as it stands: the caller verified it.
+    pub(super) fn load(&mut self, list: ListId) {
+        if let Some(entries) = self.lists.get_mut(&list) {
+            entries.slots_mut();
         }
     }
 
@@ -227,7 +235,7 @@ impl Index {
         match step {
             Step::Bind { list, named, at, bytes } => self.bind(list, named, at, bytes),
             Step::Unbind { list } => self.unbind(list),
-            Step::Insert { list, slot } => self.insert(list, slot),
+            Step::Insert { list, slot, stored_in } => self.insert(list, slot, stored_in),
             Step::Remove { list, entries } => entries.iter().for_each(|removed| self.remove(list, removed.entry)),
             Step::Removal { segment, targets, bytes } => {
                 let each = bytes / targets.len().max(1) as u64;
@@ -317,7 +325,7 @@ impl Index {
         self.free_if_unheld(list);
     }
 
-    fn insert(&mut self, list: ListId, slot: Slot) {
+    fn insert(&mut self, list: ListId, slot: Slot, stored_in: u32) {
         let entries = match &self.gone {
             Some(gone) if gone.contains(&list) => return,
             // Its name may come later.
@@ -327,6 +335,7 @@ impl Index {
                 None => return,
             },
         };
+        entries.last_used.fetch_max(stored_in, Ordering::Relaxed);
         let (segment, bytes, usage) = (slot.at.segment(), record_bytes(slot.payload_length), slot.usage());
         let doomed = entries.is_doomed();
         if doomed {
@@ -402,8 +411,7 @@ impl Entries {
 
     fn slots_mut(&mut self) -> &mut Slots {
         if let Content::Stored(section) = &self.content {
-            // While the log is read, the checkpoint was verified just before; later, lists are loaded before they are changed.
-            self.content = Content::Loaded(section.load().unwrap_or_default());
+            self.content = Content::Loaded(Slots::stored(section.clone()));
         }
         match &mut self.content {
             Content::Loaded(slots) => slots,
@@ -411,14 +419,14 @@ impl Entries {
         }
     }
 
-    fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = &Slot> {
+    fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = Found> {
         self.slots().into_iter().flat_map(move |slots| slots.after(after))
     }
 
     fn len(&self) -> usize {
         match &self.content {
             Content::Loaded(slots) => slots.len(),
-            Content::Stored(section) => section.len(),
+            Content::Stored(section) => section.len() as usize,
         }
     }
 
@@ -434,6 +442,7 @@ impl Entries {
             bound: self.bound,
             former: self.former.clone(),
             usage: self.usage,
+            last_used: self.last_used.load(Ordering::Relaxed),
             bytes: self.bytes.clone(),
             content,
         })

@@ -5,12 +5,13 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use super::{
     DiskOptions, Durability,
+    ahead::Ahead,
     bodies::Bodies,
     checkpoint,
     compact::Compaction,
@@ -25,17 +26,15 @@ use super::{
     report::OpenReport,
     segment::Segment,
     slot::Located,
-    slots::Slot,
-    spare::Spares,
 };
 use crate::{
     Clock, Error, Result,
-    store::{List, ListId, UrlMatch},
+    store::{List, ListId, UrlMatch, minute_of},
 };
 
 /// What the store, its background thread and its holds share.
 ///
-/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `index`, those of `bodies`.
+/// Locks are taken in this order: `compaction`, `checkpointed`, `flushing`, `log`, `ahead`, `index`, those of `bodies`.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) options: DiskOptions,
@@ -44,6 +43,7 @@ pub(super) struct Inner {
     pub(super) report: OpenReport,
     /// `None`: opened to be read only.
     log: Option<Mutex<Log>>,
+    pub(super) ahead: Arc<Ahead>,
     index: RwLock<Index>,
     /// How far the log is synced.
     synced: AtomicU64,
@@ -53,6 +53,8 @@ pub(super) struct Inner {
     pub(super) shared_sync: Arc<SharedSync>,
     /// What was last written of what there is.
     pub(super) checkpointed: Mutex<Checkpointed>,
+    /// Whether anything was looked up since: uses may have been counted that it does not have.
+    pub(super) looked_up: AtomicBool,
     /// What of the log is being rewritten.
     pub(super) compaction: Mutex<Compaction>,
     /// Entries whose bytes in the log were found changed.
@@ -79,7 +81,9 @@ impl Inner {
             segment_bytes: options.segment_bytes,
             live: replayed.index.usage.live(),
             written: replayed.read,
-            spares: Spares::default(),
+            ahead: Arc::default(),
+            maker: None,
+            asked: 0,
             segment: replayed.segment.clone(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
@@ -118,12 +122,14 @@ impl Inner {
             clock,
             bodies,
             report: replayed.report,
+            ahead: log.as_ref().map(|log| Arc::clone(&log.ahead)).unwrap_or_default(),
             log: log.map(Mutex::new),
             index: RwLock::new(replayed.index),
             synced: AtomicU64::new(replayed.proven.0),
             flushing: Mutex::new(()),
             shared_sync: Arc::default(),
             checkpointed: Mutex::new(replayed.checkpointed),
+            looked_up: AtomicBool::new(false),
             compaction: Mutex::new(Compaction::after(replayed.leftover)),
             damaged: Mutex::default(),
             damaged_entries: AtomicU64::new(0),
@@ -169,10 +175,12 @@ impl Inner {
     pub(super) fn load(&self, lists: impl IntoIterator<Item = ListId>) -> Result<()> {
         for list in lists {
             let Some(section) = self.index().stored(list).cloned() else { continue };
-            let slots = section.load().ok_or_else(|| Error::Damaged {
-                detail: "the checkpoint was changed while the store was open; open it again".into(),
-            })?;
-            self.index_mut().load(list, slots);
+            // It was verified when the store was opened, which may be long ago.
+            if !section.is_whole() {
+                let detail = "the checkpoint was changed while the store was open; open it again".into();
+                return Err(Error::Damaged { detail });
+            }
+            self.index_mut().load(list);
         }
         Ok(())
     }
@@ -190,6 +198,14 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Notes that somebody looks for something. Returns the minute.
+    pub(super) fn note_look_up(&self) -> u32 {
+        if !self.looked_up.load(Ordering::Relaxed) {
+            self.looked_up.store(true, Ordering::Relaxed);
+        }
+        minute_of(self.clock.about_now_ms())
     }
 
     /// Makes the segment that is written to known.
@@ -211,7 +227,9 @@ impl Inner {
         let list = located.list;
         let mut index = self.index_mut();
         // It may have been moved since, and be whole where it is now.
-        let Some(removed) = index.get(list, located.entry).map(Slot::removed).filter(|now| now.at == located.at) else {
+        let Some(removed) =
+            index.get(list, located.entry).map(|slot| slot.removed()).filter(|now| now.at == located.at)
+        else {
             return;
         };
         tracing::warn!(list = list.0, entry = removed.entry.0, "a stored entry is damaged");

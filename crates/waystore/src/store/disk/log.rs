@@ -2,17 +2,19 @@
 //!
 //! Knows segments and records, not what they mean. One thread at a time has it.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, mpsc::SyncSender},
+};
 
 use super::{
+    ahead::{Ahead, Wanted},
     failure::disk_error,
     format::{
-        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, SegmentHeader, Written, encode_batch, encode_mark,
-        record_length,
+        BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, Written, encode_batch, encode_mark, record_length,
     },
     io::DiskIo,
     segment::Segment,
-    spare::Spares,
 };
 use crate::{Clock, Error, store::OpId};
 
@@ -31,7 +33,11 @@ pub(super) struct Log {
     pub(super) written: u64,
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
-    pub(super) spares: Spares,
+    pub(super) ahead: Arc<Ahead>,
+    /// Who makes the next segment when it is told that it will be needed.
+    pub(super) maker: Option<SyncSender<()>>,
+    /// The last segment for which it was told.
+    pub(super) asked: u32,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
     /// Where the next batch goes.
@@ -95,7 +101,31 @@ impl Log {
         let length: usize = batch.drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
         let segment = self.segment_with_room(length, batch)?;
         let written = self.write(&segment, batch)?;
+        if self.asked != segment.number() && self.needs_next_soon() {
+            self.asked = segment.number();
+            // Full: it was told, and looks when it gets to it.
+            let _ = self.maker.as_ref().map(|maker| maker.try_send(()));
+        }
         Ok((segment, written))
+    }
+
+    /// The next segment, where it will be needed soon.
+    pub(super) fn next_segment(&self) -> Option<Wanted> {
+        let number = self.end.segment().checked_add(1).filter(|_| self.needs_next_soon())?;
+        Some(self.wanted(number, FIRST_RECORD))
+    }
+
+    /// Whether half of the segment is written that is written to.
+    fn needs_next_soon(&self) -> bool {
+        let half = |segment: &Arc<Segment>| self.end.offset() > segment.header.length / 2;
+        self.failed.is_none() && self.segment.as_ref().is_some_and(half)
+    }
+
+    fn wanted(&self, number: u32, shortest: u32) -> Wanted {
+        let half = u32::try_from((self.live / 2).next_power_of_two()).unwrap_or(u32::MAX);
+        let length = half.max(LEAST_SEGMENT_BYTES).min(self.segment_bytes).max(shortest);
+        let (seed, temporary) = (self.clock.random() as u64, format!("tmp/{:032x}", self.clock.random()));
+        Wanted { number, length, shortest, seed, temporary }
     }
 
     /// A mark says how much of the log is synced; nothing else changes.
@@ -133,17 +163,7 @@ impl Log {
         let too_long = || Error::QuotaExceeded { requested: Some(length as u64), quota: Some(u32::MAX.into()) };
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
-        let half = u32::try_from((self.live / 2).next_power_of_two()).unwrap_or(u32::MAX);
-        let length = half.max(LEAST_SEGMENT_BYTES).min(self.segment_bytes).max(shortest);
-        let seed = self.clock.random() as u64;
-        let recycled = self.spares.make(&*self.io, number, seed, shortest..=length.saturating_mul(2));
-        let made = match recycled.map_or_else(|| self.create_segment(number, length), Ok) {
-            // There may be room for what is needed now, if not for what may come.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                self.spares.clear(&*self.io).and_then(|()| self.create_segment(number, shortest))
-            }
-            made => made,
-        };
+        let made = self.ahead.take(&*self.io, &self.wanted(number, shortest));
         let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
         if let Some(full) = self.segment.clone() {
             let seal = Draft::new(Kind::Seal, 0, 0, Vec::new());
@@ -152,11 +172,6 @@ impl Log {
         self.segment = Some(Arc::clone(&made));
         self.end = Position::new(number, FIRST_RECORD);
         Ok(made)
-    }
-
-    fn create_segment(&self, number: u32, length: u32) -> io::Result<Segment> {
-        let header = SegmentHeader { number, length, seed: self.clock.random() as u64, recycled: false };
-        Segment::create(&*self.io, header, &format!("tmp/{:032x}", self.clock.random()))
     }
 
     fn write(&mut self, segment: &Arc<Segment>, batch: Batch<'_>) -> Result<Vec<Written>, AppendError> {

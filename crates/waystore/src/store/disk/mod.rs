@@ -4,17 +4,19 @@
 //! others may look. Decides nothing about matching.
 //!
 //! ```text
-//! commit      commit.rs ─► log.rs ─► segment.rs ─► io.rs          (format.rs: the bytes)
-//! candidates  index.rs ─► slots.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
+//! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
 //! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! ```
 
+mod ahead;
 mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
+mod buffers;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -184,7 +186,7 @@ impl DiskStore {
     pub fn open_on(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Self> {
         let every = options.sync_every;
         let inner = Inner::open(io, clock, options)?;
-        let background = every.map(|every| Background::start(&inner, every)).transpose().map_err(Error::unavailable)?;
+        let background = every.map(|every| Background::start(&inner, every)).transpose()?;
         Ok(Self { background, inner })
     }
 
@@ -212,7 +214,8 @@ impl DiskStore {
 
     /// How long the log is now, and how much of it is needed.
     pub fn log_usage(&self) -> LogUsage {
-        self.inner.index().usage.report()
+        let free_bytes = self.inner.ahead.free_bytes();
+        LogUsage { free_bytes, ..self.inner.index().usage.report() }
     }
 
     /// Does what the background thread does every second, now.
@@ -255,14 +258,16 @@ impl Store for DiskStore {
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
         self.inner.load_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
+        let minute = self.inner.note_look_up();
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.
             let index = self.inner.index();
             for read in reads {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
+                index.note_use(read.list.id(), minute);
                 let slots = index.find(read.list.id(), read.url);
-                found.push(slots.filter_map(|slot| index.locate(read.list.id(), slot)).collect::<Vec<_>>());
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot)).collect::<Vec<_>>());
             }
         }
         let mut seen = Vec::with_capacity(reads.len());
@@ -296,7 +301,7 @@ impl Store for DiskStore {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).filter_map(|slot| index.locate(list, slot)).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot)).collect()
             };
             match slots.iter().map(|slot| slot.read().ok_or(slot)).collect() {
                 Ok(page) => return Ok(page),
@@ -327,6 +332,10 @@ impl Store for DiskStore {
 
     async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
         Ok(self.inner.index().ledger.usage(key))
+    }
+
+    async fn last_used_ms(&self, key: &StorageKey) -> Result<Option<u64>> {
+        Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
     }
 
     fn set_limits(&self, limits: Limits) {

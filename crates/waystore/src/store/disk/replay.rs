@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    store::{Entry, EntryId, ListId},
+    store::{Entry, EntryId, ListId, minute_of},
 };
 
 /// What the log holds.
@@ -418,7 +418,7 @@ impl<'a> Replay<'a> {
                 vec![Step::Remove { list, entries }, Step::Removal { segment: number, targets, bytes }]
             }
             Kind::Insert => {
-                let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
+                let (stored_at_ms, entry, body) = parse_insert(&payload).ok_or(malformed)?;
                 let entry = Entry::parse(entry).map_err(|error| error.to_string())?;
                 let (hashes, padding) = (self.index.hashes(entry.url()), entry.padding());
                 let file = match body {
@@ -427,9 +427,9 @@ impl<'a> Replay<'a> {
                     }
                     RecordBody::Null | RecordBody::Inline(_) => None,
                 };
-                let slot =
-                    Slot::new(EntryId(header.entry), header.position, header.payload_length, padding, hashes, file);
-                vec![Step::Insert { list, slot }]
+                let (entry, at, payload_length) = (EntryId(header.entry), header.position, header.payload_length);
+                let slot = Slot { entry, at, payload_length, hashes, file, padding };
+                vec![Step::Insert { list, slot, stored_in: minute_of(stored_at_ms) }]
             }
             Kind::Mark if !payload.is_empty() => {
                 return Ok(vec![Found::Needed((number, parse_mark(&payload).ok_or(malformed)?))]);

@@ -27,6 +27,9 @@ pub struct LogUsage {
     pub bytes: u64,
     /// The bytes of entries and names that are there.
     pub live_bytes: u64,
+    /// The bytes of segments with nothing in them, which are not among the above: freed ones that wait to be used
+    /// again, and one that is made before it is needed.
+    pub free_bytes: u64,
 }
 
 impl OpenReport {

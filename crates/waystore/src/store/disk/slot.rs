@@ -7,7 +7,7 @@ use super::{
     format::{Kind, Position, RecordBody, Written, parse_insert},
     segment::Segment,
 };
-use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId};
+use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId, Uses};
 
 /// What is needed to read one entry. The segment stays readable while somebody has this.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(super) struct Located {
     pub(super) at: Position,
     /// The body's file, where it has one.
     pub(super) file: Option<Arc<BodyFile>>,
+    /// The counter of its uses.
+    pub(super) uses: Uses,
 }
 
 impl Located {
@@ -36,6 +38,7 @@ impl Located {
             (RecordBody::File { .. }, Some(file)) => CandidateBody::Stored(Arc::<BodyFile>::clone(file)),
             (RecordBody::File { .. }, None) => return None,
         };
-        Some(Candidate { id: self.entry, list: self.list, stored_at_ms, entry: Entry::parse(entry).ok()?, body })
+        let (entry, uses) = (Entry::parse(entry).ok()?, self.uses.clone());
+        Some(Candidate { id: self.entry, list: self.list, stored_at_ms, entry, body, uses })
     }
 }

@@ -60,6 +60,11 @@ impl Spares {
         made.inspect_err(|error| tracing::warn!(%error, path = spare.path, "a freed segment cannot be used again")).ok()
     }
 
+    /// The bytes of what is kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(|spare| u64::from(spare.length)).sum()
+    }
+
     /// Gives back what is kept.
     pub(super) fn clear(&mut self, io: &dyn DiskIo) -> io::Result<()> {
         self.0.drain(..).try_for_each(|spare| io.unlink(&spare.path))

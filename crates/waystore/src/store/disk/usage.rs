@@ -95,7 +95,7 @@ impl Usage {
 
     pub(super) fn report(&self) -> LogUsage {
         let bytes = self.segments.values().map(|used| u64::from(used.segment.header.length)).sum();
-        LogUsage { segments: self.segments.len(), bytes, live_bytes: self.live }
+        LogUsage { segments: self.segments.len(), bytes, live_bytes: self.live, free_bytes: 0 }
     }
 
     /// Bytes of a segment that would have to be copied before it can go.

@@ -2,7 +2,7 @@
 //!
 //! Changes nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -16,7 +16,7 @@ use crate::{
         disk::{
             format::{Named, Position},
             slot::Located,
-            slots::{By, Slot, UrlHashes},
+            slots::{By, Found, Slot, UrlHashes},
         },
     },
 };
@@ -58,6 +58,22 @@ impl Index {
         bound.filter_map(|(list, entries)| Some((*list, entries.named()?)))
     }
 
+    /// Notes that something is looked for in `list` in this minute.
+    pub(in crate::store::disk) fn note_use(&self, list: ListId, minute: u32) {
+        if let Some(entries) = self.lists.get(&list)
+            && entries.last_used.load(Ordering::Relaxed) < minute
+        {
+            entries.last_used.store(minute, Ordering::Relaxed);
+        }
+    }
+
+    /// The minute in which something of `key` was last stored or looked for.
+    pub(in crate::store::disk) fn last_used(&self, key: &StorageKey) -> Option<u32> {
+        let of_key =
+            self.lists.values().filter(|entries| entries.place.as_ref().is_some_and(|place| place.key == *key));
+        of_key.map(|entries| entries.last_used.load(Ordering::Relaxed)).max().filter(|minute| *minute > 0)
+    }
+
     pub(in crate::store::disk) fn hashes(&self, url: &str) -> UrlHashes {
         UrlHashes { url: self.hash(without_fragment(url)), path: self.hash(without_query(url)) }
     }
@@ -67,7 +83,7 @@ impl Index {
     }
 
     /// The entries of `list` that a search by `url` may find, oldest first.
-    pub(in crate::store::disk) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = &Slot> {
+    pub(in crate::store::disk) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = Found> {
         let slots = self.lists.get(&list).and_then(Entries::slots);
         let by = match url {
             UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
@@ -85,35 +101,38 @@ impl Index {
         list: ListId,
         after: Option<EntryId>,
         limit: usize,
-    ) -> impl Iterator<Item = &Slot> {
+    ) -> impl Iterator<Item = Found> {
         let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
         slots.filter(|slot| slot.is_whole()).take(limit)
     }
 
-    pub(in crate::store::disk) fn get(&self, list: ListId, entry: EntryId) -> Option<&Slot> {
+    pub(in crate::store::disk) fn get(&self, list: ListId, entry: EntryId) -> Option<Found> {
         self.lists.get(&list)?.slots()?.get(entry)
     }
 
     /// The entry of a list with a name whose record is at `at`.
-    pub(in crate::store::disk) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<&Slot> {
+    pub(in crate::store::disk) fn slot_at(&self, list: ListId, at: Position, entry: u64) -> Option<Found> {
         let entries = self.lists.get(&list).filter(|entries| !entries.is_doomed())?;
         entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
     }
 
     /// What is needed to read an entry of `list`.
-    pub(in crate::store::disk) fn locate(&self, list: ListId, slot: &Slot) -> Option<Located> {
-        let kept = || self.lists.get(&list)?.kept.get(&slot.at.segment());
-        let segment = self.usage.segment(slot.at.segment()).or_else(kept)?;
-        Some(Located { list, entry: slot.entry, segment: Arc::clone(segment), at: slot.at, file: slot.file.clone() })
+    pub(in crate::store::disk) fn locate(&self, list: ListId, found: &Found) -> Option<Located> {
+        let entries = self.lists.get(&list)?;
+        let segment = found.at.segment();
+        let segment = self.usage.segment(segment).or_else(|| entries.kept.get(&segment))?;
+        let (uses, file) = (entries.slots()?.uses(found), found.file.clone());
+        Some(Located { list, entry: found.entry, segment: Arc::clone(segment), at: found.at, file, uses })
     }
 
     /// Every entry of the lists that are loaded.
-    pub(in crate::store::disk) fn all(&self) -> impl Iterator<Item = (ListId, &Slot)> {
-        self.lists.iter().flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)))
+    pub(in crate::store::disk) fn all(&self) -> impl Iterator<Item = (ListId, Slot)> {
+        let loaded = self.lists.iter().filter_map(|(list, entries)| Some((*list, entries.slots()?)));
+        loaded.flat_map(|(list, slots)| slots.all().map(move |slot| (list, slot)))
     }
 
     /// The entries of lists with a name that are in `segment`.
-    pub(in crate::store::disk) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, &Slot)> {
+    pub(in crate::store::disk) fn in_segment(&self, segment: u32) -> impl Iterator<Item = (ListId, Found)> {
         let lists = self.lists.iter().filter(move |(_, entries)| entries.bytes.contains_key(&segment));
         let slots = lists.flat_map(|(list, entries)| entries.after(None).map(|slot| (*list, slot)));
         slots.filter(move |(_, slot)| slot.at.segment() == segment)

@@ -1,0 +1,179 @@
+//! Slots in order, in pieces that are as they stand in the checkpoint, or in memory and shared with snapshots until
+//! they change.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::{Link, NONE, Slot};
+use crate::store::{EntryId, Uses, disk::checkpoint::Section};
+
+/// Slots of a piece.
+const CHUNK: u32 = 256;
+
+/// All slots of a list, the gone ones included.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Chunks {
+    /// Where the pieces are that nothing changed in.
+    base: Option<Section>,
+    chunks: Vec<Chunk>,
+    length: u32,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Chunk {
+    /// `None`: as in the base.
+    own: Option<Arc<Vec<Linked>>>,
+    /// The uses of its entries, packed as in a section; made when an entry is first found.
+    uses: OnceLock<Arc<[AtomicU64]>>,
+}
+
+/// A slot in memory, and its place in the chains of slots with the same hash.
+#[derive(Debug, Clone)]
+pub(super) struct Linked {
+    pub(super) slot: Slot,
+    pub(super) by_url: Link,
+    pub(super) by_path: Link,
+}
+
+impl Linked {
+    fn new(slot: Slot) -> Self {
+        let link = Link { older: NONE, younger: NONE };
+        Self { slot, by_url: link, by_path: link }
+    }
+}
+
+impl Chunks {
+    /// The slots of a section.
+    pub(super) fn stored(base: Section) -> Self {
+        let length = base.len();
+        let chunks = (0..length.div_ceil(CHUNK)).map(|_| Chunk::default()).collect();
+        Self { base: Some(base), chunks, length }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// The section that its first slots are, or were, in.
+    pub(super) fn base(&self) -> Option<&Section> {
+        self.base.as_ref()
+    }
+
+    /// How many slots are found by the tables of the section.
+    pub(super) fn base_len(&self) -> u32 {
+        self.base.as_ref().map_or(0, Section::len)
+    }
+
+    pub(super) fn get(&self, index: u32) -> Slot {
+        match self.linked(index) {
+            Some(linked) => linked.slot.clone(),
+            None => self.section().slot(index),
+        }
+    }
+
+    pub(super) fn entry(&self, index: u32) -> EntryId {
+        self.linked(index).map_or_else(|| self.section().entry(index), |linked| linked.slot.entry)
+    }
+
+    /// A slot that is in memory. `None`: it is as in the section.
+    pub(super) fn linked(&self, index: u32) -> Option<&Linked> {
+        let own = self.chunks[(index / CHUNK) as usize].own.as_ref()?;
+        Some(&own[(index % CHUNK) as usize])
+    }
+
+    /// A slot to be changed; it and its neighbours are in memory from then on.
+    pub(super) fn get_mut(&mut self, index: u32) -> &mut Linked {
+        let own = self.own(index / CHUNK);
+        &mut own[(index % CHUNK) as usize]
+    }
+
+    pub(super) fn last(&self) -> Option<EntryId> {
+        self.length.checked_sub(1).map(|last| self.entry(last))
+    }
+
+    /// Appends a slot whose entry was used like this, packed.
+    pub(super) fn push(&mut self, slot: Slot, used: u64) {
+        let index = self.length;
+        self.length = index.checked_add(1).expect("a list of 2^32 entries does not fit in memory");
+        if index.is_multiple_of(CHUNK) {
+            // Only the first grows step by step: most lists are short.
+            let room = if index == 0 { 1 } else { CHUNK as usize };
+            self.chunks.push(Chunk { own: Some(Arc::new(Vec::with_capacity(room))), uses: OnceLock::new() });
+        }
+        self.own(index / CHUNK).push(Linked::new(slot));
+        let counted = self.chunks[(index / CHUNK) as usize].uses.get().map_or(0, |counters| counters.len() as u32);
+        if used != 0 || (counted > 0 && counted <= index % CHUNK) {
+            // Who holds the counters of before counts there, which is lost.
+            let first = index - index % CHUNK;
+            let known = (first..index).map(|at| self.used(at)).chain([used]);
+            let room = counters_for(index - first + 1) as usize;
+            let counters = known.chain(std::iter::repeat(0)).take(room).map(AtomicU64::new).collect::<Arc<[_]>>();
+            self.chunks[(index / CHUNK) as usize].uses = OnceLock::from(counters);
+        }
+    }
+
+    /// The counter of an entry's uses.
+    pub(super) fn uses(&self, index: u32) -> Uses {
+        let (number, within) = (index / CHUNK, index % CHUNK);
+        let counters = self.chunks[number as usize].uses.get_or_init(|| {
+            let first = number * CHUNK;
+            let stored = |at: u32| if at < self.base_len() { self.section().uses(at) } else { 0 };
+            let room = counters_for(CHUNK.min(self.length - first));
+            (first..first + room).map(|at| AtomicU64::new(stored(at))).collect()
+        });
+        Uses::one_of(counters, within)
+    }
+
+    /// How an entry was used, packed.
+    pub(super) fn used(&self, index: u32) -> u64 {
+        match self.chunks[(index / CHUNK) as usize].uses.get() {
+            Some(counters) => load(counters, index % CHUNK),
+            None if index < self.base_len() => self.section().uses(index),
+            None => 0,
+        }
+    }
+
+    /// How many slots from the first on are of entries that are `before`.
+    pub(super) fn partition_point(&self, before: impl Fn(EntryId) -> bool) -> u32 {
+        let (mut low, mut high) = (0, self.length);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(self.entry(middle)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn section(&self) -> &Section {
+        self.base.as_ref().expect("a chunk that is not in memory is in the section")
+    }
+
+    fn own(&mut self, number: u32) -> &mut Vec<Linked> {
+        let first = number * CHUNK;
+        let chunk = &mut self.chunks[number as usize];
+        if chunk.own.is_none()
+            && let Some(base) = &mut self.base
+        {
+            let stored = first..base.len().min(first + CHUNK);
+            let own = stored.clone().map(|index| Linked::new(base.slot(index))).collect();
+            // The slots have their files now; here they would stay for good.
+            base.release_files(stored);
+            chunk.own = Some(Arc::new(own));
+        }
+        Arc::make_mut(chunk.own.get_or_insert_default())
+    }
+}
+
+/// Counters that are made for so many slots.
+fn counters_for(slots: u32) -> u32 {
+    slots.next_power_of_two().min(CHUNK)
+}
+
+fn load(counters: &[AtomicU64], at: u32) -> u64 {
+    counters.get(at as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+}

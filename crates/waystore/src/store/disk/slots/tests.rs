@@ -1,0 +1,118 @@
+//! Lists in memory and lists that begin in a checkpoint hold what a plain list would.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::*;
+use crate::store::disk::checkpoint::stored;
+
+fn slot(entry: u64, url: u32, path: u32) -> Slot {
+    let (entry, at) = (EntryId(entry), Position::new(1, entry as u32 + 1));
+    Slot { entry, at, payload_length: 0, hashes: UrlHashes { url, path }, file: None, padding: 0 }
+}
+
+fn numbers(slots: impl IntoIterator<Item = Found>) -> Vec<u64> {
+    slots.into_iter().map(|slot| slot.entry.0).collect()
+}
+
+/// Entries, each with its hashes and how often it was used.
+type Plain = BTreeMap<u64, (u32, u32, u64)>;
+
+fn assert_same(slots: &Slots, plain: &Plain, random: &mut StdRng) {
+    let (url, path) = (random.random_range(0..200), random.random_range(0..5));
+    let of_url: Vec<_> = plain.iter().filter(|(_, known)| known.0 == url).map(|(entry, _)| *entry).collect();
+    assert_eq!(numbers(slots.find(By::Url(url))), of_url);
+    let of_path: Vec<_> = plain.iter().filter(|(_, known)| known.1 == path).map(|(entry, _)| *entry).collect();
+    assert_eq!(numbers(slots.find(By::Path(path))), of_path);
+    let after = random.random_range(0..=plain.keys().next_back().copied().unwrap_or_default());
+    let rest: Vec<_> = plain.range(after + 1..).map(|(entry, _)| *entry).collect();
+    assert_eq!(numbers(slots.after(Some(EntryId(after)))), rest);
+    let used: Vec<_> = slots.snapshot().iter().map(|(slot, used)| (slot.entry.0, used & 0xFFFF_FFFF)).collect();
+    assert_eq!(used, plain.iter().map(|(entry, known)| (*entry, known.2)).collect::<Vec<_>>());
+    assert_eq!(slots.len(), plain.len());
+    assert!(slots.chunks.len() as usize <= 2 * plain.len() + GONE as usize);
+}
+
+#[test]
+fn after_any_changes_the_list_holds_what_a_plain_list_would() {
+    for seed in 0..4 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut slots, mut plain) = (Slots::default(), Plain::new());
+        for entry in 1..10_000_u64 {
+            let (url, path) = (random.random_range(0..200), random.random_range(0..5));
+            assert!(slots.insert(slot(entry, url, path)).is_none());
+            plain.insert(entry, (url, path, 0));
+            while plain.len() > 700 || (!plain.is_empty() && random.random_bool(0.3)) {
+                let at = random.random_range(0..plain.len());
+                let entry = *plain.keys().nth(at).unwrap();
+                plain.remove(&entry);
+                assert!(slots.remove(EntryId(entry)).is_some());
+                assert!(slots.remove(EntryId(entry)).is_none());
+            }
+            if let Some(known) = plain.get_mut(&entry) {
+                let found = slots.get(EntryId(entry)).unwrap();
+                slots.uses(&found).note(60_000);
+                known.2 += 1;
+            }
+            match random.random_range(0..2000) {
+                // The store was closed and opened again.
+                0 | 1 => slots = Slots::stored(stored(&slots.snapshot())),
+                2 => slots.index_paths(),
+                // Compaction moved an entry.
+                3..300 => {
+                    if let Some((entry, (url, path, _))) = plain.iter().nth(random.random_range(0..700)) {
+                        assert!(slots.insert(slot(*entry, *url, *path)).is_some());
+                    }
+                }
+                300..340 => assert_same(&slots, &plain, &mut random),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stored_list_finds_by_both_hashes_whatever_their_number() {
+    for count in [0, 1, 2, 255, 256, 257, 5000] {
+        let mut slots = Slots::default();
+        (1..=count).for_each(|entry| drop(slots.insert(slot(entry, (entry as u32 / 2).wrapping_mul(0x9E37_79B9), !0))));
+        let stored = Slots::stored(stored(&slots.snapshot()));
+        assert_eq!(numbers(stored.after(None)), (1..=count).collect::<Vec<_>>());
+        assert_eq!(numbers(stored.find(By::Path(!0))), (1..=count).collect::<Vec<_>>());
+        for entry in 1..=count {
+            let hash = (entry as u32 / 2).wrapping_mul(0x9E37_79B9);
+            let same = [entry & !1, entry | 1].into_iter().filter(|entry| (1..=count).contains(entry));
+            assert_eq!(numbers(stored.find(By::Url(hash))), same.collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn what_comes_late_is_in_its_place_once_settled() {
+    let mut slots = Slots::default();
+    for entry in [5, 6, 2, 9, 1] {
+        slots.insert(slot(entry, 7, 7));
+    }
+    assert!(slots.remove(EntryId(2)).is_some());
+    slots.insert(slot(3, 7, 8));
+    assert_eq!(slots.all().count(), 5);
+    slots.settle();
+    assert_eq!(numbers(slots.after(None)), [1, 3, 5, 6, 9]);
+    assert_eq!(numbers(slots.find(By::Path(7))), [1, 5, 6, 9]);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let mut slots = Slots::default();
+    (0..3000).for_each(|entry| drop(slots.insert(slot(entry, 1, 1))));
+    let snapshot = slots.snapshot();
+    (0..3000).step_by(2).for_each(|entry| drop(slots.remove(EntryId(entry))));
+    slots.insert(slot(4000, 1, 1));
+    assert_eq!(snapshot.iter().count(), 3000);
+}
+
+#[test]
+fn an_entry_takes_at_most_96_bytes() {
+    // Two tables of numbers, at worst just grown: 16/7 places of 5 bytes for each; and a counter.
+    let chunk = size_of::<chunks::Chunk>() as f64 / 256.0;
+    assert!(size_of::<Linked>() as f64 + chunk + 2.0 * 5.0 * 16.0 / 7.0 + 8.0 <= 96.0);
+}

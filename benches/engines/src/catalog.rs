@@ -48,6 +48,15 @@ impl Catalog {
         keys
     }
 
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.places.keys()
+    }
+
+    /// Every list that has a name.
+    pub(crate) fn lists(&self) -> Vec<ListId> {
+        self.places.values().flatten().map(|(_, list)| *list).collect()
+    }
+
     pub(crate) fn names(&self, place: &Place) -> &[(CacheName, ListId)] {
         self.places.get(place).map_or(&[], Vec::as_slice)
     }

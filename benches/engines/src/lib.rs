@@ -2,17 +2,18 @@
 //! the same work: [LMDB](Lmdb), [SQLite](Sqlite) and [plain files](Files).
 //!
 //! Each is used as somebody who knows it well would: prepared statements, one transaction a commit, no copy
-//! that can be avoided. What they leave out makes them faster, never slower: there is no quota, no usage and
-//! no eviction here. `tests/suite.rs` runs the library's conformance suite on them and lists the cases that
-//! this rules out. Nothing of this is meant for use.
+//! that can be avoided. What they leave out makes them faster, never slower: how often an entry was used is
+//! not counted. `tests/suite.rs` runs the library's conformance suite on them and lists the cases that this
+//! rules out. Nothing of this is meant for use.
 //!
 //! ```text
 //! EngineStore (store.rs) ─► Engine (engine.rs) ◄─ lmdb.rs, sqlite.rs, files.rs
-//!       │ names, handles: catalog.rs                 one entry as one value: value.rs
+//!       │ names, handles: catalog.rs, usage: books.rs     one entry as one value: value.rs
 //!       └ bodies over 64 KiB: bodies.rs
 //! ```
 
 mod bodies;
+mod books;
 mod catalog;
 mod engine;
 mod files;

@@ -1,7 +1,6 @@
 //! A [`Store`] over any [`Engine`]: what all of them need beside rows.
 //!
-//! Everything runs on the caller's thread. Leaves out quota, usage and limits: nothing is counted, nothing
-//! is refused.
+//! Everything runs on the caller's thread. Leaves out how often an entry was used.
 
 use std::{
     collections::HashSet,
@@ -14,13 +13,14 @@ use waystore::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
     store::{
         BodyWriter, Candidate, CandidateBody, Changes, Commit, EntryId, List, ListHold, ListId, NameChange, NewBody,
-        OpId, Read, ReadSet, Seen, Store, StoredBody, Usage, WrittenBody,
+        OpId, Read, ReadSet, Seen, Store, StoredBody, Usage, Uses, WrittenBody,
     },
 };
 
 use crate::{
     Sync,
     bodies::Bodies,
+    books::Books,
     catalog::{Catalog, Unbound},
     engine::{Engine, ListWrite, NewRow, Row, Unchanged, Write},
     value::{self, BodyRef, ReadBody, UrlKey, Value},
@@ -39,8 +39,17 @@ struct Shared<E> {
     engine: E,
     bodies: Bodies,
     /// Held while a commit runs, so that entries are numbered in the order in which they show.
-    catalog: Mutex<Catalog>,
+    state: Mutex<State>,
 }
+
+#[derive(Debug)]
+struct State {
+    catalog: Catalog,
+    books: Books,
+}
+
+/// Rows read at a time when a store is opened.
+const PAGE: usize = 1000;
 
 impl<E: Engine> EngineStore<E> {
     /// A store over `engine`, with long bodies in `dir`. `verify`: whether checksums are verified on reading.
@@ -61,8 +70,32 @@ impl<E: Engine> EngineStore<E> {
             let write = Write { catalog: Some(encoded), cleared: doomed, ..Write::default() };
             engine.commit(&write)?;
         }
-        let shared = Shared { engine, bodies, catalog: Mutex::new(catalog) };
-        Ok(Self { shared: Arc::new(shared), clock: Clock::system(), verify })
+        let state = State { catalog, books: Books::new() };
+        let shared = Arc::new(Shared { engine, bodies, state: Mutex::new(state) });
+        let store = Self { shared, clock: Clock::system(), verify };
+        store.count()?;
+        Ok(store)
+    }
+
+    /// Charges everything that is there.
+    fn count(&self) -> Result<()> {
+        let mut state = self.shared.state();
+        let State { catalog, books } = &mut *state;
+        books.charge_names(catalog);
+        for list in catalog.lists() {
+            let mut after = None;
+            loop {
+                let rows = self.shared.engine.page(list, after, PAGE)?;
+                for row in &rows {
+                    books.insert(list, row.id, self.candidate(list, row)?.usage());
+                }
+                if rows.len() < PAGE {
+                    break;
+                }
+                after = rows.last().map(|row| row.id);
+            }
+        }
+        Ok(())
     }
 
     /// The same store, where checksums are not verified on reading.
@@ -85,43 +118,61 @@ impl<E: Engine> EngineStore<E> {
                 CandidateBody::Stored(self.shared.bodies.stored(number, length).map_err(Error::unavailable)?)
             }
         };
-        Ok(Candidate { id: row.id, list, stored_at_ms: read.stored_at_ms, entry: read.entry, body })
+        Ok(Candidate {
+            id: row.id,
+            list,
+            stored_at_ms: read.stored_at_ms,
+            entry: read.entry,
+            body,
+            uses: Uses::default(),
+        })
     }
 }
 
 impl<E: Engine> Shared<E> {
-    fn catalog(&self) -> MutexGuard<'_, Catalog> {
-        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the rows of doomed lists that nobody holds.
-    fn free(&self, catalog: &mut Catalog) -> Result<()> {
-        let mut next = catalog.clone();
+    fn free(&self, state: &mut State) -> Result<()> {
+        let mut next = state.catalog.clone();
         let cleared = next.to_free();
         cleared.iter().for_each(|list| next.forget(*list));
         let write = Write { catalog: Some(next.encode()), cleared, ..Write::default() };
         self.engine.commit(&write)?;
-        *catalog = next;
+        write.cleared.iter().for_each(|list| state.books.free(*list));
+        state.catalog = next;
         Ok(())
+    }
+
+    /// Whether what was read is still so.
+    fn is_unchanged(&self, expected: &[Unchanged<'_>]) -> Result<bool> {
+        let searches: Vec<_> = expected.iter().map(|expected| (expected.list, expected.url)).collect();
+        let found = self.engine.search(&searches)?;
+        let same = |(expected, rows): (&Unchanged<'_>, &Vec<Row>)| {
+            rows.iter().map(|row| row.id).eq(expected.entries.iter().copied())
+        };
+        Ok(expected.iter().zip(&found).all(same))
     }
 }
 
 #[async_trait]
 impl<E: Engine> Store for EngineStore<E> {
     async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
-        Ok(self.shared.catalog().keys())
+        Ok(self.shared.state().catalog.keys())
     }
 
     async fn names(&self, place: &Place) -> Result<Vec<(CacheName, List)>> {
-        let mut catalog = self.shared.catalog();
+        let catalog = &mut self.shared.state().catalog;
         let names = catalog.names(place).to_vec();
-        Ok(names.into_iter().map(|(name, list)| (name, self.held(&mut catalog, list))).collect())
+        Ok(names.into_iter().map(|(name, list)| (name, self.held(catalog, list))).collect())
     }
 
     async fn list(&self, place: &Place, name: &CacheName) -> Result<Option<List>> {
-        let mut catalog = self.shared.catalog();
+        let catalog = &mut self.shared.state().catalog;
         let list = catalog.list(place, name);
-        Ok(list.map(|list| self.held(&mut catalog, list)))
+        Ok(list.map(|list| self.held(catalog, list)))
     }
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
@@ -148,11 +199,12 @@ impl<E: Engine> Store for EngineStore<E> {
         rows.iter().map(|row| self.candidate(list.id(), row)).collect()
     }
 
-    async fn commit(&self, _: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
+    async fn commit(&self, key: &StorageKey, _: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
         if changes.names.len() > 1 && changes.names.iter().any(|change| matches!(change, NameChange::Rename { .. })) {
             return Err(Error::type_error("a renaming is the only change to names in its commit"));
         }
-        let mut catalog = self.shared.catalog();
+        let mut state = self.shared.state();
+        let State { catalog, books } = &mut *state;
         if let Some(unknown) = changes.lists.iter().find(|change| !catalog.knows(change.list.id())) {
             return Err(Error::unavailable(format!("list {} is not of this store", unknown.list.id().0)));
         }
@@ -165,9 +217,13 @@ impl<E: Engine> Store for EngineStore<E> {
                 }
             }
         }
+        let mut write = Write { unchanged: read.0.iter().map(unchanged).collect(), ..Write::default() };
+        if let Err(refused) = books.check(key, changes, catalog, renamed.as_ref()) {
+            // What changed meanwhile may have made room, and is to be looked at first.
+            return if self.shared.is_unchanged(&write.unchanged)? { Err(refused) } else { Ok(Commit::Stale) };
+        }
         let stored_at_ms = self.clock.now_ms();
         let numbers = renamed.as_mut().unwrap_or(&mut *catalog);
-        let mut write = Write { unchanged: read.0.iter().map(unchanged).collect(), ..Write::default() };
         for change in &changes.lists {
             let list = change.list.id();
             let mut insert = Vec::with_capacity(change.insert.len());
@@ -186,16 +242,23 @@ impl<E: Engine> Store for EngineStore<E> {
         if !self.shared.engine.commit(&write)? {
             return Ok(Commit::Stale);
         }
-        for new in changes.lists.iter().flat_map(|change| &change.insert) {
-            if let NewBody::Written(written) = &new.body {
-                Bodies::name(written);
+        if let Some(renamed) = renamed {
+            if !changes.names.is_empty() {
+                books.rename(catalog, &renamed);
+            }
+            *catalog = renamed;
+        }
+        for (change, written) in changes.lists.iter().zip(&write.lists) {
+            change.remove.iter().for_each(|id| books.remove(written.list, *id));
+            for (new, row) in change.insert.iter().zip(&written.insert) {
+                books.insert(written.list, row.id, new.usage());
+                if let NewBody::Written(body) = &new.body {
+                    Bodies::name(body);
+                }
             }
         }
-        if let Some(renamed) = renamed {
-            *catalog = renamed;
-            if !changes.names.is_empty() && !catalog.to_free().is_empty() {
-                self.shared.free(&mut catalog)?;
-            }
+        if !changes.names.is_empty() && !catalog.to_free().is_empty() {
+            self.shared.free(&mut state)?;
         }
         Ok(Commit::Applied)
     }
@@ -208,14 +271,16 @@ impl<E: Engine> Store for EngineStore<E> {
         self.shared.bodies.stored(Bodies::number_of(body)?, body.length()).map_err(Error::unavailable)
     }
 
-    async fn usage(&self, _: Option<&StorageKey>) -> Result<Usage> {
-        Ok(Usage::default())
+    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
+        Ok(self.shared.state().books.usage(key))
     }
 
-    fn set_limits(&self, _: Limits) {}
+    fn set_limits(&self, limits: Limits) {
+        self.shared.state().books.set_limits(limits);
+    }
 
     fn limits(&self) -> Limits {
-        Limits::default()
+        self.shared.state().books.limits().clone()
     }
 
     async fn sync(&self) -> Result<()> {
@@ -241,10 +306,10 @@ impl<E: Engine> ListHold for Hold<E> {
 impl<E: Engine> Drop for Hold<E> {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
-        let mut catalog = shared.catalog();
-        if catalog.release(self.list) {
+        let mut state = shared.state();
+        if state.catalog.release(self.list) {
             // What stays is freed when the store is opened again.
-            let _ = shared.free(&mut catalog);
+            let _ = shared.free(&mut state);
         }
     }
 }

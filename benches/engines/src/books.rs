@@ -20,7 +20,7 @@ pub(crate) struct Books {
 
 #[derive(Debug)]
 struct OfList {
-    key: StorageKey,
+    place: Place,
     usage: Usage,
     entries: HashMap<EntryId, Usage>,
 }
@@ -34,7 +34,7 @@ impl Books {
     /// Charges the names of a store that was there before.
     pub(crate) fn charge_names(&mut self, catalog: &Catalog) {
         for place in catalog.places() {
-            self.ledger.charge(&place.key, of_names(catalog, place));
+            self.ledger.charge(place, of_names(catalog, place));
         }
         self.learn_lists(catalog);
     }
@@ -64,7 +64,7 @@ impl Books {
     /// The catalog changed from `catalog` to `next`.
     pub(crate) fn rename(&mut self, catalog: &Catalog, next: &Catalog) {
         for place in catalog.places() {
-            self.ledger.discharge(&place.key, of_names(catalog, place));
+            self.ledger.discharge(place, of_names(catalog, place));
         }
         self.charge_names(next);
     }
@@ -73,25 +73,29 @@ impl Books {
         let Some(of_list) = self.lists.get_mut(&list) else { return };
         of_list.entries.insert(id, usage);
         of_list.usage += usage;
-        self.ledger.charge(&of_list.key, usage);
+        self.ledger.charge(&of_list.place, usage);
     }
 
     pub(crate) fn remove(&mut self, list: ListId, id: EntryId) {
         let Some(of_list) = self.lists.get_mut(&list) else { return };
         let Some(usage) = of_list.entries.remove(&id) else { return };
         of_list.usage -= usage;
-        self.ledger.discharge(&of_list.key, usage);
+        self.ledger.discharge(&of_list.place, usage);
     }
 
     /// The rows of `list` are gone.
     pub(crate) fn free(&mut self, list: ListId) {
         if let Some(gone) = self.lists.remove(&list) {
-            self.ledger.discharge(&gone.key, gone.usage);
+            self.ledger.discharge(&gone.place, gone.usage);
         }
     }
 
     pub(crate) fn usage(&self, key: Option<&StorageKey>) -> Usage {
         self.ledger.usage(key)
+    }
+
+    pub(crate) fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Usage {
+        self.ledger.bucket_usage(key, bucket)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -106,7 +110,7 @@ impl Books {
     fn learn_lists(&mut self, catalog: &Catalog) {
         for place in catalog.places() {
             for (_, list) in catalog.names(place) {
-                let unused = || OfList { key: place.key.clone(), usage: Usage::default(), entries: HashMap::new() };
+                let unused = || OfList { place: place.clone(), usage: Usage::default(), entries: HashMap::new() };
                 self.lists.entry(*list).or_insert_with(unused);
             }
         }

@@ -275,6 +275,10 @@ impl<E: Engine> Store for EngineStore<E> {
         Ok(self.shared.state().books.usage(key))
     }
 
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.shared.state().books.bucket_usage(key, bucket))
+    }
+
     fn set_limits(&self, limits: Limits) {
         self.shared.state().books.set_limits(limits);
     }

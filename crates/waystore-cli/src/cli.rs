@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Worker(control::command::WorkerArgs),
     /// Look at the caches of an origin.
     Cache(commands::cache::CacheArgs),
+    /// Verify a data directory, and repair it.
+    Check(commands::check::CheckArgs),
     /// Evaluate classic scripts as a page would, without a DOM.
     Run(commands::run::RunArgs),
 }

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Worker(args) => control::command::run(args),
         Command::Cache(args) => commands::cache::run(args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Run(args) => commands::run::run(&args),
     };
     match done {

@@ -20,12 +20,6 @@ pub enum SiteError {
         /// The rule.
         reason: &'static str,
     },
-    /// Not done by this version.
-    #[error("not supported: {what}")]
-    Unsupported {
-        /// What.
-        what: &'static str,
-    },
     /// The script could not be fetched, or may not be used.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -48,6 +42,18 @@ pub enum SiteError {
     /// There is no worker: none was registered, or it was unregistered.
     #[error("no worker is registered for {scope}")]
     NoWorker {
+        /// The scope.
+        scope: Box<Url>,
+    },
+    /// No version was active before the one that is.
+    #[error("there is no previous version of the worker for {scope}")]
+    NoPrevious {
+        /// The scope.
+        scope: Box<Url>,
+    },
+    /// The worker is switched off.
+    #[error("the worker for {scope} is off")]
+    Off {
         /// The scope.
         scope: Box<Url>,
     },

@@ -13,12 +13,14 @@ mod js;
 mod lifecycle;
 mod limits;
 mod loan;
+mod message;
 mod options;
 mod registration;
 mod routes;
 mod run;
 mod script;
 mod site;
+mod trouble;
 mod update;
 mod worker;
 
@@ -27,8 +29,10 @@ pub use self::{
     event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent},
     lifecycle::WorkerState,
     limits::Limits,
+    message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     run::{RunOptions, run_scripts},
-    site::{Counters, Site, SiteStatus, Updated, WorkerStatus},
+    site::{Counters, Off, Site, SiteStatus, Updated, WorkerStatus},
+    trouble::LastError,
     update::ScriptError,
 };

@@ -39,9 +39,6 @@ impl SiteOptions {
 
     /// The script and the scope without their fragments, if they are allowed together.
     pub(crate) fn urls(&self) -> Result<(Url, Url), SiteError> {
-        if self.worker_type == WorkerType::Module {
-            return Err(SiteError::Unsupported { what: "module workers: give the worker type as `classic`" });
-        }
         let mut script = self.script.clone();
         script.set_fragment(None);
         check_url("script", &script)?;
@@ -75,12 +72,14 @@ fn refused(what: &'static str, url: &Url, reason: &'static str) -> SiteError {
 }
 
 /// How a worker's script is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WorkerType {
     /// As a classic script.
     #[default]
     Classic,
-    /// As a module. Refused for now.
+    /// As a module: it imports others with `import`, never with `importScripts` or `import()`, and has
+    /// no `await` at its top level.
     Module,
 }
 
@@ -147,12 +146,5 @@ mod tests {
         assert_eq!(urls("https://a.test/sw.js", Some("/x%5Cy")), None);
         assert_eq!(urls("data:text/javascript,1", None), None);
         assert_eq!(urls("https://a.test/sw.js", Some("https://b.test/")), None);
-    }
-
-    #[test]
-    fn a_module_worker_is_refused() {
-        let script = Url::parse("https://a.test/sw.js").unwrap();
-        let options = SiteOptions { worker_type: WorkerType::Module, ..SiteOptions::new(script) };
-        assert!(matches!(options.urls(), Err(SiteError::Unsupported { .. })));
     }
 }

@@ -18,7 +18,7 @@ use url::Url;
 use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Request, RequestMode, Response};
 
 use crate::{
-    UpdateViaCache,
+    UpdateViaCache, WorkerType,
     lifecycle::WorkerState,
     routes::{self, Routes, Rule},
 };
@@ -38,6 +38,12 @@ pub(crate) struct Kept {
     pub(crate) versions: u64,
     pub(crate) waiting: Option<KeptWorker>,
     pub(crate) active: Option<KeptWorker>,
+    /// The one that was active before.
+    pub(crate) previous: Option<KeptWorker>,
+    /// What a rollback led away from.
+    pub(crate) barred: Option<Barred>,
+    /// Whether the worker is switched off.
+    pub(crate) off: bool,
 }
 
 /// A version as it is kept.
@@ -48,8 +54,40 @@ pub(crate) struct KeptWorker {
     pub(crate) state: WorkerState,
     pub(crate) event_types: BTreeSet<String>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) worker_type: WorkerType,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
+}
+
+/// The scripts of a version that update checks do not install again, by their hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Barred {
+    pub(crate) version: String,
+    main: String,
+    imports: BTreeMap<Url, String>,
+}
+
+impl Barred {
+    pub(crate) fn new(version: &str, main: &[u8], imports: &BTreeMap<Url, Bytes>) -> Self {
+        let imports = imports.iter().map(|(url, script)| (url.clone(), hash(script))).collect();
+        Self { version: version.to_owned(), main: hash(main), imports }
+    }
+
+    pub(crate) fn has_main(&self, main: &[u8]) -> bool {
+        self.main == hash(main)
+    }
+
+    pub(crate) fn imports(&self) -> impl Iterator<Item = &Url> {
+        self.imports.keys()
+    }
+
+    pub(crate) fn has_import(&self, url: &Url, script: &[u8]) -> bool {
+        self.imports.get(url).is_some_and(|known| *known == hash(script))
+    }
+}
+
+fn hash(script: &[u8]) -> String {
+    blake3::hash(script).to_hex().to_string()
 }
 
 /// The state of navigation preload.
@@ -88,6 +126,12 @@ struct State {
     versions: u64,
     waiting: Option<WorkerEntry>,
     active: Option<WorkerEntry>,
+    #[serde(default)]
+    previous: Option<WorkerEntry>,
+    #[serde(default)]
+    barred: Option<Barred>,
+    #[serde(default)]
+    off: bool,
 }
 
 /// One version in the state entry.
@@ -99,6 +143,8 @@ struct WorkerEntry {
     event_types: BTreeSet<String>,
     #[serde(default)]
     routes: Vec<Rule>,
+    #[serde(default)]
+    worker_type: WorkerType,
     imports: Vec<Url>,
 }
 
@@ -135,6 +181,9 @@ impl Registrations {
             versions: state.versions,
             waiting: self.load_worker(&cache, state.waiting, script_bytes).await?,
             active: self.load_worker(&cache, state.active, script_bytes).await?,
+            previous: self.load_worker(&cache, state.previous, script_bytes).await?,
+            barred: state.barred,
+            off: state.off,
         }))
     }
 
@@ -168,8 +217,8 @@ impl Registrations {
             };
             imports.insert(url.clone(), script);
         }
-        let WorkerEntry { version, script, state, event_types, .. } = entry;
-        Ok(Some(KeptWorker { version, script, state, event_types, routes, main, imports }))
+        let WorkerEntry { version, script, state, event_types, worker_type, .. } = entry;
+        Ok(Some(KeptWorker { version, script, state, event_types, routes, worker_type, main, imports }))
     }
 
     /// Writes `new` in the place of `old`, in one batch.
@@ -205,6 +254,7 @@ impl Registrations {
             state: worker.state,
             event_types: worker.event_types.clone(),
             routes: worker.routes.rules().to_vec(),
+            worker_type: worker.worker_type,
             imports: worker.imports.keys().cloned().collect(),
         };
         let state = State {
@@ -214,6 +264,9 @@ impl Registrations {
             versions: kept.versions,
             waiting: kept.waiting.as_ref().map(entry),
             active: kept.active.as_ref().map(entry),
+            previous: kept.previous.as_ref().map(entry),
+            barred: kept.barred.clone(),
+            off: kept.off,
         };
         serde_json::to_vec(&state).map(Bytes::from).map_err(Error::unavailable)
     }
@@ -225,7 +278,7 @@ impl Registrations {
 
 impl Kept {
     fn workers(&self) -> impl Iterator<Item = &KeptWorker> {
-        self.waiting.iter().chain(&self.active)
+        self.waiting.iter().chain(&self.active).chain(&self.previous)
     }
 }
 
@@ -273,6 +326,7 @@ mod tests {
             state,
             event_types: ["fetch".to_owned()].into(),
             routes: Arc::new(Routes::default().with(vec![rule], ground).unwrap()),
+            worker_type: WorkerType::Module,
             main: Bytes::from(format!("main of {version}")),
             imports: [(script, Bytes::from("imports itself"))].into(),
         }
@@ -280,7 +334,10 @@ mod tests {
 
     fn kept(waiting: Option<KeptWorker>, active: Option<KeptWorker>) -> Kept {
         let preload = Preload::default();
-        Kept { update_via_cache: UpdateViaCache::All, last_check_ms: Some(7), preload, versions: 3, waiting, active }
+        let previous = Some(worker("z", WorkerState::Redundant));
+        let barred = Some(Barred::new("y", b"main", &BTreeMap::new()));
+        let (update_via_cache, last_check_ms) = (UpdateViaCache::All, Some(7));
+        Kept { update_via_cache, last_check_ms, preload, versions: 3, waiting, active, previous, barred, off: true }
     }
 
     #[tokio::test]
@@ -296,7 +353,7 @@ mod tests {
         registrations.save(Some(&one), &two).await.unwrap();
         assert_eq!(registrations.load(100).await.unwrap().as_ref(), Some(&two));
         let cache = storage.open("https://a.test/").await.unwrap();
-        assert_eq!(cache.keys((), CacheQueryOptions::default()).await.unwrap().len(), 3);
+        assert_eq!(cache.keys((), CacheQueryOptions::default()).await.unwrap().len(), 5);
     }
 
     #[tokio::test]

@@ -20,6 +20,8 @@ pub struct RunOptions {
     /// The URL of the page or worker that the scripts seem to run in: their `location`, their origin,
     /// and what relative URLs resolve against.
     pub url: Url,
+    /// Whether `navigator.storage.persist()` is granted.
+    pub may_persist: bool,
     /// What they may use.
     pub limits: Limits,
 }
@@ -88,6 +90,7 @@ async fn run(
         caches: caches.with_base(options.url.clone()),
         fetch: Arc::new(OnHost::new(host.fetch, runtime)),
         base: options.url.clone(),
+        persistence: Some(options.may_persist),
         console: Rc::new(move |line| console(line)),
         uncaught: Rc::new(move |words| {
             first.borrow_mut().get_or_insert_with(|| words.to_owned());

@@ -13,7 +13,7 @@ use waystore::{
     ResponseType,
 };
 
-use crate::UpdateViaCache;
+use crate::{UpdateViaCache, WorkerType, registration::Barred};
 
 /// The JavaScript MIME type essences. Spec: <https://mimesniff.spec.whatwg.org/#javascript-mime-type>
 const JAVASCRIPT: [&str; 16] = [
@@ -62,18 +62,22 @@ pub enum ScriptError {
 pub(crate) struct Check<'a> {
     pub(crate) script: &'a Url,
     pub(crate) scope: &'a Url,
+    pub(crate) worker_type: WorkerType,
     pub(crate) update_via_cache: UpdateViaCache,
     /// Past the HTTP cache: the check is forced, or the last one is too long ago.
     pub(crate) forced: bool,
     pub(crate) script_bytes: usize,
     /// The newest worker's script and what it imported.
     pub(crate) newest: Option<Newest>,
+    /// A version that is not wanted though it is the latest.
+    pub(crate) barred: Option<&'a Barred>,
 }
 
 /// The worker that is compared with.
 #[derive(Debug)]
 pub(crate) struct Newest {
     pub(crate) script: Url,
+    pub(crate) worker_type: WorkerType,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
 }
@@ -85,6 +89,8 @@ pub(crate) enum Found {
     Unchanged,
     /// A new version: its main script, and the imports that were fetched on the way.
     Changed { main: Bytes, imports: BTreeMap<Url, Bytes> },
+    /// The version that is not wanted.
+    Barred,
 }
 
 impl Check<'_> {
@@ -92,19 +98,42 @@ impl Check<'_> {
     pub(crate) async fn run(&self, fetch: &dyn Fetch) -> Result<Found, ScriptError> {
         let main = self.fetch_main(fetch).await?;
         let Some(newest) = &self.newest else { return Ok(Found::Changed { main, imports: BTreeMap::new() }) };
-        if newest.script != *self.script || newest.main != main {
-            return Ok(Found::Changed { main, imports: BTreeMap::new() });
-        }
-        // All are fetched, even after the first difference: the new version will want them.
+        let is_same = newest.script == *self.script && newest.worker_type == self.worker_type && newest.main == main;
+        let barred = self.barred.filter(|barred| barred.has_main(&main));
         let mut imports = BTreeMap::new();
-        for url in newest.imports.keys() {
-            let no_cache = self.forced || self.update_via_cache == UpdateViaCache::None;
-            if let Ok(script) = fetch_import(fetch, url, no_cache, self.script_bytes).await {
+        if is_same {
+            // All are fetched, even after the first difference: the new version will want them.
+            self.fetch_imports(fetch, newest.imports.keys(), &mut imports).await;
+            if imports.iter().all(|(url, script)| newest.imports.get(url) == Some(script)) {
+                return Ok(Found::Unchanged);
+            }
+        }
+        let Some(barred) = barred else { return Ok(Found::Changed { main, imports }) };
+        self.fetch_imports(fetch, barred.imports(), &mut imports).await;
+        // One that cannot be fetched counts as the same, as it does above.
+        let same = barred.imports().all(|url| imports.get(url).is_none_or(|script| barred.has_import(url, script)));
+        Ok(if same { Found::Barred } else { Found::Changed { main, imports } })
+    }
+
+    /// Adds the scripts that can be fetched and are not there yet.
+    async fn fetch_imports(
+        &self,
+        fetch: &dyn Fetch,
+        urls: impl Iterator<Item = &Url>,
+        imports: &mut BTreeMap<Url, Bytes>,
+    ) {
+        let kind = match self.worker_type {
+            WorkerType::Classic => ImportKind::Classic,
+            WorkerType::Module => ImportKind::ModuleOrJson,
+        };
+        let no_cache = self.forced || self.update_via_cache == UpdateViaCache::None;
+        for url in urls {
+            if !imports.contains_key(url)
+                && let Ok(script) = fetch_import(fetch, url, kind, no_cache, self.script_bytes).await
+            {
                 imports.insert(url.clone(), script);
             }
         }
-        let changed = imports.iter().any(|(url, script)| newest.imports.get(url) != Some(script));
-        Ok(if changed { Found::Changed { main, imports } } else { Found::Unchanged })
     }
 
     async fn fetch_main(&self, fetch: &dyn Fetch) -> Result<Bytes, ScriptError> {
@@ -140,28 +169,67 @@ impl Check<'_> {
     }
 }
 
-/// Fetches a script for `importScripts`. Spec: <https://w3c.github.io/ServiceWorker/#importscripts>
+/// How a script is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportKind {
+    /// By `importScripts`.
+    Classic,
+    /// By a module, as a module.
+    Module,
+    /// By a module, as JSON.
+    Json,
+    /// By a module, which may mean either.
+    ModuleOrJson,
+}
+
+/// Fetches a script that another one imports.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#importscripts>,
+/// <https://html.spec.whatwg.org/#fetch-a-single-module-script>
 pub(crate) async fn fetch_import(
     fetch: &dyn Fetch,
     url: &Url,
+    kind: ImportKind,
     no_cache: bool,
     script_bytes: usize,
 ) -> Result<Bytes, ScriptError> {
     let fails = |reason: String| ScriptError::Fetch { url: url.clone(), reason };
     let head = RequestHead {
-        mode: RequestMode::NoCors,
-        credentials: RequestCredentials::Include,
-        destination: Destination::Script,
         cache: if no_cache { RequestCache::NoCache } else { RequestCache::Default },
-        ..RequestHead::get(url.clone())
+        ..kind.request(url.clone())
     };
     let response = fetch.fetch(Request::from(head)).await.map_err(|error| fails(error.to_string()))?;
     if !is_ok(&response) {
         return Err(fails(format!("the status is {}", response.status)));
     }
-    check_mime(url, &response)?;
+    kind.check_mime(url, &response)?;
     let body = response.body.unwrap_or_default().collect(script_bytes);
     body.await.map_err(|error| fails(error.to_string()))
+}
+
+impl ImportKind {
+    fn request(self, url: Url) -> RequestHead {
+        let (mode, credentials) = match self {
+            Self::Classic => (RequestMode::NoCors, RequestCredentials::Include),
+            _ => (RequestMode::Cors, RequestCredentials::Omit),
+        };
+        let destination = if self == Self::Json { Destination::Json } else { Destination::Script };
+        RequestHead { mode, credentials, destination, ..RequestHead::get(url) }
+    }
+
+    fn check_mime(self, url: &Url, response: &Response) -> Result<(), ScriptError> {
+        let is_json = is_json(&essence(response));
+        match self {
+            Self::Classic | Self::Module => check_mime(url, response),
+            Self::ModuleOrJson if is_json => Ok(()),
+            Self::ModuleOrJson => check_mime(url, response),
+            Self::Json if is_json => Ok(()),
+            Self::Json => Err(ScriptError::Security {
+                url: url.clone(),
+                reason: format!("its content type `{}` is not a JSON MIME type", given_mime(response)),
+            }),
+        }
+    }
 }
 
 /// The internal status decides: an imported script may be opaque.
@@ -170,13 +238,24 @@ fn is_ok(response: &Response) -> bool {
 }
 
 fn check_mime(url: &Url, response: &Response) -> Result<(), ScriptError> {
-    let given = response.headers.get_text("content-type").unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if JAVASCRIPT.contains(&essence.as_str()) {
+    if JAVASCRIPT.contains(&essence(response).as_str()) {
         return Ok(());
     }
-    let reason = format!("its content type `{given}` is not a JavaScript MIME type");
+    let reason = format!("its content type `{}` is not a JavaScript MIME type", given_mime(response));
     Err(ScriptError::Security { url: url.clone(), reason })
+}
+
+fn given_mime(response: &Response) -> String {
+    response.headers.get_text("content-type").unwrap_or_default()
+}
+
+fn essence(response: &Response) -> String {
+    given_mime(response).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Spec: <https://mimesniff.spec.whatwg.org/#json-mime-type>
+fn is_json(essence: &str) -> bool {
+    matches!(essence, "application/json" | "text/json") || essence.contains('/') && essence.ends_with("+json")
 }
 
 /// The path rule: a scope lies in the script's folder, unless the script's response allows more.

@@ -110,3 +110,15 @@ async fn a_loader_that_imports_and_registers_in_microtasks_is_heard() {
     let site = world.ready().await;
     assert_eq!(answer(&site, "/x").await, "from https://a.test/");
 }
+
+#[tokio::test]
+async fn a_fragment_makes_no_other_script() {
+    let world = World::with("importScripts('/lib.js#1', '/lib.js#2'); onfetch = e => e.respondWith(new Response(lib))");
+    world.net.script("/lib.js", "var lib = 'kept'");
+    let site = world.ready().await;
+    site.close(Duration::from_secs(5)).await;
+    world.net.remove("/sw.js");
+    world.net.remove("/lib.js");
+    assert_eq!(answer(&world.ready().await, "/x").await, "kept");
+    assert_eq!(world.net.asked("/lib.js"), 1);
+}

@@ -11,7 +11,13 @@ use waystore_worker::{RunError, RunOptions, run_scripts};
 async fn run(world: &World, script: &str) -> Result<(), RunError> {
     let url = Url::parse("https://a.test/page.html").unwrap();
     let scripts = vec![(Url::parse("file:///scripts/0.js").unwrap(), script.as_bytes().to_vec())];
-    run_scripts(RunOptions { url, limits: world.limits.clone() }, scripts, &world.store, world.host()).await
+    run_scripts(
+        RunOptions { url, may_persist: false, limits: world.limits.clone() },
+        scripts,
+        &world.store,
+        world.host(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -93,4 +99,65 @@ async fn a_run_ends_when_only_ports_are_open() {
         new BroadcastChannel('a').onmessage = () => {};";
     run(&world, script).await.unwrap();
     assert_eq!(world.lines().await, ["through"]);
+}
+
+/// What only a service worker has, in the form of `js/harness/interfaces.js`.
+const SERVICE_WORKER: &str = "
+WorkerGlobalScope() : EventTarget |
+ServiceWorkerGlobalScope() : WorkerGlobalScope |
+ServiceWorker() : EventTarget | scriptURL state postMessage/1 onstatechange= onerror=
+ServiceWorkerRegistration() : EventTarget | installing waiting active navigationPreload scope updateViaCache update/0! unregister/0! onupdatefound=
+NavigationPreloadManager() | enable/0! disable/0! setHeaderValue/1! getState/0!
+Clients() | get/1! matchAll/0! openWindow/1! claim/0!
+ExtendableEvent(1) : Event | waitUntil/1
+InstallEvent(1) : ExtendableEvent | addRoutes/1!
+FetchEvent(2) : ExtendableEvent | request preloadResponse! clientId resultingClientId replacesClientId handled! respondWith/1
+ExtendableMessageEvent(1) : ExtendableEvent | data origin lastEventId source ports
+StorageManager() | persisted/0! estimate/0!";
+
+#[tokio::test]
+async fn interfaces_of_a_service_worker_are_as_a_browser_shows_them() {
+    let script = format!(
+        "{}; oninstall = e => e.waitUntil(checkInterfaces(`{SERVICE_WORKER}`).then(wrong => console.log(`wrong: ${{wrong}}`)))",
+        include_str!("js/harness/interfaces.js")
+    );
+    let world = World::with(&script);
+    world.ready().await;
+    assert_eq!(world.line().await, "wrong: ");
+}
+
+#[tokio::test]
+async fn the_global_of_a_service_worker_has_what_is_its_own_and_not_what_is_a_pages() {
+    let world = World::with(
+        "console.log(String(self), self instanceof ServiceWorkerGlobalScope, Object.getPrototypeOf(self) === ServiceWorkerGlobalScope.prototype);
+         const missing = ['clients', 'registration', 'serviceWorker', 'skipWaiting', 'oninstall', 'onactivate', 'onfetch', 'onmessage',
+           'onmessageerror', 'importScripts', 'caches', 'self', 'location', 'navigator', 'onerror', 'onunhandledrejection',
+           'onrejectionhandled', 'isSecureContext', 'origin', 'crossOriginIsolated', 'performance', 'crypto', 'fetch'];
+         console.log(missing.filter(name => !(name in self)).join());
+         const present = ['close', 'window', 'document', 'postMessage', 'Window', 'XMLHttpRequest', 'Worker', 'localStorage'];
+         console.log(present.filter(name => name in self).join(), 'persist' in navigator.storage, 'pushManager' in registration);
+         console.log([skipWaiting.length, importScripts.length, skipWaiting.name, importScripts.name].join());
+         console.log(Object.keys(self).includes('onfetch'), Object.getOwnPropertyDescriptor(self, 'registration').get.name);",
+    );
+    world.ready().await;
+    for expected in [
+        "[object ServiceWorkerGlobalScope] true true",
+        "",
+        " false false",
+        "0,0,skipWaiting,importScripts",
+        "true get registration",
+    ] {
+        assert_eq!(world.line().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn f63_an_answer_that_a_script_made_goes_out_as_it_made_it() {
+    let world = World::with("onfetch = e => e.respondWith(new Response('s'))");
+    let site = world.ready().await;
+    let outcome = site.fetch(waystore_worker::FetchEvent::of(support::get("/x"))).await;
+    let waystore_worker::FetchOutcome::Response { response, .. } = outcome else { panic!("it was answered") };
+    // The URL of the request is the page's to add: none is stored or sent.
+    assert!(response.url_list.is_empty());
+    assert_eq!((response.status, response.kind), (200, waystore::ResponseType::Default));
 }

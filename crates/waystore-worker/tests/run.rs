@@ -16,7 +16,13 @@ async fn run(world: &World, scripts: &[&str]) -> Result<(), RunError> {
         (Url::parse(&format!("file:///scripts/{index}.js")).unwrap(), script.as_bytes().to_vec())
     };
     let scripts = scripts.iter().enumerate().map(named).collect();
-    run_scripts(RunOptions { url, limits: world.limits.clone() }, scripts, &world.store, world.host()).await
+    run_scripts(
+        RunOptions { url, may_persist: true, limits: world.limits.clone() },
+        scripts,
+        &world.store,
+        world.host(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -71,6 +77,80 @@ async fn an_endless_loop_is_stopped() {
     assert!(matches!(error, RunError::Stopped { .. }), "{error}");
 }
 
+/// What suites look at to know where they are, and what they need then.
+#[tokio::test]
+async fn a_suite_for_shells_finds_a_page_without_a_document() {
+    let world = World::with("");
+    world.net.text("/data", "fetched");
+    let harness = "
+        (function (global) {
+          var pending = 0, ended = false, results = [], callbacks = [];
+          function environment() {
+            if ('document' in global) return 'window';
+            for (var kind of ['Dedicated', 'Shared', 'Service', '']) {
+              var name = kind + 'WorkerGlobalScope';
+              if (name in global && global instanceof global[name]) return kind + 'worker';
+            }
+            return 'location' in global ? 'shell' : 'realm';
+          }
+          function finish() { if (ended && pending === 0) for (var callback of callbacks) callback(results) }
+          global.GLOBAL = { isWindow: function () { return true }, isWorker: function () { return false } };
+          global.environment = environment;
+          global.add_completion_callback = function (callback) { callbacks.push(callback) };
+          global.promise_test = function (body, name) {
+            pending++;
+            new Promise(function (resolve) { resolve(body({ step_timeout: setTimeout })) })
+              .then(function () { results.push('PASS ' + name) }, function (error) { results.push('FAIL ' + name + ' ' + error) })
+              .then(function () { pending--; finish() });
+          };
+          global.done = function () { ended = true; setTimeout(finish, 0) };
+          global.addEventListener('error', function (event) { results.push('ERROR ' + event.message); event.preventDefault() });
+          global.addEventListener('unhandledrejection', function (event) {
+            results.push('REJECTION ' + event.reason);
+            event.preventDefault();
+          });
+        })(this);";
+    let tests = "
+        add_completion_callback(results => console.log(results.join('; ')));
+        promise_test(async () => { if (environment() !== 'shell') throw environment() }, 'where');
+        promise_test(async t => { await new Promise(resolve => t.step_timeout(resolve, 5)) }, 'timer');
+        promise_test(async () => {
+          const cache = await self.caches.open('x');
+          await cache.put(new Request('data'), await fetch('data'));
+          const text = await (await cache.match(new URL('data', location.href))).text();
+          if (text !== 'fetched') throw text;
+          await caches.delete('x');
+        }, 'caches');
+        promise_test(async () => { throw new TypeError('as meant') }, 'fails');";
+    let errors = "setTimeout(() => { throw new Error('thrown') }); Promise.reject('alone'); done()";
+    run(&world, &[harness, tests, errors]).await.unwrap();
+    let line = world.line().await;
+    for part in [
+        "PASS where",
+        "PASS timer",
+        "PASS caches",
+        "FAIL fails TypeError: as meant",
+        "ERROR Uncaught Error: thrown",
+        "REJECTION alone",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_no_worker() {
+    let world = World::with("");
+    run(
+        &world,
+        &["console.log(String(self), 'WorkerGlobalScope' in self, self instanceof EventTarget, String(navigator), 'persist' in navigator.storage);
+           console.log('importScripts' in self, 'postMessage' in self, Object.prototype.toString.call(location), 'window' in self)"],
+    )
+    .await
+    .unwrap();
+    assert_eq!(world.line().await, "[object Window] false true [object Navigator] true");
+    assert_eq!(world.line().await, "false false [object Location] false");
+}
+
 #[tokio::test]
 async fn there_is_no_service_worker_global() {
     let world = World::with("");
@@ -78,4 +158,23 @@ async fn there_is_no_service_worker_global() {
         .await
         .unwrap();
     assert_eq!(world.line().await, "undefined undefined undefined object");
+}
+
+#[tokio::test]
+async fn s8_s9_s10_a_page_is_granted_persistence_or_not_and_keeps_it() {
+    let world = World::with("");
+    let url = Url::parse("https://a.test/page.html").unwrap();
+    let script = "(async () => {
+        console.log(await navigator.storage.persisted(), await navigator.storage.persist());
+        const bucket = await navigator.storageBuckets.open('b', { persisted: true });
+        console.log(await bucket.persisted(), await bucket.persist());
+    })()";
+    for (may_persist, storage, bucket) in
+        [(false, "false false", "false false"), (true, "false true", "true true"), (false, "true true", "true true")]
+    {
+        let options = RunOptions { url: url.clone(), may_persist, limits: world.limits.clone() };
+        let scripts = vec![(url.clone(), script.into())];
+        run_scripts(options, scripts, &world.store, world.host()).await.unwrap();
+        assert_eq!(world.lines().await, [storage, bucket]);
+    }
 }

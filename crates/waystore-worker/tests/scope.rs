@@ -169,7 +169,8 @@ async fn an_error_that_a_listener_throws_is_an_error_event_and_else_a_line_with_
 async fn w50_what_cannot_be_cloned_is_not_posted() {
     let world = World::with(
         "onmessage = () => {
-           for (const given of [[{ f() {} }], [Symbol()], [new Response()], [new Blob(['x'])], [1, [{}]], [1, 2], []]) {
+           for (const given of [[{ f() {} }], [Symbol()], [new Response()], [1, [{}]],
+                              [1, [new ReadableStream()]], [1, 2], []]) {
              try { registration.active.postMessage(...given) } catch (error) { console.log(error.name) }
            }
          }",

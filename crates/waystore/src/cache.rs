@@ -29,6 +29,7 @@ pub use self::{
 use crate::{
     Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
     Spooler, StorageKey,
+    buckets::Life,
     info::{RequestFilter, RequestInfo, Resolved},
     recorded::overlay,
     shared::Shared,
@@ -68,6 +69,8 @@ pub struct Cache {
     pub(crate) reader: Arc<Reader>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) keeping: Keeping,
+    /// The bucket it is in, where that has a name.
+    pub(crate) bucket: Option<Arc<Life>>,
 }
 
 /// How what a handle stores is kept.
@@ -271,7 +274,7 @@ impl Cache {
 
     /// Commits steps whose bodies are in place; returns how many entries each removed.
     async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
-        let parts = [Part { list: self.list.clone(), steps: prepared }];
+        let parts = [Part { list: self.list.clone(), steps: prepared, bucket: self.bucket.clone() }];
         let removed = loop {
             match commit_parts(&*self.store, &self.shared, &self.clock, &self.key, &parts).await {
                 Err(error) if self.evict_for(&error).await? => {}

@@ -31,7 +31,7 @@ impl Clock {
         Self { time: Time::System, random: Mutex::new(StdRng::from_os_rng()) }
     }
 
-    /// Time that stands still at `now_ms`, and the randomness of `seed`: for tests.
+    /// Time that stands still at `now_ms` until it is [advanced](Self::advance), and the randomness of `seed`: for tests.
     pub fn fixed(now_ms: u64, seed: u64) -> Self {
         Self { time: Time::Fixed(AtomicU64::new(now_ms)), random: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
@@ -39,7 +39,7 @@ impl Clock {
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         match &self.time {
-            Time::Fixed(now) => now.load(Ordering::Relaxed),
+            Time::Fixed(now) => now.load(Ordering::Acquire),
             Time::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -50,7 +50,7 @@ impl Clock {
     /// Sets the time where it stands still; the machine's time is not touched.
     pub fn set(&self, now_ms: u64) {
         if let Time::Fixed(now) = &self.time {
-            now.store(now_ms, Ordering::Relaxed);
+            now.store(now_ms, Ordering::Release);
         }
     }
 
@@ -65,6 +65,19 @@ impl Clock {
                 .saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000);
         }
         self.now_ms()
+    }
+
+    /// Lets the time of a [`fixed`](Self::fixed) clock go on by `milliseconds`; the machine's goes on by itself.
+    ///
+    /// ```
+    /// let clock = waystore::Clock::fixed(1_000, 7);
+    /// clock.advance(500);
+    /// assert_eq!(clock.now_ms(), 1_500);
+    /// ```
+    pub fn advance(&self, milliseconds: u64) {
+        if let Time::Fixed(now) = &self.time {
+            now.fetch_add(milliseconds, Ordering::AcqRel);
+        }
     }
 
     /// 128 random bits.

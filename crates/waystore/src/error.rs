@@ -42,6 +42,12 @@ pub enum Error {
         /// The limit in bytes, where one was set; a full disk has none.
         quota: Option<u64>,
     },
+    /// The bucket was removed, or its end has come. An `InvalidStateError` in script.
+    #[error("the bucket `{name}` was removed")]
+    BucketRemoved {
+        /// Its name.
+        name: String,
+    },
     /// The origin is opaque, so it owns no storage. A `SecurityError` in script.
     #[error("`{origin}` is not an origin that can own storage")]
     Security {

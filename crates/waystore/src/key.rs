@@ -107,9 +107,10 @@ impl Bottle {
     }
 }
 
+/// The bucket that everything is in that was not asked to be in another.
+pub(crate) const DEFAULT_BUCKET: &str = "default";
+
 /// The place names live in: one bottle of one bucket of one storage key.
-///
-/// The bucket is always `default` for now; it is here so that it is in every store's format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The owner.
@@ -123,6 +124,6 @@ pub struct Place {
 impl Place {
     /// A bottle of the default bucket of `key`.
     pub fn new(key: StorageKey, bottle: Bottle) -> Self {
-        Self { key, bucket: "default".into(), bottle }
+        Self { key, bucket: DEFAULT_BUCKET.into(), bottle }
     }
 }

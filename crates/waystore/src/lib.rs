@@ -60,11 +60,15 @@
 
 mod abort;
 mod body;
+mod buckets;
 mod budget;
 mod cache;
 mod clock;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod info;
 mod key;
@@ -87,6 +91,7 @@ mod visitor;
 pub use self::{
     abort::AbortSignal,
     body::{Body, Spooler},
+    buckets::{BucketOptions, StorageBucket, StorageBuckets, is_bucket_name},
     cache::{BatchOperation, Cache, Considered, Entries, EntryRange, Explanation, PutLevel, StoredEntry, Verdict},
     clock::Clock,
     error::{BodyError, Error, Result, SharedError},

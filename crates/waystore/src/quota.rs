@@ -117,6 +117,11 @@ impl Reservation {
         Self { all: Arc::clone(all), key: key.clone(), bytes: 0, replaces }
     }
 
+    /// What is freed by the commit that the body is for, in bytes.
+    pub(crate) fn replaces(&self) -> u64 {
+        self.replaces
+    }
+
     /// Takes room for `bytes` in all.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::{
-    Bottle, Clock, Error, Place, ResponseHead, ResponseType, Result, StorageKey,
+    Clock, Error, ResponseHead, ResponseType, Result, StorageKey,
+    buckets::{Lives, evictable},
     budget::Budgets,
     cache::Flights,
     quota::Reservations,
@@ -30,6 +31,7 @@ const PAGE: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) budgets: Budgets,
+    pub(crate) buckets: Lives,
     pub(crate) recorded: Arc<Recorded>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) gathering: Arc<Gathering>,
@@ -49,7 +51,10 @@ struct Owners {
     last_use: HashMap<StorageKey, u64>,
     /// How often each was evicted, where it was.
     evictions: HashMap<StorageKey, u64>,
+    /// By configuration.
     persisted: HashSet<StorageKey>,
+    /// Found to be kept so, when they were to be evicted.
+    spared: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
 }
@@ -102,6 +107,11 @@ impl Shared {
         }
     }
 
+    /// What is kept of `key` changed: it is looked at again before it is spared.
+    pub(crate) fn forget_spared(&self, key: &StorageKey) {
+        self.owners().spared.remove(key);
+    }
+
     pub(crate) fn is_persisted(&self, key: &StorageKey) -> bool {
         self.owners().persisted.contains(key)
     }
@@ -134,6 +144,13 @@ impl Shared {
         self.budgets.note_use(found.list, found.id);
     }
 
+    fn note_eviction(&self, key: &StorageKey) {
+        let mut owners = self.owners();
+        owners.last_use.remove(key);
+        *owners.evictions.entry(key.clone()).or_default() += 1;
+        self.evictions.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Keeps `key` from eviction while the guard lives.
     pub(crate) fn hold(self: &Arc<Self>, key: &StorageKey) -> KeyGuard {
         *self.owners().held.entry(key.clone()).or_default() += 1;
@@ -163,21 +180,30 @@ impl Shared {
             keys.push((store.last_used_ms(&key).await?, key));
         }
         let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
-        tracing::info!(key = %victim, "evicting everything of a storage key");
-        {
-            let mut owners = self.owners();
-            owners.last_use.remove(&victim);
-            *owners.evictions.entry(victim.clone()).or_default() += 1;
-            self.evictions.fetch_add(1, Ordering::AcqRel);
+        match evict(store, clock, &victim, &self.buckets).await? {
+            Evicted::All => {
+                tracing::info!(key = %victim, "everything of a storage key was evicted");
+                self.note_eviction(&victim);
+                Ok(true)
+            }
+            Evicted::Nothing => Ok(false),
+            Evicted::Spared => {
+                // The next one that is asked is another.
+                self.owners().spared.insert(victim);
+                Ok(true)
+            }
         }
-        evict(store, clock, &victim).await
     }
 
     /// Keys that were not used since the process started come first, by what the store knows of them.
     fn least_recently_used(&self, keys: Vec<(Option<u64>, StorageKey)>, asking: &StorageKey) -> Option<StorageKey> {
         let owners = self.owners();
-        let spared =
-            |key: &StorageKey| key == asking || owners.persisted.contains(key) || owners.held.contains_key(key);
+        let spared = |key: &StorageKey| {
+            key == asking
+                || owners.persisted.contains(key)
+                || owners.spared.contains(key)
+                || owners.held.contains_key(key)
+        };
         let here = |key: &StorageKey| owners.last_use.get(key).copied().unwrap_or_default();
         let victims = keys.into_iter().filter(|(_, key)| !spared(key));
         victims.map(|(before, key)| (here(&key), before, key)).min().map(|(.., key)| key)
@@ -188,24 +214,28 @@ impl Shared {
     }
 }
 
-/// Takes every name of `key` away, in one commit. Returns whether there was one.
-async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<bool> {
+/// Takes every name of `key` away, in one commit; those of buckets that are spared excepted. Returns
+/// whether there was one.
+async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<Evicted> {
     let lists = loop {
-        let (mut names, mut lists) = (Vec::new(), Vec::new());
-        for bottle in [Bottle::Caches, Bottle::ServiceWorkerRegistrations] {
-            let place = Place::new(key.clone(), bottle);
-            for (name, list) in store.names(&place).await? {
-                names.push(NameChange::Unbind(place.clone(), name));
-                lists.push(list);
+        let names = match evictable(store, key).await? {
+            None => return Ok(Evicted::Spared),
+            Some(names) if names.is_empty() => return Ok(Evicted::Nothing),
+            Some(names) => names,
+        };
+        let mut lists = Vec::with_capacity(names.len());
+        for change in &names {
+            if let NameChange::Unbind(place, name) = change {
+                lists.extend(store.list(place, name).await?);
             }
-        }
-        if names.is_empty() {
-            return Ok(false);
         }
         let changes = Changes { names, ..Changes::default() };
         match commit(store, clock, key, &changes).await? {
             Commit::Stale => tokio::task::yield_now().await,
-            _ => break lists,
+            _ => {
+                buckets.end_unbound(key, &changes.names);
+                break lists;
+            }
         }
     };
     for list in lists {
@@ -214,7 +244,7 @@ async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey) -> Result<boo
             empty(store, clock, key, &list).await?;
         }
     }
-    Ok(true)
+    Ok(Evicted::All)
 }
 
 /// Removes what is in `list`, which has no name any more.
@@ -236,6 +266,14 @@ async fn commit(store: &dyn Store, clock: &Clock, key: &StorageKey, changes: &Ch
         Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
         done => Ok(done),
     }
+}
+
+/// What evicting a key came to.
+enum Evicted {
+    All,
+    Nothing,
+    /// It is persisted.
+    Spared,
 }
 
 /// Keeps a storage key from eviction while it lives: see [`Waystore::hold`](crate::Waystore::hold).

@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
     Limits, Place, PutLevel, Response, Result, Spooler, StorageKey,
+    buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
     quota::NO_LIMIT,
@@ -21,7 +22,7 @@ use crate::{
     },
     store::{
         Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
-        disk::{DiskOptions, DiskStore},
+        disk::{CheckReport, DiskOptions, DiskStore, RepairReport},
         memory::MemoryStore,
     },
     transfer::gathering::is_gathering,
@@ -89,6 +90,29 @@ impl Waystore {
     /// As [`open`](Self::open), but [`Error::Locked`].
     pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::with_store(Arc::new(DiskStore::open_read_only(dir).await?), Arc::new(Clock::system())))
+    }
+
+    /// Verifies the data directory `dir`: every checksum, every reference, every counter. Changes nothing, and works beside a
+    /// process that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Unavailable`]: the disk refused. Places that it cannot read are findings.
+    pub async fn check(dir: impl AsRef<Path>) -> Result<CheckReport> {
+        DiskStore::check(dir, |_| {}).await
+    }
+
+    /// Makes the data directory `dir` whole: drops entries that cannot be read and keeps everything else. What is taken out is
+    /// moved to a folder of its own in it, `damaged/N`. Where nothing is damaged, nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused. Repairing again goes on from there.
+    pub async fn repair(dir: impl AsRef<Path>) -> Result<RepairReport> {
+        DiskStore::repair(dir, |_| {}).await
     }
 
     /// Caches over a store of the caller's own.
@@ -216,6 +240,7 @@ impl Waystore {
             reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
             shared: Arc::clone(&self.shared),
             keeping: Keeping::default(),
+            bucket: None,
             place: Place::new(key, bottle),
             base: Arc::new(base),
             clock: Arc::clone(&self.clock),
@@ -228,13 +253,15 @@ impl Waystore {
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
 #[derive(Debug, Clone)]
 pub struct CacheStorage {
-    store: Arc<dyn Store>,
-    place: Place,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) place: Place,
     base: Arc<Url>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     reader: Arc<Reader>,
     pub(crate) shared: Arc<Shared>,
     keeping: Keeping,
+    /// The bucket they are in, where it has a name.
+    pub(crate) bucket: Option<Arc<Life>>,
 }
 
 /// How [`CacheStorage::match_`] compares, and where it looks.
@@ -263,6 +290,7 @@ impl CacheStorage {
     ///
     /// [`Error::QuotaExceeded`]: there is no room for a new one. [`Error::Unavailable`]: the store.
     pub async fn open(&self, name: impl Into<CacheName>) -> Result<Cache> {
+        self.check_bucket()?;
         let name = name.into();
         self.shared.touch(&self.place.key);
         loop {
@@ -281,6 +309,7 @@ impl CacheStorage {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn has(&self, name: impl Into<CacheName>) -> Result<bool> {
+        self.check_bucket()?;
         Ok(self.store.list(&self.place, &name.into()).await?.is_some())
     }
 
@@ -372,7 +401,7 @@ impl CacheStorage {
         for (cache, operations) in batches {
             let steps = cache.prepare(operations).await?;
             let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
-                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new(), bucket: cache.bucket.clone() });
                 parts.len() - 1
             });
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
@@ -400,6 +429,7 @@ impl CacheStorage {
 
     /// The names, those of caches that are being imported included.
     pub(crate) async fn all_names(&self) -> Result<Vec<CacheName>> {
+        self.check_bucket()?;
         Ok(self.store.names(&self.place).await?.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -572,11 +602,24 @@ impl CacheStorage {
         Spooler::new(Arc::clone(&self.store), self.place.key.clone())
     }
 
+    /// What is in another place of the same origin; `bucket` where that is one with a name.
+    pub(crate) fn in_place(&self, place: Place, bucket: Option<Arc<Life>>) -> Self {
+        Self { place, bucket, ..self.clone() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::BucketRemoved`]: the bucket they are in is gone.
+    fn check_bucket(&self) -> Result<()> {
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.check())
+    }
+
     pub(crate) fn new_op(&self) -> OpId {
         self.clock.op_id()
     }
 
     async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+        self.check_bucket()?;
         Ok(match name {
             Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
             None => {
@@ -587,6 +630,7 @@ impl CacheStorage {
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
+        self.check_bucket()?;
         let op = self.clock.op_id();
         let changes = Changes { names: vec![change], ..Changes::default() };
         loop {
@@ -610,6 +654,7 @@ impl CacheStorage {
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
             keeping: self.keeping,
+            bucket: self.bucket.clone(),
         }
     }
 }

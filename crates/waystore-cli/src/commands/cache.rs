@@ -6,13 +6,13 @@
 
 mod add;
 mod change;
-mod columns;
+pub(super) mod columns;
 mod data;
 mod explain;
 mod get;
 mod keys;
 mod ls;
-mod progress;
+pub(super) mod progress;
 mod put;
 mod rm;
 #[cfg(test)]

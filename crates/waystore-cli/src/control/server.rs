@@ -106,11 +106,24 @@ async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer
                 Updated::Installed { version } => json!({ "installed": version }),
             })
         }
+        (&Method::POST, "/workers/rollback") => {
+            let version = needed()?.rollback().await.map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))?;
+            Ok(json!({ "active": version }))
+        }
+        (&Method::POST, "/workers/off") => {
+            needed()?.switch_off().await.map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))?;
+            Ok(json!({ "off": true }))
+        }
+        (&Method::POST, "/workers/on") => {
+            needed()?.switch_on().await.map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))?;
+            Ok(json!({ "off": false }))
+        }
         (&Method::POST, "/workers/message") => {
             let body = Limited::new(body, MESSAGE_BYTES).collect().await;
             let bytes = body.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?.to_bytes();
-            let data = serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
-            let sent = needed()?.message(MessageEvent { data }).await;
+            let data: Value =
+                serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
+            let sent = needed()?.message(MessageEvent::json(&data)).await;
             sent.map(|()| json!({ "sent": true })).map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))
         }
         (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),

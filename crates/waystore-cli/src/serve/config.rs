@@ -19,6 +19,9 @@ use crate::failure::Failure;
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
 
+/// The most isolates that share a worker's requests.
+const MOST_ISOLATES: u16 = 256;
+
 /// Cookies of measurement and advertising scripts, which change nothing in a page.
 const ANALYTICS_COOKIES: [&str; 23] = [
     "_ga",
@@ -226,6 +229,8 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
         event: settings.event_timeout.map_or(defaults.event, |span| span.0),
         idle: settings.worker_idle.map_or(defaults.idle, |span| span.0),
         cpu_slice: settings.cpu_slice.map_or(defaults.cpu_slice, |span| span.0),
+        patience: settings.worker_patience.map_or(defaults.patience, |span| span.0),
+        isolates: isolates(settings)?,
         memory_bytes: settings.worker_memory.map_or(defaults.memory_bytes, |mib| mib as usize * 1024 * 1024),
         ..defaults
     };
@@ -245,6 +250,15 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
         },
         limits,
     }))
+}
+
+fn isolates(settings: &Settings) -> Result<usize, Failure> {
+    match settings.isolates {
+        None => Ok(Limits::default().isolates),
+        Some(number @ 1..=MOST_ISOLATES) => Ok(number.into()),
+        Some(number) => Err(Failure::usage(format!("`isolates` is {number}, which is not from 1 to {MOST_ISOLATES}"))
+            .hint("each is a thread with a script engine; more than the machine has cores are of little use")),
+    }
 }
 
 /// A file where there is one of this name; else what begins with `/` is at the public origin.
@@ -337,6 +351,8 @@ mod tests {
             worker_memory: Some(1),
             ..settings()
         };
+        let text = error(&Settings { isolates: Some(0), ..given.clone() });
+        assert!(text.contains("`isolates` is 0"), "{text}");
         let limits = Config::new(&given, None).unwrap().worker.unwrap().limits;
         assert_eq!(limits.response, Duration::from_secs(1));
         assert_eq!(limits.memory_bytes, 1 << 20);

@@ -100,7 +100,14 @@ pub(crate) struct Settings {
     /// How long the script may run without a pause. Default: 5s.
     #[arg(long, value_name = "TIME")]
     pub(crate) cpu_slice: Option<Span>,
-    /// How much memory the script may use, in MiB. Default: 128.
+    /// How long the script may run without a pause, until another isolate takes the other requests. Default: 100ms.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) worker_patience: Option<Span>,
+    /// How many isolates share the worker's requests, each on a thread of its own and with globals of its own;
+    /// up to two more stand in for those that are busy. Default: 1.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) isolates: Option<u16>,
+    /// How much memory the script may use in each isolate, in MiB. Default: 128.
     #[arg(long, value_name = "MIB")]
     pub(crate) worker_memory: Option<u32>,
     /// Connections at a time; more wait to be accepted. Default: 4096.

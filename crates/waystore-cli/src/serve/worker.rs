@@ -76,11 +76,12 @@ pub(super) async fn watch(site: Arc<Site>, interval: Duration, stop: Cancellatio
 
 /// Writes a line of the script's console to the log.
 fn log(line: ConsoleLine) {
-    let (text, version) = (line.text, line.version.as_deref());
-    match line.level {
-        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Info => tracing::info!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Error => tracing::error!(target: "waystore::console", version, "{text}"),
+    let ConsoleLine { level, text, version, event, url, position, .. } = line;
+    let (version, url, position) = (version.as_deref(), url.as_ref().map(Url::as_str), position.as_deref());
+    match level {
+        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Info => tracing::info!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Error => tracing::error!(target: "waystore::console", version, event, url, position, "{text}"),
     }
 }

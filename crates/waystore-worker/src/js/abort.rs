@@ -85,7 +85,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             Ok(Class::instance(arguments.ctx().clone(), guard)?)
         })?,
     )?;
-    kit.run("abort", include_str!("prelude/abort.js"))
+    kit.run("abort")
 }
 
 fn token_in<'js>(value: &Value<'js>) -> Outcome<'js, Token> {

@@ -7,7 +7,7 @@ use waystore::Body;
 use super::{
     body::BodySlot,
     exception::{Outcome, Thrown},
-    idl::{Arguments, Call, Convert, Interface, interface},
+    idl::{Arguments, Call, Convert, Interface, interface, native_operation},
     kit::kit,
     values::{bytes_of, is_bytes, uint8_array},
 };
@@ -58,7 +58,15 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
             let (ctx, bytes) = (call.ctx().clone(), call.this.borrow().bytes.clone());
             Ok(async move { uint8_array(&ctx, bytes) })
         })?;
-    kit(ctx)?.run("file", include_str!("prelude/file.js"))
+    kit(ctx)?.give(
+        "blobBytes",
+        native_operation(ctx, "blobBytes", 1, |arguments| {
+            let blob = Class::<Blob>::from_value(&arguments.get(0))?;
+            let bytes = blob.borrow().bytes.clone();
+            uint8_array(arguments.ctx(), bytes)
+        })?,
+    )?;
+    kit(ctx)?.run("file")
 }
 
 fn make<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Blob> {

@@ -16,7 +16,7 @@ use super::{
 
 /// The named caches of the script's origin.
 #[derive(Debug, JsLifetime)]
-pub(crate) struct CacheStorage(waystore::CacheStorage);
+pub(crate) struct CacheStorage(pub(super) waystore::CacheStorage);
 
 interface!(CacheStorage);
 

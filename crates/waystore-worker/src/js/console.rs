@@ -28,8 +28,8 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         Ok(())
     })?;
     kit.give("print", print)?;
-    kit.run("inspect", include_str!("prelude/inspect.js"))?;
-    kit.run("console", include_str!("prelude/console.js"))
+    kit.run("inspect")?;
+    kit.run("console")
 }
 
 fn bounded(mut text: String) -> String {

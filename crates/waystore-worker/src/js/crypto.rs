@@ -49,7 +49,7 @@ impl<'js> Trace<'js> for Crypto<'js> {
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    kit(ctx)?.run("crypto", include_str!("prelude/crypto.js"))?;
+    kit(ctx)?.run("crypto")?;
     Interface::<Crypto<'_>>::illegal(ctx)?
         .attribute("subtle", |call| Ok(call.this.borrow().subtle.clone()))?
         .operation("getRandomValues", 1, get_random_values)?

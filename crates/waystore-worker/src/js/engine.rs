@@ -26,6 +26,7 @@ impl Engine {
         runtime.set_max_stack_size(limits.stack_bytes).await;
         runtime.set_interrupt_handler(Some(Box::new(interrupted))).await;
         runtime.set_host_promise_rejection_tracker(Some(Box::new(scope::track_rejection))).await;
+        runtime.set_loader(scope::Modules, scope::Modules).await;
         let context = AsyncContext::full(&runtime).await.map_err(|error| error.to_string())?;
         Ok(Self(context))
     }

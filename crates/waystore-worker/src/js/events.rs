@@ -22,5 +22,5 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         report(arguments.ctx(), &arguments.get(0));
         Ok(())
     })?;
-    kit.run("event", include_str!("prelude/event.js"))
+    kit.run("event")
 }

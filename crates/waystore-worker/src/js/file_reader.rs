@@ -5,5 +5,5 @@ use rquickjs::Ctx;
 use super::kit::kit;
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    kit(ctx)?.run("file_reader", include_str!("prelude/file_reader.js"))
+    kit(ctx)?.run("file_reader")
 }

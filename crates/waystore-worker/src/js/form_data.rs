@@ -26,7 +26,7 @@ pub(super) struct Encoded {
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    kit(ctx)?.run("form_data", include_str!("prelude/form_data.js"))
+    kit(ctx)?.run("form_data")
 }
 
 /// The body that `value` makes, if it is a `FormData`.

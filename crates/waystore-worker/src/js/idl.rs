@@ -318,6 +318,8 @@ where
         if settled.is_err() {
             ctx.catch();
         }
+        // Each is a task of its own, and the microtasks that follow from it come before the next one.
+        while ctx.execute_pending_job() {}
         drop(working);
     });
     Ok(promise.into_value())

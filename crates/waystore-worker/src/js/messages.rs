@@ -8,8 +8,8 @@ use super::{kit::kit, realm::realm};
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     let kit = kit(ctx)?;
-    kit.run("messages", include_str!("prelude/messages.js"))?;
-    kit.run("broadcast", include_str!("prelude/broadcast.js"))?;
+    kit.run("messages")?;
+    kit.run("broadcast")?;
     let origin = realm(ctx)?.base.origin().ascii_serialization();
     kit.function("startBroadcasts")?.call((origin,))
 }

@@ -31,6 +31,7 @@ mod realm;
 mod request;
 mod response;
 pub(crate) mod scope;
+mod storage;
 mod streams;
 mod structured_clone;
 mod timers;
@@ -81,5 +82,6 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     response::install(ctx)?;
     fetch::install(ctx)?;
     cache::install(ctx)?;
-    cache_storage::install(ctx)
+    cache_storage::install(ctx)?;
+    storage::install(ctx)
 }

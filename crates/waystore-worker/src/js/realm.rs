@@ -22,6 +22,8 @@ pub(crate) struct Realm {
     pub(crate) fetch: Arc<dyn waystore::Fetch>,
     /// The API base URL: the script's URL.
     pub(crate) base: Url,
+    /// Whether who asks for persistent storage is granted it; `None` where nobody can ask, as in a worker.
+    pub(crate) persistence: Option<bool>,
     /// Where a clone of a body puts what it cannot hold.
     pub(crate) spooler: waystore::Spooler,
     /// Takes what the script writes to its console.

@@ -21,6 +21,7 @@ use super::{
     header_rules::Guard,
     headers::Headers,
     idl::{Call, Interface, interface},
+    kit::kit,
     mime,
     realm::realm,
     values::uint8_array,
@@ -220,7 +221,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         })?
         .promise("json", 0, |call| Ok(body::json(call.ctx().clone(), call.this.borrow().body.take(call.ctx())?)))?
         .promise("text", 0, |call| Ok(body::text(call.this.borrow().body.take(call.ctx())?)))?;
-    Ok(())
+    kit(ctx)?.function("addTextStream")?.call((interface.object().clone(),))
 }
 
 fn native<'js>(call: &Call<'js, Request<'js>>) -> Rc<waystore::Request> {

@@ -20,6 +20,7 @@ use super::{
     header_rules::Guard,
     headers::Headers,
     idl::{ByteString, Call, Interface, interface},
+    kit::kit,
     mime,
     realm::realm,
     values::uint8_array,
@@ -191,7 +192,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         })?
         .promise("json", 0, |call| Ok(body::json(call.ctx().clone(), taken(call)?)))?
         .promise("text", 0, |call| Ok(body::text(taken(call)?)))?;
-    Ok(())
+    kit(ctx)?.function("addTextStream")?.call((interface.object().clone(),))
 }
 
 fn taken<'js>(call: &Call<'js, Response<'js>>) -> Outcome<'js, Taken<'js>> {

@@ -6,6 +6,8 @@
 
 mod bridge;
 mod imports;
+mod modules;
+mod ports;
 mod preload;
 mod registration;
 mod routes;
@@ -14,14 +16,16 @@ use std::{cell::Cell, rc::Rc};
 
 use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
 
+use self::ports::Ports;
 pub(crate) use self::{
     bridge::Bridge,
+    modules::Modules,
     registration::{Link, UpdateRefused},
 };
 use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
 use crate::{
-    ConsoleLevel, ConsoleLine,
-    isolate::{Answer, Command, Event, EventTypes, Message, Pulse, Seen, Stage, View},
+    ConsoleLevel, ConsoleLine, WorkerType,
+    isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, View},
 };
 
 /// What the navigator says.
@@ -32,15 +36,28 @@ pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
     bridge: Rc<Bridge>,
+    ports: Ports,
     rejected: Rejected,
 }
 
 /// Whether a promise was rejected since the last turn.
 #[derive(Debug, Clone, Default, JsLifetime)]
-struct Rejected(Rc<Cell<bool>>);
+pub(super) struct Rejected(Rc<Cell<bool>>);
 
-/// Makes the global of `ctx`, which has the other interfaces already, that of a worker at `script`.
-fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rquickjs::Result<Rejected> {
+/// What a context's global is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Global {
+    /// A page's, without a document.
+    Page,
+    /// A worker's, of no kind in particular.
+    #[cfg(test)]
+    Worker,
+    /// A service worker's.
+    ServiceWorker,
+}
+
+/// Makes the global of `ctx`, which has the other interfaces already, that of a script at `script`.
+pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Global) -> rquickjs::Result<Rejected> {
     let kit = kit(ctx)?;
     let report = native_operation(ctx, "reportRejection", 1, |arguments| {
         let words = describe(arguments.ctx(), &arguments.get(0));
@@ -50,12 +67,14 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
         Ok(())
     })?;
     kit.give("reportRejection", report)?;
-    kit.run("worker", include_str!("scope/worker.js"))?;
-    if interface != "WorkerGlobalScope" {
-        kit.run("message", include_str!("scope/message.js"))?;
-        kit.run("events", include_str!("scope/events.js"))?;
-        kit.run("service_worker", include_str!("scope/service_worker.js"))?;
+    kit.set("isPage", Value::new_bool(ctx.clone(), global == Global::Page))?;
+    kit.run("worker")?;
+    if global == Global::ServiceWorker {
+        kit.run("packed")?;
+        kit.run("events")?;
+        kit.run("service_worker")?;
     }
+    let interface = if global == Global::ServiceWorker { "ServiceWorkerGlobalScope" } else { "GlobalScope" };
     let start = kit.function("startWorkerScope")?;
     start.call::<_, ()>((kit.get(interface)?, location(ctx, script)?, AGENT))?;
     let rejected = Rejected::default();
@@ -63,11 +82,11 @@ fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, interface: &str) -> rq
     Ok(rejected)
 }
 
-/// Makes the global of `ctx`, which is fresh, that of a worker without a registration.
+/// Makes the global of `ctx`, which is fresh, that of a page without a document.
 pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url, realm: Realm) -> Result<Plain<'js>, String> {
     let install = || {
         super::install(ctx, Rc::new(realm))?;
-        let rejected = install_worker(ctx, url, "WorkerGlobalScope")?;
+        let rejected = install_worker(ctx, url, Global::Page)?;
         Ok(Plain { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
     };
     install().map_err(|error| words_of(ctx, &error))
@@ -90,15 +109,17 @@ pub(crate) fn install<'js>(
 fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
+    modules::install(ctx, &bridge)?;
     preload::install(ctx, &bridge)?;
-    registration::install(ctx, &bridge)?;
+    let ports = ports::install(ctx)?;
+    registration::install(ctx, &bridge, ports.clone())?;
     routes::install(ctx, &bridge)?;
-    let rejected = install_worker(ctx, &bridge.script, "ServiceWorkerGlobalScope")?;
+    let rejected = install_worker(ctx, &bridge.script, Global::ServiceWorker)?;
     let kit = kit(ctx)?;
     let start = kit.function("startServiceWorker")?;
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
-    let scope = Scope { ctx: ctx.clone(), kit, bridge, rejected };
+    let scope = Scope { ctx: ctx.clone(), kit, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -125,7 +146,15 @@ fn location<'js>(ctx: &Ctx<'js>, url: &url::Url) -> rquickjs::Result<Object<'js>
 impl<'js> Scope<'js> {
     /// Evaluates the worker's script.
     pub(crate) fn evaluate(&self, source: &[u8]) -> Result<(), String> {
-        evaluate(&self.ctx, source, self.bridge.script.as_str()).map_err(|error| words_of(&self.ctx, &error))
+        let script = &self.bridge.script;
+        imports::tell_of_absent(&self.bridge, source, script);
+        let evaluated = match self.bridge.scripts.worker_type() {
+            WorkerType::Classic => evaluate(&self.ctx, source, script.as_str()),
+            WorkerType::Module => {
+                modules::evaluate(&self.ctx, source, script).map_err(|thrown| thrown.throw(&self.ctx))
+            }
+        };
+        evaluated.map_err(|error| words_of(&self.ctx, &error))
     }
 
     /// Runs the microtasks that wait, and those they queue, while the slice lasts.
@@ -140,12 +169,10 @@ impl<'js> Scope<'js> {
     }
 
     /// Dispatches an event; its answer goes to its ticket.
-    pub(crate) fn dispatch(&self, command: Command) {
-        let Command { id, event } = command;
-        let Some(ticket) = self.bridge.begin(id) else { return };
+    pub(crate) fn dispatch(&self, id: u64) {
+        let Some((ticket, event)) = self.bridge.begin(id) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
         self.bridge.shared.pulse.begin();
-        ticket.reach(Stage::Dispatched);
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);
         if is_message && dispatched.is_ok() {
@@ -156,7 +183,11 @@ impl<'js> Scope<'js> {
         if let Err(words) = dispatched
             && !interrupted
         {
-            tracing::warn!(version = self.bridge.version, error = words, "an event could not be dispatched");
+            tracing::warn!(version = self.bridge.version, event = %ticket.name, error = words, "an event could not be dispatched");
+            self.bridge.shared.note(Some(&ticket.name), &words);
+            if ticket.name.kind == "fetch" {
+                ticket.answer(Answer::Stopped(ticket.stage()));
+            }
             self.bridge.end(id, Err(words));
         }
     }
@@ -166,16 +197,10 @@ impl<'js> Scope<'js> {
         match event {
             Event::Install => self.call("dispatchInstall", (number,)),
             Event::Activate => self.call("dispatchActivate", (number,)),
-            Event::Message { data } => {
+            Event::Message { data: Message { data, ports, source } } => {
                 let origin = self.bridge.script.origin().ascii_serialization();
-                match data {
-                    Message::Json(data) => {
-                        let data = self.ctx.json_parse(data.to_string());
-                        let data = data.map_err(|error| words_of(&self.ctx, &error))?;
-                        self.call("dispatchMessage", (number, data, origin))
-                    }
-                    Message::Posted { text, source } => self.call("dispatchPosted", (number, text, origin, source)),
-                }
+                let numbers = self.ports.insert_all(ports.take()).ok_or("the worker has too many message ports")?;
+                self.call("dispatchMessage", (number, data.as_str(), numbers, origin, source))
             }
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
@@ -231,7 +256,7 @@ impl<'js> Scope<'js> {
     }
 }
 
-/// A context with the global of a worker without a registration, and so without events of its own.
+/// A context with the global of a page without a document, and so without events of its own.
 pub(crate) struct Plain<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
@@ -277,11 +302,16 @@ pub(crate) fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: V
 
 /// Evaluates a classic script.
 fn evaluate(ctx: &Ctx<'_>, source: &[u8], url: &str) -> rquickjs::Result<()> {
-    let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(url.to_owned());
-    ctx.eval_with_options::<Value<'_>, _>(String::from_utf8_lossy(source).into_owned(), options).map(drop)
+    ctx.eval_with_options::<Value<'_>, _>(text_of(source), options).map(drop)
+}
+
+/// The text of a script, without a byte order mark. Spec: <https://encoding.spec.whatwg.org/#utf-8-decode>
+fn text_of(source: &[u8]) -> String {
+    let source = source.strip_prefix("\u{feff}".as_bytes()).unwrap_or(source);
+    String::from_utf8_lossy(source).into_owned()
 }
 
 /// Runs the microtasks that wait, and those they queue, while the slice lasts.

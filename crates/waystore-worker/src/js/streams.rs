@@ -23,17 +23,17 @@ use super::{
 };
 
 /// In the order in which each needs what those before it made.
-const PRELUDE: [(&str, &str); 10] = [
-    ("streams", include_str!("prelude/streams/base.js")),
-    ("streams_readable", include_str!("prelude/streams/readable.js")),
-    ("streams_readers", include_str!("prelude/streams/readers.js")),
-    ("streams_bytes", include_str!("prelude/streams/bytes.js")),
-    ("streams_tee", include_str!("prelude/streams/tee.js")),
-    ("streams_writable", include_str!("prelude/streams/writable.js")),
-    ("streams_pipe", include_str!("prelude/streams/pipe.js")),
-    ("streams_transform", include_str!("prelude/streams/transform.js")),
-    ("streams_transfer", include_str!("prelude/streams/transfer.js")),
-    ("streams_bodies", include_str!("prelude/streams/bodies.js")),
+const PRELUDE: [&str; 10] = [
+    "streams",
+    "streams_readable",
+    "streams_readers",
+    "streams_bytes",
+    "streams_tee",
+    "streams_writable",
+    "streams_pipe",
+    "streams_transform",
+    "streams_transfer",
+    "streams_bodies",
 ];
 
 /// The native body behind a stream; script never sees it.
@@ -66,7 +66,7 @@ impl<'js> Trace<'js> for NativeBody<'js> {
 /// Interfaces with a transform inside, which need others than streams.
 pub(super) fn install_codecs(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     codec::install(ctx)?;
-    kit(ctx)?.run("streams_codecs", include_str!("prelude/streams/codecs.js"))
+    kit(ctx)?.run("streams_codecs")
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
@@ -84,7 +84,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     })?;
     kit.give("dropNative", drop_native)?;
     kit.give("splitNative", native_operation(ctx, "splitNative", 1, |arguments| split(&arguments.get(0)))?)?;
-    PRELUDE.iter().try_for_each(|(name, source)| kit.run(name, source))
+    PRELUDE.iter().try_for_each(|name| kit.run(name))
 }
 
 fn native_in<'js>(value: &Value<'js>) -> Outcome<'js, Class<'js, NativeBody<'js>>> {

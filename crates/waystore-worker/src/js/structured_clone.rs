@@ -10,5 +10,5 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     let kit = kit(ctx)?;
     kit.give("isProxy", native_operation(ctx, "isProxy", 1, |arguments| Ok(arguments.get(0).is_proxy()))?)?;
     kit.give("isError", native_operation(ctx, "isError", 1, |arguments| Ok(arguments.get(0).is_error()))?)?;
-    kit.run("structured_clone", include_str!("prelude/structured_clone.js"))
+    kit.run("structured_clone")
 }

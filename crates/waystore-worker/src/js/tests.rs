@@ -46,6 +46,7 @@ fn realm_of_tests(console: Rc<dyn Fn(ConsoleLine)>) -> Rc<Realm> {
         caches,
         fetch: Arc::new(Canned::default()),
         base: Url::parse(BASE).unwrap(),
+        persistence: None,
         console,
         uncaught: Rc::new(|_| {}),
         clock: Arc::new(Clock::system()),
@@ -284,6 +285,23 @@ fn figures_of_a_fresh_context() {
     runtime.block_on(async {
         measured(5).await;
         println!("a context with all interfaces: {:?}", measured(50).await);
+        let begun = std::time::Instant::now();
+        for _ in 0..50 {
+            AsyncContext::full(&AsyncRuntime::new().unwrap()).await.unwrap();
+        }
+        println!("a bare context: {:?}", begun.elapsed() / 50);
+        let sources = prelude();
+        let runtime = AsyncRuntime::new().unwrap();
+        let context = AsyncContext::full(&runtime).await.unwrap();
+        context
+            .async_with(async |ctx| {
+                let begun = std::time::Instant::now();
+                for source in std::iter::repeat_n(&sources, 50).flatten() {
+                    drop(rquickjs::Module::declare(ctx.clone(), "parsed", source.as_str()).unwrap());
+                }
+                println!("not in it, the parser for the prelude: {:?}", begun.elapsed() / 50);
+            })
+            .await;
         let runtime = AsyncRuntime::new().unwrap();
         let context = AsyncContext::full(&runtime).await.unwrap();
         let bare = runtime.memory_usage().await.malloc_size;
@@ -301,6 +319,14 @@ fn figures_of_a_fresh_context() {
             .await;
         println!("the engine's heap: {} KiB bare, {} KiB with all interfaces", bare / 1024, with_all / 1024);
     });
+}
+
+/// The files of the prelude, without those of a worker's global.
+fn prelude() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/js/prelude");
+    let files = [folder.join("streams"), folder].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|kind| kind == "js"));
+    files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]

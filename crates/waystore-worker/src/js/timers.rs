@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rquickjs::{Ctx, Function, JsLifetime, Object, Value, function::Args};
+use rquickjs::{Ctx, Function, JsLifetime, Value, function::Args};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -89,12 +89,9 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
 }
 
 fn install_performance(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
-    let performance = Object::new(ctx.clone())?;
-    let origin = realm(ctx)?.clock.now_ms();
-    let elapsed = move |arguments: &Arguments<'_>| Ok(now(&*realm(arguments.ctx())?) - origin as f64);
-    performance.set("now", native_operation(ctx, "now", 0, elapsed)?)?;
-    performance.set("timeOrigin", origin as f64)?;
-    ctx.globals().set("performance", performance)
+    let kit = kit(ctx)?;
+    kit.set("timeOrigin", Value::new_float(ctx.clone(), realm(ctx)?.clock.now_ms() as f64))?;
+    kit.run("performance")
 }
 
 fn start<'js>(arguments: &Arguments<'js>, repeats: bool) -> Outcome<'js, i32> {

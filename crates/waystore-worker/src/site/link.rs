@@ -6,10 +6,11 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::Inner;
 use crate::{
-    SiteError, WorkerState,
+    PortMessage, SiteError, WorkerState,
     isolate::Message,
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
+    message::Parcel,
     registration::Preload,
     routes::Rule,
     update::ScriptError,
@@ -50,6 +51,9 @@ impl Link for SiteLink {
         if state == WorkerState::Installing {
             return refused(UpdateRefused::State("update: this worker is being installed".to_owned()));
         }
+        if site.life().off {
+            return refused(UpdateRefused::Failed("update: the worker is off".to_owned()));
+        }
         if unregistered {
             return refused(UpdateRefused::Failed("update: the registration was removed".to_owned()));
         }
@@ -82,10 +86,11 @@ impl Link for SiteLink {
         site.ground.runtime.spawn(async move { saving.save().await });
     }
 
-    fn post(&self, version: String, text: String) {
+    fn post(&self, version: String, message: PortMessage) {
         let Some(site) = self.site.upgrade() else { return };
-        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone()).unwrap_or_default();
-        site.post(&version, Message::Posted { text, source });
+        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone());
+        let PortMessage { data, ports } = message;
+        site.post(&version, Message { data, ports: Parcel::new(ports), source });
     }
 
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {

@@ -78,3 +78,17 @@ test("reportError reports and goes on", () => {
   is(reportError(new Error("reported, not thrown")), undefined);
   throws(TypeError, () => reportError());
 });
+
+test("what follows from one result comes before the next result", async () => {
+  const order = [];
+  const note = (name) => () => order.push(name);
+  const first = caches.keys().then(note("a1")).then(note("a2")).then(note("a3"));
+  const second = caches.keys().then(note("b1")).then(note("b2"));
+  await Promise.all([first, second]);
+  is(order, ["a1", "a2", "a3", "b1", "b2"]);
+});
+
+test("an iterator that does not end is given up", async () => {
+  const endless = { *[Symbol.iterator]() { for (;;) yield "x" } };
+  throws(RangeError, () => new Blob(endless));
+});

@@ -20,7 +20,7 @@ use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
     ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
-    WorkerState,
+    WorkerState, WorkerType,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -94,6 +94,12 @@ impl Net {
         self.asked.lock().unwrap().iter().filter(|asked| **asked == path).count()
     }
 
+    /// Forgets what was asked for.
+    pub fn forget(&self) {
+        self.asked.lock().unwrap().clear();
+        self.heads.lock().unwrap().clear();
+    }
+
     pub fn heads(&self) -> Vec<waystore::RequestHead> {
         self.heads.lock().unwrap().clone()
     }
@@ -158,6 +164,7 @@ pub struct World {
     pub clock: Arc<Clock>,
     pub limits: Limits,
     pub scope: Option<&'static str>,
+    pub worker_type: WorkerType,
     lines: mpsc::UnboundedSender<ConsoleLine>,
     pub console: tokio::sync::Mutex<mpsc::UnboundedReceiver<ConsoleLine>>,
 }
@@ -170,8 +177,10 @@ impl World {
             net: Arc::default(),
             store: Waystore::in_memory(),
             clock: Arc::new(Clock::fixed(1_800_000_000_000, 7)),
-            limits: Limits::default(),
+            // Globals that a test counts in stay in one isolate, however busy the machine is.
+            limits: Limits { patience: Duration::from_secs(60), ..Limits::default() },
             scope: None,
+            worker_type: WorkerType::Classic,
             lines,
             console: tokio::sync::Mutex::new(console),
         };
@@ -194,7 +203,7 @@ impl World {
     pub fn options(&self) -> SiteOptions {
         let script = Url::parse(SCRIPT).unwrap();
         let scope = self.scope.map(|scope| script.join(scope).unwrap());
-        SiteOptions { scope, limits: self.limits.clone(), ..SiteOptions::new(script) }
+        SiteOptions { scope, worker_type: self.worker_type, limits: self.limits.clone(), ..SiteOptions::new(script) }
     }
 
     /// Opens the site.
@@ -251,7 +260,7 @@ pub fn fallback(reason: FallbackReason) -> String {
 
 /// Sends `data` to the worker.
 pub async fn tell(site: &Site, data: serde_json::Value) {
-    site.message(MessageEvent { data }).await.unwrap();
+    site.message(MessageEvent::json(&data)).await.unwrap();
 }
 
 /// The version that is active.

@@ -98,6 +98,9 @@ impl Cache {
     }
 
     async fn reserve(&self, room: &mut Reservation, bytes: u64) -> Result<()> {
+        if let Some(bucket) = self.bucket.as_ref().filter(|bucket| bucket.has_quota()) {
+            bucket.check_growth(&*self.store, bytes, room.replaces()).await?;
+        }
         loop {
             match room.grow_to(&*self.store, bytes).await {
                 Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.key, &error).await? => {}

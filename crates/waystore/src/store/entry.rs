@@ -205,7 +205,7 @@ impl Entry {
 
     /// Whether the response shows the header `name` to script.
     pub(crate) fn shows_header(&self, name: &[u8]) -> bool {
-        response::shows_header(self.kind(), self.text(EXPOSED_HEADERS).lines(), name)
+        response::shows_header(self.kind(), self.lines(EXPOSED_HEADERS), name)
     }
 
     /// Decodes the request's head.
@@ -246,11 +246,11 @@ impl Entry {
     pub fn response(&self) -> Result<ResponseHead> {
         Ok(ResponseHead {
             kind: self.kind(),
-            url_list: self.text(URL_LIST).lines().map(parse_url).collect::<Result<_>>()?,
+            url_list: self.lines(URL_LIST).map(parse_url).collect::<Result<_>>()?,
             status: self.status(),
             status_text: self.slice(STATUS_TEXT),
             headers: self.response_headers(),
-            exposed_headers: self.text(EXPOSED_HEADERS).lines().map(str::to_owned).collect(),
+            exposed_headers: self.lines(EXPOSED_HEADERS).map(str::to_owned).collect(),
             range_requested: self.bytes[1] & RANGE_REQUESTED != 0,
             request_includes_credentials: self.bytes[1] & WITH_CREDENTIALS != 0,
             personal: self.personal(),
@@ -263,6 +263,11 @@ impl Entry {
 
     fn text(&self, index: usize) -> &str {
         std::str::from_utf8(self.section(index)).unwrap_or_default()
+    }
+
+    /// What [`lines`] joined. Nothing else separates: a line may end in a carriage return.
+    fn lines(&self, index: usize) -> impl Iterator<Item = &str> {
+        self.text(index).split('\n').filter(|line| !line.is_empty())
     }
 
     fn section(&self, index: usize) -> &[u8] {

@@ -42,7 +42,7 @@ struct State {
 
 #[derive(Debug)]
 struct ListState {
-    key: StorageKey,
+    place: Place,
     usage: Usage,
     entries: BTreeMap<EntryId, Kept>,
     by_url: HashMap<String, Vec<EntryId>>,
@@ -168,6 +168,10 @@ impl Store for MemoryStore {
         Ok(self.shared.lock().ledger.usage(key))
     }
 
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.shared.lock().ledger.bucket_usage(key, bucket))
+    }
+
     fn set_limits(&self, limits: Limits) {
         self.shared.lock().ledger.set_limits(limits);
     }
@@ -223,20 +227,20 @@ impl State {
                 let names = self.places.entry(place.clone()).or_default();
                 if !names.contains_key(name) {
                     names.insert(name.clone(), id);
-                    self.lists.insert(id, ListState::new(place.key.clone()));
-                    self.ledger.charge(&place.key, Usage::of_name(name));
+                    self.lists.insert(id, ListState::new(place.clone()));
+                    self.ledger.charge(place, Usage::of_name(name));
                 }
             }
             NameChange::Unbind(place, name) => {
                 let unbound = self.places.get_mut(place).and_then(|names| names.shift_remove(name));
-                self.ledger.discharge(&place.key, Usage::of_name(name));
+                self.ledger.discharge(place, Usage::of_name(name));
                 self.doom(unbound);
             }
             NameChange::Rename { place, from, to } => {
                 let displaced = self.places.get_mut(place).and_then(|names| rename(names, from, to));
-                self.ledger.discharge(&place.key, Usage::of_name(from));
+                self.ledger.discharge(place, Usage::of_name(from));
                 if displaced.is_none() {
-                    self.ledger.charge(&place.key, Usage::of_name(to));
+                    self.ledger.charge(place, Usage::of_name(to));
                 }
                 self.doom(displaced);
             }
@@ -255,7 +259,7 @@ impl State {
         if self.lists.get(&id).is_some_and(|list| list.doomed && list.handles == 0)
             && let Some(freed) = self.lists.remove(&id)
         {
-            self.ledger.discharge(&freed.key, freed.usage);
+            self.ledger.discharge(&freed.place, freed.usage);
         }
     }
 
@@ -264,14 +268,14 @@ impl State {
         let usage = kept.usage();
         list.insert(id, kept);
         list.usage += usage;
-        self.ledger.charge(&list.key, usage);
+        self.ledger.charge(&list.place, usage);
     }
 
     fn remove(&mut self, list: ListId, id: EntryId) {
         let Some(list) = self.lists.get_mut(&list) else { return };
         let Some(kept) = list.remove(id) else { return };
         list.usage -= kept.usage();
-        self.ledger.discharge(&list.key, kept.usage());
+        self.ledger.discharge(&list.place, kept.usage());
     }
 
     /// What `changes` add and what they take away.
@@ -308,10 +312,10 @@ impl Kept {
 }
 
 impl ListState {
-    fn new(key: StorageKey) -> Self {
+    fn new(place: Place) -> Self {
         let (by_url, by_url_without_query) = (HashMap::new(), HashMap::new());
         let (entries, usage) = (BTreeMap::new(), Usage::default());
-        Self { key, usage, entries, by_url, by_url_without_query, handles: 0, doomed: false }
+        Self { place, usage, entries, by_url, by_url_without_query, handles: 0, doomed: false }
     }
 
     fn find(&self, url: UrlMatch<'_>) -> Vec<EntryId> {

@@ -81,6 +81,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Returns what of it is in a bucket of `key`, the default one excepted. Exact at any time.
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage>;
+
     /// Sets how much may be used from now on. What is stored stays, even beyond it.
     fn set_limits(&self, limits: Limits);
 

@@ -7,10 +7,11 @@
 use std::{
     collections::HashMap,
     ops::{AddAssign, SubAssign},
+    sync::Arc,
 };
 
 use super::Entry;
-use crate::{CacheName, Error, Limits, Result, StorageKey};
+use crate::{CacheName, Error, Limits, Place, Result, StorageKey, key::DEFAULT_BUCKET};
 
 /// What every entry and every name is charged beside its bytes.
 const OVERHEAD: u64 = 256;
@@ -78,6 +79,8 @@ impl std::iter::Sum for Usage {
 #[derive(Debug, Default)]
 pub struct Ledger {
     keys: HashMap<StorageKey, Usage>,
+    /// What is in buckets that have a name; the rest of a key's is in its default one.
+    buckets: HashMap<(StorageKey, Arc<str>), Usage>,
     total: Usage,
     limits: Limits,
     default_per_key: Option<u64>,
@@ -109,23 +112,42 @@ impl Ledger {
         fits(self.total.padded, growth, self.limits.total_bytes)
     }
 
-    /// Charges `key`.
-    pub fn charge(&mut self, key: &StorageKey, usage: Usage) {
+    /// Charges the key and bucket of `place`.
+    pub fn charge(&mut self, place: &Place, usage: Usage) {
         self.total += usage;
-        match self.keys.get_mut(key) {
+        match self.keys.get_mut(&place.key) {
             Some(of_key) => *of_key += usage,
-            None => drop(self.keys.insert(key.clone(), usage)),
+            None => drop(self.keys.insert(place.key.clone(), usage)),
+        }
+        if &*place.bucket != DEFAULT_BUCKET {
+            *self.buckets.entry((place.key.clone(), Arc::clone(&place.bucket))).or_default() += usage;
         }
     }
 
-    /// Takes back what `key` was charged.
-    pub fn discharge(&mut self, key: &StorageKey, usage: Usage) {
+    /// Takes back what `place` was charged.
+    pub fn discharge(&mut self, place: &Place, usage: Usage) {
         self.total -= usage;
-        let Some(of_key) = self.keys.get_mut(key) else { return };
-        *of_key -= usage;
-        if *of_key == Usage::default() {
-            self.keys.remove(key);
+        if let Some(of_key) = self.keys.get_mut(&place.key) {
+            *of_key -= usage;
+            if *of_key == Usage::default() {
+                self.keys.remove(&place.key);
+            }
         }
+        if &*place.bucket == DEFAULT_BUCKET {
+            return;
+        }
+        let bucket = (place.key.clone(), Arc::clone(&place.bucket));
+        if let Some(of_bucket) = self.buckets.get_mut(&bucket) {
+            *of_bucket -= usage;
+            if *of_bucket == Usage::default() {
+                self.buckets.remove(&bucket);
+            }
+        }
+    }
+
+    /// What a bucket of `key` uses, the default one excepted.
+    pub fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Usage {
+        self.buckets.get(&(key.clone(), bucket.into())).copied().unwrap_or_default()
     }
 
     /// What `key` uses, or all keys together.
@@ -173,10 +195,15 @@ mod tests {
         let mut ledger = Ledger::new(None);
         let key = StorageKey::new("https://a.test").unwrap();
         let usage = Usage { real: 5, padded: 7 };
-        ledger.charge(&key, usage);
-        assert_eq!((ledger.usage(Some(&key)), ledger.usage(None)), (usage, usage));
-        ledger.discharge(&key, usage);
-        assert_eq!((ledger.usage(None), ledger.keys.len()), (Usage::default(), 0));
+        let mut place = Place::new(key.clone(), crate::Bottle::Caches);
+        for bucket in [DEFAULT_BUCKET, "named"] {
+            place.bucket = bucket.into();
+            ledger.charge(&place, usage);
+            assert_eq!((ledger.usage(Some(&key)), ledger.usage(None)), (usage, usage));
+            assert_eq!(ledger.bucket_usage(&key, "named") == usage, bucket == "named");
+            ledger.discharge(&place, usage);
+            assert_eq!((ledger.usage(None), ledger.keys.len(), ledger.buckets.len()), (Usage::default(), 0, 0));
+        }
     }
 
     #[test]

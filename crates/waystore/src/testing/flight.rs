@@ -256,6 +256,10 @@ impl Store for Held {
         self.store.usage(key).await
     }
 
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        self.store.bucket_usage(key, bucket).await
+    }
+
     fn set_limits(&self, limits: Limits) {
         self.store.set_limits(limits);
     }

@@ -6,6 +6,7 @@
 
 mod add;
 mod batch;
+mod buckets;
 mod budget;
 mod contract;
 mod corp;
@@ -76,6 +77,7 @@ pub fn cases() -> Vec<Case> {
         quota::CASES,
         padding::CASES,
         evict::CASES,
+        buckets::CASES,
         budget::CASES,
         recorded::CASES,
         flight::CASES,

@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use waystore::store::{
-    Changes, Commit, ListChange, NewBody, NewEntry, ReadSet, Store,
+    Changes, Commit, ListChange, NameChange, NewBody, NewEntry, ReadSet, Store,
     disk::{DiskOptions, DiskStore, Durability, sim::SimDisk},
 };
 
-use super::support::{Op, apply, commit, entry, list, new_body, open, options, put, relaxed, state};
+use super::support::{Op, apply, commit, entry, list, names, new_body, open, options, place, put, relaxed, state};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e149_a_reader_sees_a_batch_whole_or_not_at_all() {
@@ -111,4 +111,23 @@ fn strict_commits_at_once_share_one_sync() {
     assert_eq!(syncs_of(1, 1), 1);
     assert_eq!(syncs_of(1, 100), 1, "a batch is one write and one sync");
     assert_eq!(syncs_of(64, 1), 1);
+}
+
+#[test]
+fn a_strict_commit_that_finds_its_change_made_waits_until_that_is_safe() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let disk = SimDisk::default();
+    runtime.block_on(async {
+        let store = open(&disk, options(Durability::Strict)).unwrap();
+        // Nobody can wait for the disk until both have written.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let bind = || Box::pin(names(&store, NameChange::Bind(place(), "c".into())));
+        let (mut first, mut second) = (bind(), bind());
+        assert!(futures::poll!(&mut first).is_pending());
+        assert!(futures::poll!(&mut second).is_pending(), "the name is there, and not on the disk");
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Commit::Applied, Commit::Applied));
+    });
 }

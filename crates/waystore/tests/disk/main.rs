@@ -4,12 +4,18 @@
 
 mod ahead;
 mod bodies;
+mod check;
+mod check_bits;
 mod compaction;
 mod concurrent;
 mod crash;
 mod damage;
 mod faults;
 mod kill;
+mod load;
 mod opening;
+mod repair;
+mod rounds;
+mod scripts;
 mod support;
 mod uses;

@@ -1,6 +1,9 @@
 //! A script of operations, what there is after each, and a look at what there is.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -47,7 +50,13 @@ pub enum Op {
     Rename(&'static str, &'static str),
     Put(&'static str, &'static [(&'static str, usize)]),
     Delete(&'static str, &'static str),
+    /// One batch over several caches: what is put in each.
+    PutInto(&'static [(&'static str, &'static [(&'static str, usize)])]),
+    /// Every name of the origin goes at once.
+    DropAll,
     Tick,
+    /// The store is closed and opened again; for whoever runs the script to do.
+    Reopen,
 }
 
 /// What there is: names in order, and in each the URLs and lengths in order.
@@ -69,16 +78,23 @@ pub fn after(state: &State, op: Op) -> State {
                 None => state.insert(place, renamed),
             }
         }
-        Op::Put(name, puts) => {
-            let at = find(&state, name).unwrap();
-            state[at].1.retain(|(url, _)| !puts.iter().any(|put| put.0 == url));
-            state[at].1.extend(puts.iter().map(|(url, length)| ((*url).to_owned(), *length)));
-        }
+        Op::Put(name, puts) => return after_put(state, &[(name, puts)]),
+        Op::PutInto(caches) => return after_put(state, caches),
+        Op::DropAll => state.clear(),
         Op::Delete(name, url) => {
             let at = find(&state, name).unwrap();
             state[at].1.retain(|(other, _)| other != url);
         }
-        Op::Open(_) | Op::Tick => {}
+        Op::Open(_) | Op::Tick | Op::Reopen => {}
+    }
+    state
+}
+
+fn after_put(mut state: State, caches: &[(&str, &[(&str, usize)])]) -> State {
+    for (name, puts) in caches {
+        let entries = &mut state.iter_mut().find(|(other, _)| other == name).unwrap().1;
+        entries.retain(|(url, _)| !puts.iter().any(|put| put.0 == url));
+        entries.extend(puts.iter().map(|(url, length)| ((*url).to_owned(), *length)));
     }
     state
 }
@@ -102,8 +118,11 @@ pub async fn apply(store: &DiskStore, op: Op) -> bool {
             names(store, NameChange::Rename { place: place(), from: from.into(), to: to.into() }).await
         }
         Op::Put(name, puts) => put(store, name, puts).await,
+        Op::PutInto(caches) => put_into(store, caches).await,
         Op::Delete(name, url) => delete(store, name, url).await,
+        Op::DropAll => drop_all(store).await,
         Op::Tick => store.tick().map(|()| Commit::Applied),
+        Op::Reopen => Ok(Commit::Applied),
     };
     matches!(done, Ok(Commit::Applied))
 }
@@ -113,17 +132,33 @@ pub async fn names(store: &DiskStore, change: NameChange) -> Result<Commit> {
 }
 
 pub async fn put(store: &DiskStore, name: &str, puts: &[(&str, usize)]) -> Result<Commit> {
-    let list = list(store, name).await;
-    let urls: Vec<_> = puts.iter().map(|(url, _)| full(url)).collect();
-    let reads: Vec<_> = urls.iter().map(|url| Read { list: &list, url: UrlMatch::Exact(url) }).collect();
-    let (read, old) = store.candidates(&reads).await?;
-    let mut insert = Vec::new();
-    for (url, length) in puts {
-        insert.push(NewEntry { entry: entry(url), body: new_body(store, *length).await? });
+    put_into(store, &[(name, puts)]).await
+}
+
+/// Puts into several caches in one commit.
+pub async fn put_into(store: &DiskStore, caches: &[(&str, &[(&str, usize)])]) -> Result<Commit> {
+    let (mut read, mut lists) = (ReadSet::default(), Vec::new());
+    for (name, puts) in caches {
+        let list = list(store, name).await;
+        let urls: Vec<_> = puts.iter().map(|(url, _)| full(url)).collect();
+        let reads: Vec<_> = urls.iter().map(|url| Read { list: &list, url: UrlMatch::Exact(url) }).collect();
+        let (seen, old) = store.candidates(&reads).await?;
+        let mut insert = Vec::new();
+        for (url, length) in *puts {
+            insert.push(NewEntry { entry: entry(url), body: new_body(store, *length).await? });
+        }
+        read.0.extend(seen.0);
+        let remove = old.iter().map(|candidate| candidate.id).collect();
+        lists.push(ListChange { list: list.clone(), remove, insert });
     }
-    let remove = old.iter().map(|candidate| candidate.id).collect();
-    commit(store, &read, Changes { names: vec![], lists: vec![ListChange { list: list.clone(), remove, insert }] })
-        .await
+    commit(store, &read, Changes { names: vec![], lists }).await
+}
+
+/// What eviction of the origin does.
+pub async fn drop_all(store: &DiskStore) -> Result<Commit> {
+    let bound = store.names(&place()).await?.into_iter();
+    let names = bound.map(|(name, _)| NameChange::Unbind(place(), name)).collect();
+    commit(store, &ReadSet::default(), Changes { names, lists: vec![] }).await
 }
 
 pub async fn delete(store: &DiskStore, name: &str, url: &str) -> Result<Commit> {
@@ -152,9 +187,11 @@ pub fn entry(url: &str) -> Entry {
     Entry::new(&RequestHead::get(url), &ResponseHead::default())
 }
 
-/// A body of `length` bytes: the same length always gives the same bytes.
+/// A body of `length` bytes: the same length always gives the same bytes, made once.
 pub fn content(length: usize) -> Bytes {
-    (0..length).map(|at| (at.wrapping_mul(31) ^ (at >> 8) ^ length) as u8).collect()
+    static MADE: Mutex<BTreeMap<usize, Bytes>> = Mutex::new(BTreeMap::new());
+    let make = || (0..length).map(|at| (at.wrapping_mul(31) ^ (at >> 8) ^ length) as u8).collect();
+    MADE.lock().unwrap_or_else(PoisonError::into_inner).entry(length).or_insert_with(make).clone()
 }
 
 pub async fn new_body(store: &DiskStore, length: usize) -> Result<NewBody> {

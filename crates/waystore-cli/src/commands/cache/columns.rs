@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A number of bytes: `17 B`, `4.2 KiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::commands) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -41,7 +41,7 @@ pub(super) fn timestamp(ms: u64) -> Option<String> {
 }
 
 /// `text` with its control characters written out, so that a name cannot move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::commands) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let escaped = character.is_control().then(|| character.escape_default());

@@ -12,11 +12,8 @@ const STEP: u64 = 1024 * 1024;
 
 /// `body`, which tells how much of it went by: `verb` is what happens to it.
 pub(super) fn watched(body: Body, verb: &'static str) -> Body {
-    if !std::io::stderr().is_terminal() {
-        return body;
-    }
     let length = body.length();
-    let mut line = Line { verb, length, bytes: 0, shown: 0 };
+    let Some(mut line) = Line::new(verb, length) else { return body };
     let chunks = body.inspect(move |chunk| {
         if let Ok(chunk) = chunk {
             line.advance(chunk.len() as u64);
@@ -26,7 +23,8 @@ pub(super) fn watched(body: Body, verb: &'static str) -> Body {
 }
 
 /// The line that is written over and over, and wiped at the end.
-struct Line {
+#[derive(Debug)]
+pub(in crate::commands) struct Line {
     verb: &'static str,
     length: Option<u64>,
     bytes: u64,
@@ -34,6 +32,20 @@ struct Line {
 }
 
 impl Line {
+    /// A line for `length` bytes. `None`: stderr is no terminal.
+    pub(in crate::commands) fn new(verb: &'static str, length: Option<u64>) -> Option<Self> {
+        std::io::stderr().is_terminal().then_some(Self { verb, length, bytes: 0, shown: 0 })
+    }
+
+    /// So much of `total` bytes is done. It may be less than before: then it begins again.
+    pub(in crate::commands) fn set(&mut self, bytes: u64, total: u64) {
+        self.length = Some(total);
+        if bytes < self.bytes {
+            (self.bytes, self.shown) = (0, 0);
+        }
+        self.advance(bytes - self.bytes);
+    }
+
     fn advance(&mut self, bytes: u64) {
         self.bytes += bytes;
         if self.bytes - self.shown < STEP {

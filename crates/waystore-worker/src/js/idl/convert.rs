@@ -7,6 +7,9 @@ use waystore::CacheName;
 
 use crate::js::exception::{Outcome, Thrown};
 
+/// Of one sequence. An iterator need not end.
+const MOST_ITEMS: usize = 1 << 20;
+
 /// What a value of the script is as a value of WebIDL. Each may run script, and may throw.
 pub(crate) trait Convert<'js> {
     /// A [DOMString](https://webidl.spec.whatwg.org/#js-DOMString): any UTF-16 code units.
@@ -82,6 +85,9 @@ impl<'js> Convert<'js> for Value<'js> {
             let step: Object<'js> = next.call((This(iterator.clone()),))?;
             if step.get::<_, Coerced<bool>>(PredefinedAtom::Done)?.0 {
                 return Ok(Some(items));
+            }
+            if items.len() >= MOST_ITEMS {
+                return Err(Thrown::Range(format!("a sequence of more than {MOST_ITEMS} items")));
             }
             items.push(step.get(PredefinedAtom::Value)?);
         }

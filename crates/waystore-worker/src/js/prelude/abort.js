@@ -1,6 +1,5 @@
 // AbortController and AbortSignal. Spec: https://dom.spec.whatwg.org/#aborting-ongoing-activities
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, domException, dispatch, trust } = kit;
   let making = false;
   // Opened by the class below, for the functions of the kit.
@@ -28,7 +27,7 @@
       super();
     }
 
-    static abort(reason) {
+    static abort(reason = undefined) {
       const signal = make();
       const state = stateOf(signal);
       state.aborted = true;
@@ -78,7 +77,7 @@
       return this.#signal;
     }
 
-    abort(reason) {
+    abort(reason = undefined) {
       abort(this.#signal, reason === undefined ? aborted() : reason);
     }
   }
@@ -202,4 +201,4 @@
     });
     return signal;
   };
-})
+}

@@ -1,7 +1,6 @@
 // BroadcastChannel, among the scripts of one context.
 // Spec: https://html.spec.whatwg.org/#broadcasting-to-other-browsing-contexts
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { EventTarget, dispatch, domException, received, serialize, trust } = kit;
   const { setTimeout: task } = globalThis;
   // By name. A channel that nobody listens on does not have to live.
@@ -68,4 +67,4 @@
   kit.startBroadcasts = (ours) => {
     origin = ours;
   };
-})
+}

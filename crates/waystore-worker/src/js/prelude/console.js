@@ -1,6 +1,5 @@
 // The console. Spec: https://console.spec.whatwg.org/
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { inspect, print, now } = kit;
   const [DEBUG, INFO, WARN, ERROR] = [0, 1, 2, 3];
   const MAX_LABELS = 1000;
@@ -116,4 +115,4 @@
 
   Object.defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });
   kit.global("console", console);
-})
+}

@@ -1,6 +1,5 @@
 // What kind of view a value is, whatever a script did to its properties.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { isView } = ArrayBuffer;
   const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
   const getter = (name) => Function.prototype.call.bind(Object.getOwnPropertyDescriptor(typedArray, name).get);
@@ -13,4 +12,4 @@
     const kind = kindOf(value);
     return kind === undefined ? ["DataView", 0] : [kind, lengthOf(value)];
   };
-})
+}

@@ -1,11 +1,11 @@
 // Event, CustomEvent, EventTarget, and dispatch without a tree: a target has no parents here.
 // Spec: https://dom.spec.whatwg.org/#events
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const NONE = 0;
   const AT_TARGET = 2;
   // For dispatch: the writable side of events, and the listeners of each target.
   let inside;
+  let initialise;
   const listenersOf = new WeakMap();
 
   class Event {
@@ -26,6 +26,14 @@
 
     static {
       inside = (event) => event.#state;
+      initialise = (event, type, bubbles, cancelable) => {
+        const state = event.#state;
+        if (state.dispatching) return false;
+        Object.assign(state, { stopped: false, stoppedAtOnce: false, canceled: false, trusted: false, target: null });
+        event.#type = `${type}`;
+        event.#flags = { ...event.#flags, bubbles: Boolean(bubbles), cancelable: Boolean(cancelable) };
+        return true;
+      };
     }
 
     constructor(type, init = {}) {
@@ -112,6 +120,11 @@
       this.#state.stoppedAtOnce = true;
     }
 
+    initEvent(type, bubbles = false, cancelable = false) {
+      if (arguments.length === 0) throw new TypeError("initEvent needs 1 argument, but was given 0");
+      initialise(this, type, bubbles, cancelable);
+    }
+
     preventDefault() {
       if (this.#flags.cancelable && !this.#state.passive) this.#state.canceled = true;
     }
@@ -127,6 +140,12 @@
 
     get detail() {
       return this.#detail;
+    }
+
+    initCustomEvent(type, bubbles = false, cancelable = false, detail = null) {
+      void this.#detail;
+      if (arguments.length === 0) throw new TypeError("initCustomEvent needs 1 argument, but was given 0");
+      if (initialise(this, type, bubbles, cancelable)) this.#detail = detail;
     }
   }
 
@@ -215,6 +234,9 @@
   kit.listens = (target, type) => listOf(target, "listens").some((listener) => listener.type === type);
   kit.listenedTypes = (target) => [...new Set(listOf(target, "types").map((listener) => listener.type))];
 
+  // Makes an event anew, unless it is being dispatched; whether it was.
+  kit.initEvent = initialise;
+
   // Marks an event as the runtime's own.
   kit.trust = (event) => {
     inside(event).trusted = true;
@@ -264,4 +286,4 @@
   kit.constants(Event, { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 });
   kit.expose(CustomEvent);
   kit.EventTarget = kit.expose(EventTarget);
-})
+}

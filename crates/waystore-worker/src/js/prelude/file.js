@@ -1,6 +1,5 @@
 // File: a Blob with a name and a time. Spec: https://w3c.github.io/FileAPI/#file-section
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Blob } = globalThis;
   const call = Function.prototype.call;
   const sizeOf = call.bind(Object.getOwnPropertyDescriptor(Blob.prototype, "size").get);
@@ -49,4 +48,4 @@
   };
   // A file with what a blob holds.
   kit.fileOf = (blob, name, lastModified = undefined) => new File([blob], name, { type: typeOf(blob), lastModified });
-})
+}

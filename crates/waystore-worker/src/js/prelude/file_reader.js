@@ -1,6 +1,5 @@
 // FileReader, and the events it tells of its progress with. Spec: https://w3c.github.io/FileAPI/#APIASynch
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, isBlob, dispatch, domException, trust } = kit;
   const { Blob, TextDecoder, Uint8Array, setTimeout: task } = globalThis;
   const call = Function.prototype.call;
@@ -132,4 +131,4 @@
   for (const type of ["loadstart", "progress", "load", "abort", "error", "loadend"]) {
     kit.handler(FileReader.prototype, type);
   }
-})
+}

@@ -1,6 +1,5 @@
 // FormData: a list of names with text or files. Spec: https://xhr.spec.whatwg.org/#interface-formdata
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { fileOf, isBlob, isFile } = kit;
   const text = (value) => `${value}`.toWellFormed();
   let listOf;
@@ -98,4 +97,4 @@
     }
     return form;
   };
-})
+}

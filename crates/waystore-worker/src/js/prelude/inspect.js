@@ -1,6 +1,5 @@
 // How values look on the console: short, one value a line where it fits, bounded in depth and length.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
   const { isArray } = Array;
   const isView = ArrayBuffer.isView;
@@ -137,4 +136,4 @@
     const indented = parts.map((part) => `  ${part.replaceAll("\n", "\n  ")}`);
     return `${before}${open}\n${indented.join(",\n")}\n${close}`;
   }
-})
+}

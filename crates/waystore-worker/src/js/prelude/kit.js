@@ -1,8 +1,8 @@
 // The kit's first tools: how the prelude puts interfaces onto the global, as WebIDL has them.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
   const DOMExceptionOfEngine = DOMException;
+  const isPrototypeOf = Function.prototype.call.bind(Object.prototype.isPrototypeOf);
 
   // A property of the global that scripts may replace but do not enumerate.
   kit.global = (name, value) => {
@@ -31,13 +31,40 @@
     return Interface;
   };
 
+  // One whose objects script cannot make: its constructor takes what only the prelude gives.
+  kit.exposeIllegal = (Interface, name = Interface.name) => {
+    defineProperty(Interface, "length", { value: 0, configurable: true });
+    return kit.expose(Interface, name);
+  };
+
+  const named = (called, name) => {
+    if (called !== undefined && called.name !== name) defineProperty(called, "name", { value: name, configurable: true });
+    return called;
+  };
+
   // Defines an attribute on an interface's prototype (or a static one on the interface).
   kit.accessor = (holder, name, get, set) => {
-    defineProperty(holder, name, { get, set, enumerable: true, configurable: true });
+    defineProperty(holder, name, {
+      get: named(get, `get ${name}`),
+      set: named(set, `set ${name}`),
+      enumerable: true,
+      configurable: true,
+    });
   };
 
   // A read-only attribute of the global that is always the same object.
   kit.globalAttribute = (name, value) => kit.accessor(globalThis, name, () => value, undefined);
+
+  // An attribute of the global that script may read, and shadow by assigning.
+  kit.replaceable = (name, value) => {
+    const { get, set } = {
+      get: () => value,
+      set(other) {
+        defineProperty(globalThis, name, { value: other, writable: true, enumerable: true, configurable: true });
+      },
+    };
+    kit.accessor(globalThis, name, get, set);
+  };
 
   // A constant of an interface, on both of its objects.
   kit.constants = (Interface, values) => {
@@ -48,18 +75,22 @@
     }
   };
 
-  // An event handler attribute: `holder.onname`. What is not callable counts as null.
+  // An event handler attribute: `holder.onname`. What is no object counts as null, and what cannot be
+  // called is kept and never called. Spec: https://html.spec.whatwg.org/#event-handler-attributes
   kit.handler = (holder, type) => {
     const handlers = new WeakMap();
-    kit.accessor(
-      holder,
-      `on${type}`,
-      function () {
-        return handlers.get(this ?? globalThis)?.callback ?? null;
+    const targetOf = (receiver) => {
+      const target = receiver ?? globalThis;
+      if (target === holder ? holder === globalThis : isPrototypeOf(holder, target)) return target;
+      throw new TypeError(`on${type}: called on something else`);
+    };
+    const { get, set } = {
+      get() {
+        return handlers.get(targetOf(this))?.callback ?? null;
       },
-      function (callback) {
-        const target = this ?? globalThis;
-        const usable = typeof callback === "function" ? callback : null;
+      set(callback) {
+        const target = targetOf(this);
+        const usable = typeof callback === "function" || typeof callback === "object" ? callback : null;
         const known = handlers.get(target);
         if (known) {
           known.callback = usable;
@@ -68,11 +99,12 @@
         const handler = { callback: usable };
         handlers.set(target, handler);
         kit.listen(target, type, function (event) {
-          if (handler.callback === null) return;
+          if (typeof handler.callback !== "function") return;
           if (handler.callback.call(target, event) === false) event.preventDefault();
         });
       },
-    );
+    };
+    kit.accessor(holder, `on${type}`, get, set);
   };
 
   kit.domException = (message, name) => new DOMExceptionOfEngine(message, name);
@@ -84,8 +116,14 @@
 
     constructor(message = "", options = {}) {
       super(message, "QuotaExceededError");
+      if (options !== null && options !== undefined && typeof options !== "object" && typeof options !== "function") {
+        throw new TypeError("the options of a QuotaExceededError must be an object");
+      }
       this.#quota = bytes(options?.quota, "quota");
       this.#requested = bytes(options?.requested, "requested");
+      if (this.#quota !== null && this.#requested !== null && this.#requested < this.#quota) {
+        throw new RangeError("requested is less than quota");
+      }
     }
 
     get quota() {
@@ -98,7 +136,7 @@
   }
 
   function bytes(value, name) {
-    if (value === undefined || value === null) return null;
+    if (value === undefined) return null;
     const number = Number(value);
     if (!Number.isFinite(number)) throw new TypeError(`${name} is not a finite number`);
     if (number < 0) throw new RangeError(`${name} is negative`);
@@ -107,4 +145,4 @@
 
   kit.expose(QuotaExceededError);
   kit.quotaExceeded = (message, requested, quota) => new QuotaExceededError(message, { requested, quota });
-})
+}

@@ -1,7 +1,6 @@
 // Iteration of interfaces that are lists of pairs: Headers, URLSearchParams.
 // Spec: https://webidl.spec.whatwg.org/#js-iterable
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const iteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 
   // `at(object, index)` is the pair at an index of the live list, or undefined behind its end.
@@ -49,4 +48,4 @@
     }
     Object.defineProperty(Interface.prototype, Symbol.iterator, { value: members.entries, writable: true, configurable: true });
   };
-})
+}

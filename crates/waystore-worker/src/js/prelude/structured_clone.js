@@ -1,8 +1,7 @@
 // structuredClone, in the two halves of the standard: a value is first written down as records,
 // which hold nothing that a script could still change, then made anew from them.
 // Spec: https://html.spec.whatwg.org/#safe-passing-of-structured-data
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { isProxy, isError, domException } = kit;
   const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
   const { isArray } = Array;
@@ -63,10 +62,10 @@
     }
   };
 
-  // A kind of object. `is` tells whether a value is of it; `write(value, inner)` is what the record
-  // holds, `inner` writes what is inside; `make(data, revive)` is the clone, and `fill(clone, data,
+  // A kind of object. `name` is what it is called outside of this context; `is` tells whether a value is
+  // of it; `write(value, inner)` is what the record holds, `inner` writes what is inside; `make(data, revive)` is the clone, and `fill(clone, data,
   // revive)` puts into it what may lead back to it.
-  const boxed = (Box) => ({ is: takes(valueOf(Box)), write: valueOf(Box), make: Object });
+  const boxed = (Box) => ({ name: "Box", is: takes(valueOf(Box)), write: valueOf(Box), make: Object });
 
   // By the prototype that the engine's own objects of the kind inherit from.
   const KINDS = new Map([
@@ -74,19 +73,21 @@
     [Number.prototype, boxed(Number)],
     [String.prototype, boxed(String)],
     [BigInt.prototype, boxed(BigInt)],
-    [Date.prototype, { is: takes(getTime), write: getTime, make: (time) => new Date(time) }],
+    [Date.prototype, { name: "Date", is: takes(getTime), write: getTime, make: (time) => new Date(time) }],
     [
       RegExp.prototype,
       {
+        name: "RegExp",
         is: takes(sourceOf),
         write: (value) => ({ source: sourceOf(value), flags: flagsOf(value) }),
         make: ({ source, flags }) => new RegExp(source, flags),
       },
     ],
-    [ArrayBuffer.prototype, { is: takes(buffer.length), write: writeBuffer, make: makeBuffer }],
+    [ArrayBuffer.prototype, { name: "ArrayBuffer", is: takes(buffer.length), write: writeBuffer, make: makeBuffer }],
     [
       Map.prototype,
       {
+        name: "Map",
         is: takes(sizeOfMap),
         write(value, inner) {
           const entries = [];
@@ -102,6 +103,7 @@
     [
       Set.prototype,
       {
+        name: "Set",
         is: takes(sizeOfSet),
         write(value, inner) {
           const items = [];
@@ -114,10 +116,11 @@
         },
       },
     ],
-    [Error.prototype, { is: isError, write: writeError, make: makeError, fill: fillError }],
+    [Error.prototype, { name: "Error", is: isError, write: writeError, make: makeError, fill: fillError }],
     [
       DOMException.prototype,
       {
+        name: "DOMException",
         is: (value) => value instanceof DOMException,
         write: ({ name, message }) => ({ name, message }),
         make: ({ name, message }) => domException(message, name),
@@ -126,6 +129,7 @@
     [
       QuotaExceededErrorHere.prototype,
       {
+        name: "QuotaExceededError",
         is: takes(getter(QuotaExceededErrorHere.prototype, "quota")),
         write: ({ message, quota, requested }) => ({ message, quota, requested }),
         make: ({ message, quota, requested }) => new QuotaExceededErrorHere(message, { quota, requested }),
@@ -135,6 +139,7 @@
     [
       Blob.prototype,
       {
+        name: "Blob",
         is: takes(sizeOfBlob),
         write: (value) => value,
         make: (value) => sliceOfBlob(value, 0, sizeOfBlob(value), typeOfBlob(value)),
@@ -145,19 +150,24 @@
   // Kinds of the runtime's own interfaces, which come later or elsewhere.
   kit.cloneable = (Interface, kind) => KINDS.set(Interface.prototype, kind);
   kit.cloneable(kit.File, {
+    name: "File",
     is: kit.isFile,
     write: (value) => ({ value, name: value.name, lastModified: value.lastModified }),
     make: ({ value, name, lastModified }) => kit.fileOf(value, name, lastModified),
   });
 
   const ARRAY = {
+    name: "Array",
     write: (value, inner) => ({ length: value.length, properties: propertiesOf(value, inner) }),
     make: ({ length }) => new Array(length),
     fill: (clone, { properties }, revive) => define(clone, properties, revive),
   };
-  const PLAIN = { write: propertiesOf, make: () => ({}), fill: define };
-  const VIEW = { write: writeView, make: makeView };
-  const MOVED = { make: ({ target }) => target };
+  const PLAIN = { name: "Object", write: propertiesOf, make: () => ({}), fill: define };
+  const VIEW = { name: "View", write: writeView, make: makeView };
+  const MOVED = { name: "Moved", make: ({ target }) => target };
+  // For who writes records down: the kind of this name.
+  kit.kindNamed = (name) => [ARRAY, PLAIN, VIEW, MOVED, ...KINDS.values()].find((kind) => kind.name === name);
+  kit.revived = (record) => make(record, new Map());
 
   // Interfaces, and classes of the engine that no clone is made of, have a tag that is not writable.
   function kindOf(value) {
@@ -321,7 +331,7 @@
       if (refusal !== undefined) throw domException(refusal, "DataCloneError");
     }
     for (const { value, kind, record } of claimed) record.data.target = kind.move(value);
-    return { revive: () => make(record, new Map()), moved: claimed.map(({ record }) => record.data.target) };
+    return { record, revive: () => kit.revived(record), moved: claimed.map(({ record }) => record.data.target) };
   };
 
   // The transfer list of a call that takes one, or options that have one.
@@ -346,4 +356,4 @@
     enumerable: true,
     configurable: true,
   });
-})
+}

@@ -1,6 +1,5 @@
 // Values on their way between script and the native side.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { freeze } = Object;
   const isView = ArrayBuffer.isView;
   const toBase64 = Function.prototype.call.bind(Uint8Array.prototype.toBase64);
@@ -31,4 +30,4 @@
     return lastError;
   };
   kit.keptError = (id) => (errors.has(id) ? errors.get(id) : new TypeError("the body's stream failed"));
-})
+}

@@ -1,7 +1,6 @@
 // The events of a service worker: how long each lives, and what a fetch event is answered with.
 // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, domException } = kit;
   const { Request } = globalThis;
   const call = Function.prototype.call;
@@ -13,6 +12,7 @@
   const underWay = new Map();
   let stateOf;
   let adopt;
+  let isFetchEvent;
 
   class ExtendableEvent extends Event {
     // Null for events that script made: nothing waits for those.
@@ -40,6 +40,11 @@
   }
 
   class InstallEvent extends ExtendableEvent {
+    constructor(type, init = {}) {
+      if (arguments.length === 0) throw new TypeError("InstallEvent needs 1 argument, but was given 0");
+      super(type, init);
+    }
+
     // Spec: https://w3c.github.io/ServiceWorker/#dom-installevent-addroutes
     async addRoutes(rules) {
       if (arguments.length === 0) throw new TypeError("addRoutes needs 1 argument, but was given 0");
@@ -64,6 +69,7 @@
     static {
       kit.handledOf = (event) => event.#settleHandled;
       kit.enteredOf = (event) => event.#entered;
+      isFetchEvent = (value) => typeof value === "object" && value !== null && #entered in value;
       kit.offerPreload = (event, id) => {
         event.#preload = id;
       };
@@ -104,6 +110,7 @@
     }
 
     get preloadResponse() {
+      if (!isFetchEvent(this)) return wrongReceiver("preloadResponse");
       if (this.#preload !== null) {
         this.#preloadResponse = kit.askForPreload(this.#preload);
         this.#preload = null;
@@ -114,6 +121,7 @@
     }
 
     get handled() {
+      if (!isFetchEvent(this)) return wrongReceiver("handled");
       return this.#handled;
     }
 
@@ -173,6 +181,11 @@
     }
   }
 
+  // What an attribute that is a promise gives to who is of another interface.
+  function wrongReceiver(name) {
+    return Promise.reject(new TypeError(`FetchEvent.${name}: called on something else`));
+  }
+
   function invalidState(message) {
     return domException(message, "InvalidStateError");
   }
@@ -212,10 +225,10 @@
 
   kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
   kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
-  kit.dispatchMessage = (id, data, origin, source = null) => {
-    run(adopt(new ExtendableMessageEvent("message", { data, origin, source }), id));
+  kit.dispatchMessage = (id, text, ports, origin, source) => {
+    const init = { origin, source: kit.workerNamed(source) };
+    run(adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id));
   };
-  kit.dispatchPosted = (id, text, origin, source) => kit.dispatchMessage(id, kit.unpack(text), origin, kit.workerNamed(source));
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {
     const init = { request, clientId, resultingClientId, cancelable: true };
     const event = adopt(new FetchEvent("fetch", init), id);
@@ -254,4 +267,4 @@
     }
     conclude(state);
   };
-})
+}

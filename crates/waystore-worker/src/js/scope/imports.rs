@@ -11,9 +11,9 @@ use url::Url;
 
 use super::{Bridge, evaluate};
 use crate::{
-    UpdateViaCache,
+    UpdateViaCache, WorkerType,
     js::{Outcome, Thrown, idl::native_operation, kit},
-    update::fetch_import,
+    update::{ImportKind, fetch_import},
 };
 
 pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()> {
@@ -26,40 +26,60 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
 }
 
 fn import_scripts<'js>(ctx: &Ctx<'js>, bridge: &Bridge, urls: &[String]) -> Outcome<'js, ()> {
+    if bridge.scripts.worker_type() == WorkerType::Module {
+        return Err(Thrown::type_error("importScripts: a module imports with `import`"));
+    }
     let parse = |url: &String| {
         let parsed = bridge.script.join(url);
         parsed.map_err(|_| Thrown::Dom("SyntaxError", format!("importScripts: `{url}` is not a URL")))
     };
     let urls = urls.iter().map(parse).collect::<Result<Vec<Url>, _>>()?;
     for url in urls {
-        let script = source(bridge, &url)?;
+        let fails = |reason| Thrown::Dom("NetworkError", format!("importScripts: {reason}"));
+        let script = source(bridge, &url, ImportKind::Classic, fails)?;
         evaluate(ctx, &script, url.as_str())?;
     }
     Ok(())
 }
 
 /// The script's stored copy; while the worker installs, a fetched one where there is none.
-fn source<'js>(bridge: &Bridge, url: &Url) -> Outcome<'js, Bytes> {
-    if let Some(stored) = bridge.scripts.import(url) {
+pub(super) fn source<'js>(
+    bridge: &Bridge,
+    url: &Url,
+    kind: ImportKind,
+    fails: impl Fn(String) -> Thrown<'js>,
+) -> Outcome<'js, Bytes> {
+    // Where it is kept, and on the wire, a fragment does not count.
+    let mut url = url.clone();
+    url.set_fragment(None);
+    if let Some(stored) = bridge.scripts.import(&url) {
         return Ok(stored);
     }
-    let fails = |reason: String| Thrown::Dom("NetworkError", format!("importScripts: {reason}"));
     if !bridge.scripts.is_open() {
         return Err(fails(format!("{url} was not imported while the worker was installed")));
     }
-    let script = fetch_blocking(bridge, url).map_err(fails)?;
-    bridge.scripts.add(url.clone(), script.clone());
+    let script = fetch_blocking(bridge, &url, kind).map_err(fails)?;
+    tell_of_absent(bridge, &script, &url);
+    bridge.scripts.add(url, script.clone());
     Ok(script)
 }
 
-fn fetch_blocking(bridge: &Bridge, url: &Url) -> Result<Bytes, String> {
+/// Says in the log what a script that is installed asks for and does not find.
+pub(super) fn tell_of_absent(bridge: &Bridge, script: &[u8], url: &Url) {
+    const NAME: &[u8] = b"indexedDB";
+    if bridge.scripts.is_open() && script.windows(NAME.len()).any(|window| window == NAME) {
+        tracing::warn!(version = bridge.version, %url, "the script names indexedDB, which is not there: what needs it fails");
+    }
+}
+
+fn fetch_blocking(bridge: &Bridge, url: &Url, kind: ImportKind) -> Result<Bytes, String> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let (fetch, revoked) = (Arc::clone(&bridge.fetch), bridge.shared.revoked.clone());
     let (url, limits) = (url.clone(), bridge.limits.clone());
     let no_cache = bridge.update_via_cache == UpdateViaCache::None;
     bridge.runtime.spawn(async move {
         let fetched = async {
-            let fetching = fetch_import(&*fetch, &url, no_cache, limits.script_bytes);
+            let fetching = fetch_import(&*fetch, &url, kind, no_cache, limits.script_bytes);
             match tokio::time::timeout(limits.response, fetching).await {
                 Ok(fetched) => fetched.map_err(|error| error.to_string()),
                 Err(_) => Err(format!("{url} took longer than {:?}", limits.response)),

@@ -5,8 +5,12 @@ use std::{rc::Rc, sync::Arc};
 use futures::future::BoxFuture;
 use rquickjs::{Ctx, Object};
 
-use super::Bridge;
+use super::{
+    Bridge,
+    ports::{self, Ports},
+};
 use crate::{
+    PortMessage,
     js::{
         Thrown,
         idl::{native_operation, promised},
@@ -34,7 +38,7 @@ pub(crate) trait Link: Send + Sync {
     fn set_preload(&self, preload: Preload);
 
     /// Sends what the worker posts to the one of this version; dropped where that is gone.
-    fn post(&self, version: String, text: String);
+    fn post(&self, version: String, message: PortMessage);
 
     /// Adds static routes to the worker; or says which rule they break.
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String>;
@@ -51,7 +55,7 @@ pub(crate) enum UpdateRefused {
     Failed(String),
 }
 
-pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()> {
+pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>, held: Ports) -> rquickjs::Result<()> {
     let kit = kit(ctx)?;
     let link = Arc::clone(&bridge.link);
     let skip = native_operation(ctx, "skipWaiting", 0, move |_| {
@@ -60,8 +64,9 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
     })?;
     kit.give("skipWaiting", skip)?;
     let link = Arc::clone(&bridge.link);
-    let post = native_operation(ctx, "postMessage", 2, move |arguments| {
-        link.post(arguments.get(0).get()?, arguments.get(1).get()?);
+    let post = native_operation(ctx, "postMessage", 3, move |arguments| {
+        let (data, sent) = (ports::text(arguments, 1)?, ports::numbers(arguments, 2)?);
+        link.post(arguments.get(0).get()?, PortMessage { data, ports: held.take_all(&sent) });
         Ok(())
     })?;
     kit.give("postMessage", post)?;

@@ -1,7 +1,6 @@
 // The global of a service worker: registration, clients, skipWaiting.
 // Spec: https://w3c.github.io/ServiceWorker/#serviceworkerglobalscope-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget, domException } = kit;
   const { defineProperty, freeze } = Object;
   const WARN = 2;
@@ -15,7 +14,7 @@
     if (token !== secret) throw new TypeError(`${name}: illegal constructor`);
   }
 
-  class ServiceWorkerGlobalScope extends kit.WorkerGlobalScope {}
+  class ServiceWorkerGlobalScope extends kit.GlobalScope {}
 
   class ServiceWorker extends EventTarget {
     #version;
@@ -50,34 +49,30 @@
     postMessage(message, options = undefined) {
       if (arguments.length === 0) throw new TypeError("postMessage needs 1 argument, but was given 0");
       const version = this.#version;
-      kit.postMessage(version, kit.pack(message, transferOf(options)));
+      const { text, ports } = kit.pack(message, kit.transferOf(options));
+      kit.postMessage(version, text, ports);
     }
-  }
-
-  // What is given away: a list, or options with one.
-  function transferOf(options) {
-    if (options === undefined || options === null) return [];
-    if (typeof options !== "object" && typeof options !== "function") {
-      throw new TypeError("the options of postMessage must be an object");
-    }
-    const list = typeof options[Symbol.iterator] === "function" ? options : (options.transfer ?? []);
-    return [...list];
   }
 
   class NavigationPreloadManager {
+    #made = true;
+
     constructor(token) {
       made(token, "NavigationPreloadManager");
     }
 
     async enable() {
+      void this.#made;
       changePreload({ enabled: true });
     }
 
     async disable() {
+      void this.#made;
       changePreload({ enabled: false });
     }
 
     async setHeaderValue(value) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("setHeaderValue needs 1 argument, but was given 0");
       const headerValue = `${value}`;
       // Spec: https://fetch.spec.whatwg.org/#header-value
@@ -86,6 +81,7 @@
     }
 
     async getState() {
+      void this.#made;
       return kit.getPreload();
     }
   }
@@ -109,15 +105,15 @@
     }
 
     get installing() {
-      return slots.installing;
+      return (this.#scope, slots.installing);
     }
 
     get waiting() {
-      return slots.waiting;
+      return (this.#scope, slots.waiting);
     }
 
     get active() {
-      return slots.active;
+      return (this.#scope, slots.active);
     }
 
     get navigationPreload() {
@@ -133,11 +129,13 @@
     }
 
     async update() {
+      void this.#scope;
       await kit.updateRegistration();
       return this;
     }
 
     async unregister() {
+      void this.#scope;
       return kit.unregisterRegistration();
     }
   }
@@ -151,22 +149,27 @@
   class WindowClient extends Client {}
 
   class Clients {
+    #made = true;
+
     constructor(token) {
       made(token, "Clients");
     }
 
     async get(id) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("get needs 1 argument, but was given 0");
       void `${id}`;
       return undefined;
     }
 
-    async matchAll(options) {
+    async matchAll(options = undefined) {
+      void this.#made;
       void options;
       return freeze([]);
     }
 
     async openWindow(url) {
+      void this.#made;
       if (arguments.length === 0) throw new TypeError("openWindow needs 1 argument, but was given 0");
       const { href } = new URL(`${url}`, globalThis.location.href);
       if (href === "about:blank") throw new TypeError("openWindow: about:blank cannot be opened");
@@ -174,6 +177,7 @@
     }
 
     async claim() {
+      void this.#made;
       if (slots.active !== own()) throw domException("claim: this worker is not active", "InvalidStateError");
     }
   }
@@ -187,7 +191,7 @@
     WindowClient,
     Clients,
   ]) {
-    kit.expose(Interface);
+    kit.exposeIllegal(Interface);
   }
   kit.handler(ServiceWorker.prototype, "statechange");
   kit.handler(ServiceWorker.prototype, "error");
@@ -260,4 +264,4 @@
       defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
     }
   };
-})
+}

@@ -1,29 +1,126 @@
 // What the global of every worker has: self, location, navigator, and what nobody caught.
 // Spec: https://html.spec.whatwg.org/#the-workerglobalscope-common-interface
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { Event, EventTarget } = kit;
-  const { create, defineProperty, freeze, setPrototypeOf } = Object;
+  const { defineProperty, freeze, setPrototypeOf } = Object;
 
-  class WorkerGlobalScope extends EventTarget {
+  // A page without a document is not a worker, and says so.
+  const [scopeName, locationName, navigatorName] = kit.isPage
+    ? ["Window", "Location", "Navigator"]
+    : ["WorkerGlobalScope", "WorkerLocation", "WorkerNavigator"];
+  let making = false;
+
+  class Scope extends EventTarget {
     constructor() {
-      throw new TypeError("WorkerGlobalScope: illegal constructor");
+      throw new TypeError(`${scopeName}: illegal constructor`);
     }
   }
 
-  class WorkerLocation {
-    constructor() {
-      throw new TypeError("WorkerLocation: illegal constructor");
+  class Location {
+    #place;
+
+    constructor(place) {
+      if (!making) throw new TypeError(`${locationName}: illegal constructor`);
+      this.#place = place;
+    }
+
+    get href() {
+      return this.#place.href;
+    }
+
+    get origin() {
+      return this.#place.origin;
+    }
+
+    get protocol() {
+      return this.#place.protocol;
+    }
+
+    get host() {
+      return this.#place.host;
+    }
+
+    get hostname() {
+      return this.#place.hostname;
+    }
+
+    get port() {
+      return this.#place.port;
+    }
+
+    get pathname() {
+      return this.#place.pathname;
+    }
+
+    get search() {
+      return this.#place.search;
+    }
+
+    get hash() {
+      return this.#place.hash;
     }
 
     toString() {
-      return this.href;
+      return this.#place.href;
     }
   }
 
-  class WorkerNavigator {
-    constructor() {
-      throw new TypeError("WorkerNavigator: illegal constructor");
+  // Spec: https://html.spec.whatwg.org/#the-navigator-object
+  class Navigator {
+    #agent;
+    #languages = freeze(["en"]);
+
+    constructor(agent) {
+      if (!making) throw new TypeError(`${navigatorName}: illegal constructor`);
+      this.#agent = agent;
+    }
+
+    get userAgent() {
+      return this.#agent;
+    }
+
+    get appVersion() {
+      return this.#agent.replace(/^[^/]*\//, "");
+    }
+
+    get appCodeName() {
+      return (this.#agent, "Mozilla");
+    }
+
+    get appName() {
+      return (this.#agent, "Netscape");
+    }
+
+    get platform() {
+      return (this.#agent, "");
+    }
+
+    get product() {
+      return (this.#agent, "Gecko");
+    }
+
+    get onLine() {
+      return (this.#agent, true);
+    }
+
+    get language() {
+      return this.#languages[0];
+    }
+
+    get languages() {
+      return this.#languages;
+    }
+
+    get hardwareConcurrency() {
+      return (this.#agent, 1);
+    }
+
+    get storage() {
+      return (this.#agent, kit.storage);
+    }
+
+    get storageBuckets() {
+      return (this.#agent, kit.storageBuckets);
     }
   }
 
@@ -79,43 +176,34 @@
     }
   }
 
-  for (const Interface of [WorkerGlobalScope, WorkerLocation, WorkerNavigator, PromiseRejectionEvent, ErrorEvent]) {
-    kit.expose(Interface);
-  }
-  kit.WorkerGlobalScope = WorkerGlobalScope;
+  const rename = (Interface, name) => defineProperty(Interface, "name", { value: name, configurable: true });
+  rename(Scope, scopeName);
+  kit.exposeIllegal(rename(Location, locationName));
+  kit.exposeIllegal(rename(Navigator, navigatorName));
+  if (kit.isPage) kit.dress(Scope);
+  else kit.expose(Scope);
+  kit.expose(PromiseRejectionEvent);
+  kit.expose(ErrorEvent);
+  kit.GlobalScope = Scope;
 
-  // An attribute of the global that script may read, and shadow by assigning.
-  kit.replaceable = (name, value) => {
-    defineProperty(globalThis, name, {
-      get: () => value,
-      set: (other) => defineProperty(globalThis, name, { value: other, writable: true, enumerable: true, configurable: true }),
-      enumerable: true,
-      configurable: true,
-    });
-  };
   // One that script cannot change.
-  kit.readonly = (holder, name, get) => {
-    defineProperty(holder, name, { get, set: undefined, enumerable: true, configurable: true });
-  };
+  kit.readonly = (holder, name, get) => kit.accessor(holder, name, get, undefined);
 
   // `place` is the script's URL in parts, `agent` what the navigator says.
   kit.startWorkerScope = (Interface, place, agent) => {
     setPrototypeOf(globalThis, Interface.prototype);
+    // The engine's own: what the interface says counts.
+    delete globalThis[Symbol.toStringTag];
+    defineProperty(globalThis, "queueMicrotask", { enumerable: true });
     kit.adoptEventTarget(globalThis);
     defineErrorHandler();
     kit.handler(globalThis, "unhandledrejection");
     kit.handler(globalThis, "rejectionhandled");
 
-    const location = create(WorkerLocation.prototype);
-    for (const part of ["href", "origin", "protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
-      kit.readonly(WorkerLocation.prototype, part, () => place[part]);
-    }
-    const navigator = create(WorkerNavigator.prototype);
-    const languages = freeze(["en"]);
-    const said = { userAgent: agent, onLine: true, language: "en", languages, hardwareConcurrency: 1 };
-    for (const name of ["userAgent", "onLine", "language", "languages", "hardwareConcurrency"]) {
-      kit.readonly(WorkerNavigator.prototype, name, () => said[name]);
-    }
+    making = true;
+    const location = new Location(place);
+    const navigator = new Navigator(agent);
+    making = false;
 
     kit.replaceable("self", globalThis);
     kit.readonly(globalThis, "location", () => location);
@@ -192,4 +280,4 @@
       if (kit.dispatch(globalThis, event).allowed) kit.reportRejection(reason);
     }
   };
-})
+}

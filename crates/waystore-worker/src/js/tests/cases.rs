@@ -7,8 +7,13 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, rc::Rc, time::Durati
 
 use rquickjs::{CatchResultExt, Ctx, context::EvalOptions};
 
-use super::on_context;
-use crate::js::idl::native_operation;
+use url::Url;
+
+use super::{BASE, on_context};
+use crate::js::{idl::native_operation, scope};
+
+const HARNESS: [&str; 2] =
+    [include_str!("../../../tests/js/harness/harness.js"), include_str!("../../../tests/js/harness/interfaces.js")];
 
 /// What became of one case: `None` where it passed.
 type Results = Rc<RefCell<Vec<(String, Option<String>)>>>;
@@ -53,6 +58,7 @@ fn run_file(name: &str, source: &str) -> Vec<(String, Option<String>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let evaluated = on_context(async |ctx: Ctx<'_>, _| {
+            scope::install_worker(&ctx, &Url::parse(BASE).unwrap(), scope::Global::Worker).catch(&ctx).unwrap();
             let recorded = Rc::clone(&results);
             let record = native_operation(&ctx, "record", 2, move |arguments| {
                 let text = |index| arguments.get(index).get::<Option<String>>();
@@ -60,11 +66,11 @@ fn run_file(name: &str, source: &str) -> Vec<(String, Option<String>)> {
                 Ok(())
             });
             ctx.globals().set("record", record.unwrap()).unwrap();
-            let mut options = EvalOptions::default();
-            options.filename = Some("harness.js".to_owned());
-            ctx.eval_with_options::<(), _>(include_str!("../../../tests/js/harness/harness.js"), options)
-                .catch(&ctx)
-                .unwrap();
+            for helper in HARNESS {
+                let mut options = EvalOptions::default();
+                options.filename = Some("harness.js".to_owned());
+                ctx.eval_with_options::<(), _>(helper, options).catch(&ctx).unwrap();
+            }
             let mut options = EvalOptions::default();
             options.filename = Some(name.to_owned());
             ctx.eval_with_options::<(), _>(source, options).catch(&ctx).map_err(|error| error.to_string())?;

@@ -195,8 +195,9 @@ impl Bodies {
         }
     }
 
-    /// Removes the files that no entry names.
-    pub(super) fn remove_strays(&self) -> io::Result<()> {
+    /// The files that no entry names.
+    pub(super) fn strays(&self) -> io::Result<Vec<String>> {
+        let mut strays = Vec::new();
         let files = lock(&self.files);
         let wanted: HashSet<String> =
             files.iter().filter(|(_, file)| file.strong_count() > 0).map(|(name, _)| name.path()).collect();
@@ -209,12 +210,11 @@ impl Bodies {
             for name in names {
                 let path = format!("{dir}/{name}");
                 if !wanted.contains(&path) {
-                    tracing::info!(path, "removing a body that no entry names");
-                    self.io.unlink(&path)?;
+                    strays.push(path);
                 }
             }
         }
-        Ok(())
+        Ok(strays)
     }
 
     /// Whether a file was found damaged since the last call.
@@ -276,6 +276,7 @@ mod tests {
         let disk = SimDisk::default();
         let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, true);
         let name = BodyName { owner: [1; 16], hash: [2; 32] };
+        disk.create_dir(&name.dir()).unwrap();
         disk.create(&name.path()).unwrap();
         bodies.set_log_end(Position::new(1, 5000));
         drop(bodies.get(name, 0));

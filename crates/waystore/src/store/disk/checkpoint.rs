@@ -16,7 +16,7 @@ pub(super) use self::section::Section;
 pub(super) use self::section::stored;
 use super::{
     bodies::{Bodies, BodyFile, BodyName},
-    format::{Named, Position, encode_bind, parse_bind},
+    format::{LARGEST_NUMBER, Named, Position, encode_bind, parse_bind},
     io::{Access, DiskFile, DiskIo},
     log::Numbers,
     slots::Snapshot,
@@ -27,7 +27,9 @@ use crate::store::{ListId, Usage};
 pub(super) const PATH: &str = "checkpoint";
 
 /// The file that is there while the store is closed and its log ends at the checkpoint.
-const CLOSED: &str = "closed";
+pub(super) const CLOSED: &str = "closed";
+/// Its length.
+pub(super) const CLOSED_LENGTH: u64 = 16;
 
 const MAGIC: [u8; 8] = *b"waychkpt";
 const VERSION: u64 = 2;
@@ -153,8 +155,9 @@ impl Checkpoint {
         let right = header.take(8)? == MAGIC && header.long()? == VERSION;
         let (seed, at) = (header.long()?, Position(header.long()?));
         let next = Numbers { batch: header.long()?, list: header.long()?, entry: header.long()? };
+        let reachable = [next.batch, next.list, next.entry].iter().all(|number| *number <= LARGEST_NUMBER);
         let (catalogue_at, checksum) = (usize::try_from(header.long()?).ok()?, header.long()?);
-        if !right || header.long()? != xxh3_64(&bytes[..HEADER - 8]) {
+        if !right || !reachable || header.long()? != xxh3_64(&bytes[..HEADER - 8]) {
             return None;
         }
         let catalogue = bytes.get(catalogue_at..).filter(|catalogue| xxh3_64(catalogue) == checksum)?;

@@ -57,10 +57,11 @@ impl Inner {
                 None => return Ok(Commit::Stale.into()),
             }
         };
-        if plan.is_empty() {
-            return Ok(Commit::Applied.into());
-        }
         let strictly = plan.strictly || self.options.durability == super::Durability::Strict;
+        if plan.is_empty() {
+            // What is so already may not be on the disk yet.
+            return Ok(Committed { outcome: Commit::Applied, wait_for: strictly.then_some(log.end) });
+        }
         match self.carry_out(&mut log, plan, owner_of(key), op) {
             Ok(()) => Ok(Committed { outcome: Commit::Applied, wait_for: strictly.then_some(log.end) }),
             Err(AppendError::NotDone(error)) => Err(error),

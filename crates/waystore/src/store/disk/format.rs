@@ -23,6 +23,8 @@ pub(super) const SEGMENT_HEADER: usize = 64;
 pub(super) const HEADER: usize = 104;
 /// Records begin at multiples of this.
 pub(super) const ALIGNMENT: usize = 8;
+/// What batches, lists and entries are numbered up to: more than are ever made, so that the next number is always one.
+pub(super) const LARGEST_NUMBER: u64 = 1 << 62;
 /// The first bytes of a record.
 pub(super) const RECORD_MAGIC: [u8; 4] = *b"WSR1";
 
@@ -174,7 +176,8 @@ impl Header {
             op: OpId(u128::from(u64_at(header, 72)?) | u128::from(u64_at(header, 80)?) << 64),
             payload_checksum: u64_at(header, 88)?,
         };
-        (parsed.position == position && header[5] & !END == 0).then_some(parsed)
+        let reachable = [parsed.batch, parsed.list, parsed.entry].iter().all(|number| *number <= LARGEST_NUMBER);
+        (reachable && parsed.position == position && header[5] & !END == 0).then_some(parsed)
     }
 
     /// Where the record after this one begins.

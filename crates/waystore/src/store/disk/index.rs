@@ -189,11 +189,13 @@ impl Index {
         }
     }
 
-    /// Loads the lists some of whose bodies are not whole, so that these can be removed.
-    pub(super) fn load_where_bodies_are_missing(&mut self) {
+    /// Loads the lists some of whose bodies are not whole, or some of whose entries are in the segments `gone`, so that these
+    /// can be removed.
+    pub(super) fn load_where_something_is_missing(&mut self, gone: &BTreeSet<u32>) {
         for entries in self.lists.values_mut() {
             if let Content::Stored(section) = &entries.content
-                && section.files().any(|file| !file.is_complete())
+                && (section.files().any(|file| !file.is_complete())
+                    || gone.iter().any(|segment| entries.bytes.contains_key(segment)))
             {
                 entries.slots_mut();
             }
@@ -286,11 +288,11 @@ impl Index {
         if is_copy || self.gone.is_some() {
             return;
         }
-        self.ledger.charge(&place.key, Usage::of_name(&name));
+        self.ledger.charge(&place, Usage::of_name(&name));
         let names = self.places.entry(place.clone()).or_default();
         let displaced = match from {
             Some(from) => {
-                self.ledger.discharge(&place.key, Usage::of_name(&from));
+                self.ledger.discharge(&place, Usage::of_name(&from));
                 rename(names, &from, &name)
             }
             None => names.insert(name, list),
@@ -308,7 +310,7 @@ impl Index {
         if let (Some(name), Some(place)) = (entries.name.take(), &entries.place)
             && self.gone.is_none()
         {
-            self.ledger.discharge(&place.key, Usage::of_name(&name));
+            self.ledger.discharge(place, Usage::of_name(&name));
             if let Some(names) = self.places.get_mut(place).filter(|names| names.get(&name) == Some(&list)) {
                 names.shift_remove(&name);
                 if names.is_empty() {
@@ -353,8 +355,8 @@ impl Index {
         entries.usage += usage;
         entries.usage -= known;
         if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
-            self.ledger.charge(&place.key, usage);
-            self.ledger.discharge(&place.key, known);
+            self.ledger.charge(place, usage);
+            self.ledger.discharge(place, known);
         }
     }
 
@@ -366,7 +368,7 @@ impl Index {
         }
         entries.usage -= slot.usage();
         if let Some(place) = entries.place.as_ref().filter(|_| self.gone.is_none()) {
-            self.ledger.discharge(&place.key, slot.usage());
+            self.ledger.discharge(place, slot.usage());
         }
     }
 
@@ -381,7 +383,7 @@ impl Index {
             }
             let freed = self.lists.remove(&list);
             if let Some(Entries { place: Some(place), usage, .. }) = freed.as_ref().filter(|_| self.gone.is_none()) {
-                self.ledger.discharge(&place.key, *usage);
+                self.ledger.discharge(place, *usage);
             }
             self.trash.extend(freed);
         }

@@ -69,6 +69,16 @@ impl Inner {
     /// Opens a directory to be changed.
     pub(super) fn open(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Arc<Self>> {
         let claim = home::claim(&*io)?;
+        Self::open_claimed(claim, io, clock, options)
+    }
+
+    /// Opens a directory whose lock is held.
+    pub(super) fn open_claimed(
+        claim: Box<dyn Any + Send + Sync>,
+        io: Arc<dyn DiskIo>,
+        clock: Arc<Clock>,
+        options: DiskOptions,
+    ) -> Result<Arc<Self>> {
         let strict = options.durability == Durability::Strict;
         let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
         let mut replayed = replay(&bodies, Access::Write)?;
@@ -280,8 +290,17 @@ fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result
     for number in stale.iter().rev() {
         io.unlink(&Segment::path(*number))?;
     }
-    if !stale.is_empty() {
+    if !stale.is_empty() || !replayed.ends_at_checkpoint {
+        // The process before may have ended before it synced the name of the segment that is written to now.
         io.sync_dir("log")?;
     }
-    bodies.remove_strays()
+    let strays = bodies.strays()?;
+    if !strays.is_empty() {
+        // What took their entries away may not be synced: with the power it would go, and the entries be back.
+        replayed.unsynced.iter().try_for_each(|segment| segment.sync())?;
+    }
+    strays.iter().try_for_each(|path| {
+        tracing::info!(path, "removing a body that no entry names");
+        io.unlink(path)
+    })
 }

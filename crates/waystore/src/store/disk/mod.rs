@@ -8,21 +8,26 @@
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
-//! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! check       check/ ─► replay.rs, checkpoint.rs, body_read.rs     (compact.rs: to repair)
 //! ```
 
 mod ahead;
+mod begin;
 mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
 mod buffers;
+mod check;
 mod checkpoint;
 mod commit;
 mod compact;
 mod durability;
 mod failure;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod hold;
 mod home;
 mod index;
@@ -50,7 +55,10 @@ use std::{
 use async_trait::async_trait;
 use hashbrown::HashSet;
 
-pub use self::report::{LogUsage, OpenReport};
+pub use self::{
+    check::{CheckProgress, CheckReport, Effect, Finding, LostEntry, RepairReport, Writer},
+    report::{LogUsage, OpenReport},
+};
 use self::{
     durability::Background,
     failure::blocking,
@@ -336,6 +344,10 @@ impl Store for DiskStore {
 
     async fn last_used_ms(&self, key: &StorageKey) -> Result<Option<u64>> {
         Ok(self.inner.index().last_used(key).map(|minute| u64::from(minute) * 60_000))
+    }
+
+    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
+        Ok(self.inner.index().ledger.bucket_usage(key, bucket))
     }
 
     fn set_limits(&self, limits: Limits) {

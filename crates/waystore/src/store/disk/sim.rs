@@ -1,10 +1,11 @@
 //! A disk in memory that fails when told to, for tests.
 //!
-//! It knows what was synced. The process can be made to end at any operation that changes something;
-//! power can be lost, which keeps a random part of what was not synced; reads and writes can be made
-//! to fail. Everything random comes from a seed.
+//! The process can be made to end at any operation that changes something; power can be lost, which keeps a
+//! random part of what was not synced; whatever changes something, and reads, can be made to fail. Everything
+//! random comes from a seed. What power loss leaves is the business of `sim/state.rs`.
 
 mod file;
+mod state;
 
 use std::{
     any::Any,
@@ -16,11 +17,11 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use self::file::Handle;
+use self::{
+    file::Handle,
+    state::{Content, SECTOR},
+};
 use super::io::{Access, DiskFile, DiskIo, Lock};
-
-/// What a disk writes whole or not at all.
-const SECTOR: usize = 512;
 
 /// A simulated disk. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -30,12 +31,7 @@ pub struct SimDisk(Arc<Mutex<State>>);
 struct State {
     /// Counts up with every end of a process: open files of earlier ones are dead.
     process: u64,
-    files: Vec<SimFile>,
-    /// Names as the process sees them: the files, by path.
-    names: BTreeMap<String, usize>,
-    /// Names as they would be after power loss.
-    synced_names: BTreeMap<String, usize>,
-    dirs: BTreeSet<String>,
+    content: Content,
     /// Locked files, with the holder; and those that are shared, with the number who do.
     locked: BTreeMap<String, u32>,
     shared: BTreeMap<String, usize>,
@@ -55,17 +51,16 @@ struct Faults {
     room: Option<u64>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
+    /// Sectors of files that cannot be read, wherever these are renamed to.
+    bad_sectors: BTreeSet<(usize, usize)>,
     /// Every sync fails.
     syncs_fail: bool,
     /// The write after this many changes fails with an error of the disk, written in part.
     write_fails_after: Option<u64>,
-}
-
-#[derive(Default, Clone)]
-struct SimFile {
-    bytes: Vec<u8>,
-    synced: Vec<u8>,
-    unsynced_sectors: BTreeSet<usize>,
+    /// What comes after this many changes fails so, whatever it is.
+    change_fails_after: Option<u64>,
+    /// That is what is done now.
+    fails_now: bool,
 }
 
 impl SimDisk {
@@ -104,24 +99,17 @@ impl SimDisk {
 
     /// Power is lost and comes back: of what was not synced, each sector and each name is kept or not.
     pub fn lose_power(&self, seed: u64) {
-        self.restart();
         let mut random = StdRng::seed_from_u64(seed);
         // Now and then everything is kept, or nothing.
         let keep = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
-        let mut state = self.state();
-        for file in &mut state.files {
-            file.lose_power(&mut random, keep);
-        }
-        let paths: BTreeSet<_> = state.names.keys().chain(state.synced_names.keys()).cloned().collect();
-        for path in paths {
-            if state.names.get(&path) != state.synced_names.get(&path) && !random.random_bool(keep) {
-                match state.synced_names.get(&path).copied() {
-                    Some(file) => drop(state.names.insert(path, file)),
-                    None => drop(state.names.remove(&path)),
-                }
-            }
-        }
-        state.synced_names = state.names.clone();
+        self.restart();
+        self.state().content.lose_power(&mut random, keep);
+    }
+
+    /// Power is lost and comes back, and nothing is kept of what was not synced.
+    pub fn lose_all_unsynced(&self) {
+        self.restart();
+        self.state().content.lose_power(&mut StdRng::seed_from_u64(0), 0.0);
     }
 
     /// From now on only so many bytes more can be written.
@@ -132,6 +120,17 @@ impl SimDisk {
     /// From now on no file whose path begins so can be read.
     pub fn set_unreadable(&self, beginning: Option<&str>) {
         self.state().faults.unreadable = beginning.map(str::to_owned);
+    }
+
+    /// From now on the sector at `offset` of a file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such file.
+    pub fn spoil_sector(&self, path: &str, offset: usize) {
+        let mut state = self.state();
+        let file = state.content.file(path).expect("the path of a file is given");
+        state.faults.bad_sectors.insert((file, offset / SECTOR));
     }
 
     /// Whether syncs fail from now on.
@@ -146,10 +145,16 @@ impl SimDisk {
         state.faults.seed = seed;
     }
 
+    /// Whatever is to be changed after `changes` more changes fails, once; a write is done in part.
+    pub fn fail_change_after(&self, changes: u64, seed: u64) {
+        let mut state = self.state();
+        state.faults.change_fails_after = Some(state.changes + changes);
+        state.faults.seed = seed;
+    }
+
     /// The paths of all files, with their lengths.
     pub fn files(&self) -> Vec<(String, usize)> {
-        let state = self.state();
-        state.names.iter().map(|(path, file)| (path.clone(), state.files[*file].bytes.len())).collect()
+        self.state().content.paths().map(|(path, file)| (path.clone(), file.bytes.len())).collect()
     }
 
     /// Changes a file behind the store's back, as if it had been so when last synced.
@@ -159,32 +164,20 @@ impl SimDisk {
     /// Where there is no such file.
     pub fn edit(&self, path: &str, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
-        let file = state.names[path];
-        let file = &mut state.files[file];
-        edit(&mut file.bytes);
-        file.synced = file.bytes.clone();
-        file.unsynced_sectors.clear();
+        let file = state.content.file(path).expect("the path of a file is given");
+        state.content.file_mut(file).edit(edit);
     }
 
     /// Takes a file away behind the store's back.
     pub fn remove(&self, path: &str) {
-        let mut state = self.state();
-        state.names.remove(path);
-        state.synced_names.remove(path);
+        self.state().content.erase(path);
     }
 
     /// Another disk with the same content, and nothing open.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let state = self.state();
-        let copy = State {
-            files: state.files.clone(),
-            names: state.names.clone(),
-            synced_names: state.synced_names.clone(),
-            dirs: state.dirs.clone(),
-            ..State::default()
-        };
-        Self(Arc::new(Mutex::new(copy)))
+        let content = self.state().content.clone();
+        Self(Arc::new(Mutex::new(State { content, ..State::default() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -212,47 +205,18 @@ impl State {
             return Ok(false);
         }
         self.changes += 1;
+        if self.faults.change_fails_after.is_some_and(|at| self.changes > at) {
+            self.faults.change_fails_after = None;
+            self.faults.fails_now = true;
+        }
         Ok(true)
     }
 
     fn change_whole(&mut self, process: Option<u64>) -> io::Result<()> {
-        if self.change(process)? { Ok(()) } else { Err(io::Error::other("the process ends here")) }
-    }
-
-    fn file(&self, path: &str) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-impl SimFile {
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        let end = offset + bytes.len();
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+        if !self.change(process)? {
+            return Err(io::Error::other("the process ends here"));
         }
-        self.bytes[offset..end].copy_from_slice(bytes);
-        self.unsynced_sectors.extend(offset / SECTOR..end.div_ceil(SECTOR));
-    }
-
-    fn sync(&mut self) {
-        self.synced.clone_from(&self.bytes);
-        self.unsynced_sectors.clear();
-    }
-
-    fn lose_power(&mut self, random: &mut StdRng, keep: f64) {
-        let mut kept = self.synced.clone();
-        if self.bytes.len() != self.synced.len() && random.random_bool(keep) {
-            kept.resize(self.bytes.len(), 0);
-        }
-        for sector in &self.unsynced_sectors {
-            let start = sector * SECTOR;
-            let end = (start + SECTOR).min(self.bytes.len()).min(kept.len());
-            if start < end && random.random_bool(keep) {
-                kept[start..end].copy_from_slice(&self.bytes[start..end]);
-            }
-        }
-        self.bytes = kept;
-        self.sync();
+        if std::mem::take(&mut self.faults.fails_now) { Err(io::Error::other("the disk refuses")) } else { Ok(()) }
     }
 }
 
@@ -269,39 +233,31 @@ impl DiskIo for SimDisk {
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
-        if path.is_empty() || state.dirs.contains(path) {
+        if state.content.has_dir(path) {
             return state.alive(None);
         }
         state.change_whole(None)?;
-        // Directories survive power loss at once: a missing one is made again, so it tells nothing.
-        state.dirs.insert(path.to_owned());
+        state.content.create_dir(path);
         Ok(())
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let state = self.state();
         state.alive(None)?;
-        if !dir.is_empty() && !state.dirs.contains(dir) {
+        if !state.content.has_dir(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let within = |path: &String| {
-            let rest = if dir.is_empty() { path } else { path.strip_prefix(dir)?.strip_prefix('/')? };
-            rest.split('/').next().map(str::to_owned)
-        };
-        let found: BTreeSet<_> = state.names.keys().chain(&state.dirs).filter_map(within).collect();
-        Ok(found.into_iter().collect())
+        Ok(state.content.list(dir).into_iter().collect())
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.change_whole(None)?;
-        if state.names.contains_key(path) {
+        if state.content.file(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let file = state.files.len();
-        state.files.push(SimFile::default());
-        state.names.insert(path.to_owned(), file);
-        let process = state.process;
+        state.content.find_parent(path)?;
+        let (file, process) = (state.content.create(path), state.process);
         drop(state);
         Ok(self.handle(process, file, path))
     }
@@ -309,7 +265,7 @@ impl DiskIo for SimDisk {
     fn open(&self, path: &str, _: Access) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state();
         state.alive(None)?;
-        let (file, process) = (state.file(path)?, state.process);
+        let (file, process) = (state.content.file(path)?, state.process);
         drop(state);
         Ok(self.handle(process, file, path))
     }
@@ -317,23 +273,24 @@ impl DiskIo for SimDisk {
     fn length(&self, path: &str) -> io::Result<u64> {
         let state = self.state();
         state.alive(None)?;
-        Ok(state.files[state.file(path)?].bytes.len() as u64)
+        Ok(state.content.bytes_of(state.content.file(path)?).len() as u64)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
         state.change_whole(None)?;
-        let file = state.file(from)?;
-        state.names.remove(from);
-        state.names.insert(to.to_owned(), file);
+        let file = state.content.file(from)?;
+        state.content.find_parent(to)?;
+        state.content.set_name(from, None);
+        state.content.set_name(to, Some(file));
         Ok(())
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
         state.change_whole(None)?;
-        state.file(path)?;
-        state.names.remove(path);
+        state.content.file(path)?;
+        state.content.set_name(path, None);
         Ok(())
     }
 
@@ -343,11 +300,7 @@ impl DiskIo for SimDisk {
         if state.faults.syncs_fail {
             return Err(io::Error::other("the disk cannot sync"));
         }
-        let within = |path: &str| path.rsplit_once('/').map_or("", |(parent, _)| parent) == dir;
-        let names: BTreeMap<_, _> =
-            state.names.iter().filter(|(path, _)| within(path)).map(|(path, file)| (path.clone(), *file)).collect();
-        state.synced_names.retain(|path, _| !within(path));
-        state.synced_names.extend(names);
+        state.content.sync_dir(dir);
         Ok(())
     }
 
@@ -361,10 +314,8 @@ impl DiskIo for SimDisk {
         }
         state.change_whole(None)?;
         state.locked.insert(path.to_owned(), pid);
-        if !state.names.contains_key(path) {
-            let file = state.files.len();
-            state.files.push(SimFile::default());
-            state.names.insert(path.to_owned(), file);
+        if state.content.file(path).is_err() {
+            state.content.create(path);
         }
         let held: Box<dyn Any + Send + Sync> =
             Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: false });
@@ -374,10 +325,18 @@ impl DiskIo for SimDisk {
     fn share(&self, path: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
         let mut state = self.state();
         state.alive(None)?;
-        state.file(path)?;
+        state.content.file(path)?;
         // Nobody holds it for longer than a call: what is simulated is one thread.
         *state.shared.entry(path.to_owned()).or_default() += 1;
         Ok(Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: true }))
+    }
+
+    fn try_share(&self, path: &str) -> io::Result<Lock> {
+        let holder = self.state().locked.get(path).copied();
+        match holder {
+            Some(holder) => Ok(Lock::Busy(Some(holder))),
+            None => self.share(path).map(Lock::Held),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 // What all streams share: promises that no script can tamper with, queues, strategies.
 // Spec: https://streams.spec.whatwg.org/#qs
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const bind = Function.prototype.call.bind(Function.prototype.bind);
   // A method as a function whose first argument is the receiver.
   const uncurried = (method) => bind(Function.prototype.call, method);
@@ -163,4 +162,4 @@
     INTERNAL, Queue, all, attempt, call, deferred, dictionary, illegal, isObject, method, nothing, quiet, rejected,
     resolved, strategyOf, then, uncurried, underlying,
   };
-})
+}

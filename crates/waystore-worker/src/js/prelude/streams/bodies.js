@@ -1,8 +1,9 @@
 // What the native side asks of streams: one over a native body, and a body of one.
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { stateOf } = S;
+  const ReadableStreamHere = ReadableStream;
+  const pipeThrough = Function.prototype.call.bind(ReadableStream.prototype.pipeThrough);
 
   kit.isStream = S.isStream;
   kit.isDisturbed = (stream) => stateOf(stream).disturbed;
@@ -55,6 +56,21 @@
   // Both halves of an untouched native body, which never become chunks unless they are read.
   kit.teeNative = (stream) => kit.splitNative(kit.takeNative(stream)).map(kit.streamOf);
 
+  // Spec: https://fetch.spec.whatwg.org/#dom-body-textstream
+  kit.addTextStream = (Interface) => {
+    const { getOwnPropertyDescriptor, defineProperty } = Object;
+    const bodyOf = Function.prototype.call.bind(getOwnPropertyDescriptor(Interface.prototype, "body").get);
+    const { textStream } = {
+      textStream() {
+        const body = bodyOf(this);
+        if (body === null) return new ReadableStreamHere({ start: (controller) => controller.close() });
+        if (kit.isDisturbed(body) || kit.isLocked(body)) throw new TypeError("the body was read already, or is being read");
+        return pipeThrough(body, new kit.TextDecoderStream());
+      },
+    };
+    defineProperty(Interface.prototype, "textStream", { value: textStream, writable: true, enumerable: true, configurable: true });
+  };
+
   // Locks the stream for ever and reads it for the native side: `read` gives bytes or null.
   kit.drain = (stream) => {
     const state = stateOf(stream);
@@ -84,4 +100,4 @@
       },
     };
   };
-})
+}

@@ -1,7 +1,6 @@
 // The controller of byte streams: bytes in a queue, and buffers of readers that are filled from it.
 // Spec: https://streams.spec.whatwg.org/#rbs-controller-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, illegal, uncurried } = S;
   const { isView } = ArrayBuffer;
@@ -411,12 +410,12 @@
     S.pullIfNeeded(controller);
   }
 
-  kit.expose(ReadableByteStreamController);
-  kit.expose(ReadableStreamBYOBRequest);
+  kit.exposeIllegal(ReadableByteStreamController);
+  kit.exposeIllegal(ReadableStreamBYOBRequest);
   // A chunk that was made for this stream: nobody else holds its buffer.
   S.addBytes = (controller, { buffer, byteOffset, byteLength }) => {
     if (byteLength > 0) add(controller, { buffer, offset: byteOffset, length: byteLength });
     else S.pullIfNeeded(controller);
   };
   Object.assign(S, { startBytes, requestOf, enqueueBytes: enqueue, closeBytes: close, failBytes: fail, respond, respondWith });
-})
+}

@@ -1,7 +1,6 @@
 // Transforms of text and bytes: TextEncoderStream, TextDecoderStream, CompressionStream, DecompressionStream.
 // Spec: https://encoding.spec.whatwg.org/#interface-textdecoderstream, https://compression.spec.whatwg.org/
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const { codecEnd, codecFeed, codecStep, isBytes, newCodec } = kit;
   const { makeTransform, room, uncurried } = kit.streams;
   const { TextDecoder, TextEncoder } = globalThis;
@@ -142,7 +141,7 @@
   }
 
   kit.expose(TextEncoderStream);
-  kit.expose(TextDecoderStream);
+  kit.TextDecoderStream = kit.expose(TextDecoderStream);
   kit.expose(CompressionStream);
   kit.expose(DecompressionStream);
-})
+}

@@ -1,6 +1,5 @@
 // From a readable stream into a writable one. Spec: https://streams.spec.whatwg.org/#readable-stream-pipe-to
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { all, attempt, deferred, dictionary, nothing, quiet, resolved, then } = S;
 
@@ -117,4 +116,4 @@
     step();
     return finished.promise;
   };
-})
+}

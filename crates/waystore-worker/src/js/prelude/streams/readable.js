@@ -2,8 +2,7 @@
 // A stream's controller is a record with `pullSteps(request)`, `cancelSteps(reason)` and
 // `releaseSteps()`; its reader one with the requests that wait, each of which has `chunk`, `close`
 // and `error`. Spec: https://streams.spec.whatwg.org/#rs-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, attempt, call, dictionary, isObject, method, rejected, resolved, strategyOf, then, underlying } = S;
   const { create, defineProperty, getPrototypeOf, setPrototypeOf } = Object;
@@ -241,4 +240,4 @@
 
   kit.expose(ReadableStream);
   Object.assign(S, { stateOf, isStream, make, cancel, close, fail });
-})
+}

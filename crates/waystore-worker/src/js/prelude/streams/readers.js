@@ -1,7 +1,6 @@
 // The readers of streams, and the controller of streams whose chunks are any values.
 // Spec: https://streams.spec.whatwg.org/#default-reader-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, deferred, dictionary, quiet, rejected, resolved, then } = S;
   const { isView } = ArrayBuffer;
@@ -282,10 +281,10 @@
 
   kit.expose(ReadableStreamDefaultReader);
   kit.expose(ReadableStreamBYOBReader);
-  kit.expose(ReadableStreamDefaultController);
+  kit.exposeIllegal(ReadableStreamDefaultController);
   Object.assign(S, {
     acquireReader: (stream) => new ReadableStreamDefaultReader(stream),
     acquireByobReader: (stream) => new ReadableStreamBYOBReader(stream),
     begin, closeDefault, desiredSize, enqueue, failDefault, lock, mayEnqueue, pullIfNeeded, read, release, startDefault,
   });
-})
+}

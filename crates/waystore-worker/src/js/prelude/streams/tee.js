@@ -1,6 +1,5 @@
 // Two streams of one. Spec: https://streams.spec.whatwg.org/#abstract-opdef-readablestreamtee
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { deferred, make, resolved, then, quiet } = S;
   const bytesAt = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -184,4 +183,4 @@
     watch(reader);
     return streams;
   }
-})
+}

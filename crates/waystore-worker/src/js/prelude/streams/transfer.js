@@ -1,7 +1,6 @@
 // Streams that are given away: what is left behind is locked, and is piped into what is received.
 // Spec: https://streams.spec.whatwg.org/#rs-transfer
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const PIPE = S.pipeOptions();
 
@@ -39,4 +38,4 @@
       return S.transformOfSides({ readable: moveReadable(readable), writable: moveWritable(writable) });
     },
   });
-})
+}

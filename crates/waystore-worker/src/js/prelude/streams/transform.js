@@ -1,7 +1,6 @@
 // TransformStream: a writable and a readable side, and what happens between them.
 // Spec: https://streams.spec.whatwg.org/#ts-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, attempt, deferred, illegal, method, rejected, resolved, strategyOf, then } = S;
 
@@ -210,5 +209,5 @@
   };
 
   kit.expose(TransformStream);
-  kit.expose(TransformStreamDefaultController);
-})
+  kit.exposeIllegal(TransformStreamDefaultController);
+}

@@ -1,7 +1,6 @@
 // WritableStream: its writer, its controller and the order of what happens in it.
 // Spec: https://streams.spec.whatwg.org/#ws-class
-(function (kit) {
-  "use strict";
+export default function (kit) {
   const S = kit.streams;
   const { INTERNAL, Queue, attempt, deferred, illegal, isObject, method, quiet, rejected, resolved, strategyOf, then } = S;
   // In the queue of chunks: the stream's end.
@@ -391,7 +390,7 @@
 
   kit.expose(WritableStream);
   kit.expose(WritableStreamDefaultWriter);
-  kit.expose(WritableStreamDefaultController);
+  kit.exposeIllegal(WritableStreamDefaultController);
   Object.assign(S, {
     isWritable,
     isWritableLocked: (stream) => stateOf(stream).writer !== undefined,
@@ -409,4 +408,4 @@
     startWritable: start, write, closeWritable: close, abortWritable: abort, failWritable: fail, releaseWriter: release, isEnding,
     writableDesiredSize: desiredSize,
   });
-})
+}

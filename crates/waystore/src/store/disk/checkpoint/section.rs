@@ -40,11 +40,13 @@ pub(in crate::store::disk) struct Section {
 }
 
 impl Section {
-    /// The section of `count` entries in `bytes`. `None`: it is not one, or not what was written.
+    /// The section of `count` entries in `bytes`. `None`: it is not one, or not what was written, or two are one
+    /// entry's: whoever looked for the one would find the other.
     pub(super) fn new(bytes: Bytes, checksum: u64, count: u64, files: Vec<Arc<BodyFile>>) -> Option<Self> {
         let count = u32::try_from(count).ok().filter(|count| length(*count) == bytes.len() as u64)?;
         let section = Self { bytes, checksum, count, files: Arc::new(files.into_iter().map(Some).collect()) };
-        section.is_whole().then_some(section)
+        let ordered = (0..count).is_sorted_by(|one, two| section.entry(*one) < section.entry(*two));
+        (ordered && section.is_whole()).then_some(section)
     }
 
     /// Whether the bytes are those that were written.

@@ -46,8 +46,8 @@ impl Index {
         for (_, list) in named {
             let entries = &self.lists[&list];
             if let (Some(place), Some(name)) = (&entries.place, &entries.name) {
-                self.ledger.charge(&place.key, Usage::of_name(name));
-                self.ledger.charge(&place.key, entries.usage);
+                self.ledger.charge(place, Usage::of_name(name));
+                self.ledger.charge(place, entries.usage);
                 self.places.entry(place.clone()).or_default().insert(name.clone(), list);
             }
         }

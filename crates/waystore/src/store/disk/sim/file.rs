@@ -15,6 +15,7 @@ use super::{
         spare::Readers,
     },
     SimDisk,
+    state::SECTOR,
 };
 
 pub(super) struct Handle {
@@ -37,7 +38,12 @@ impl DiskFile for Handle {
         if state.faults.unreadable.as_ref().is_some_and(|beginning| self.path.starts_with(beginning)) {
             return Err(io::Error::other("the disk cannot read"));
         }
-        let bytes = &state.files[self.file].bytes;
+        let last = (offset as usize).saturating_add(buffer.len().max(1) - 1) / SECTOR;
+        let wanted = (self.file, offset as usize / SECTOR)..=(self.file, last);
+        if state.faults.bad_sectors.range(wanted).next().is_some() {
+            return Err(io::Error::other("the disk cannot read this sector"));
+        }
+        let bytes = state.content.bytes_of(self.file);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let read = buffer.len().min(bytes.len() - start);
         buffer[..read].copy_from_slice(&bytes[start..start + read]);
@@ -50,7 +56,8 @@ impl DiskFile for Handle {
         let goes_on = state.change(Some(self.process))?;
         let seed = state.faults.seed ^ state.changes;
         let part = StdRng::seed_from_u64(seed).random_range(0..=bytes.len());
-        let failing = state.faults.write_fails_after.is_some_and(|at| state.changes > at);
+        let failing = std::mem::take(&mut state.faults.fails_now)
+            || state.faults.write_fails_after.is_some_and(|at| state.changes > at);
         let (written, error) = match state.faults.room {
             _ if !goes_on => (part, Some(io::Error::other("the process ends here"))),
             _ if failing => {
@@ -65,24 +72,24 @@ impl DiskFile for Handle {
         if let Some(room) = &mut state.faults.room {
             *room -= written as u64;
         }
-        state.files[self.file].write(&bytes[..written], offset);
+        state.content.file_mut(self.file).write(&bytes[..written], offset);
         error.map_or(Ok(()), Err)
     }
 
     fn length(&self) -> io::Result<u64> {
         let state = self.disk.state();
         state.alive(Some(self.process))?;
-        Ok(state.files[self.file].bytes.len() as u64)
+        Ok(state.content.bytes_of(self.file).len() as u64)
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         let length = usize::try_from(length).map_err(io::Error::other)?;
-        if state.files[self.file].bytes.len() >= length {
+        if state.content.bytes_of(self.file).len() >= length {
             return state.alive(Some(self.process));
         }
         state.change_whole(Some(self.process))?;
-        state.files[self.file].bytes.resize(length, 0);
+        state.content.file_mut(self.file).grow(length);
         Ok(())
     }
 
@@ -92,7 +99,7 @@ impl DiskFile for Handle {
         if state.faults.syncs_fail {
             return Err(io::Error::other("the disk cannot sync"));
         }
-        state.files[self.file].sync();
+        state.content.file_mut(self.file).sync();
         state.syncs += 1;
         Ok(())
     }
@@ -135,7 +142,7 @@ impl Mapping for Mapped {
 
     fn slice(&self, range: Range<usize>) -> Option<Bytes> {
         let state = self.disk.state();
-        let bytes = state.files[self.file].bytes.get(range)?;
+        let bytes = state.content.bytes_of(self.file).get(range)?;
         Some(Bytes::from_owner(Copied { bytes: bytes.to_vec(), _readers: self.readers.clone() }))
     }
 

@@ -1,0 +1,461 @@
+//! Named buckets of one origin: caches of their own, with a quota and an end of their own.
+//!
+//! A bucket is a cache of the default bucket's bottle of registrations, named `bucket:NAME`, with one
+//! entry whose headers say how the bucket is kept; so what is decided about it is always written
+//! strictly. Its own caches are in the place of its name, and go with it in one commit.
+//! Spec: <https://wicg.github.io/storage-buckets/>
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    Bottle, CacheName, CacheStorage, Error, Estimate, Place, Response, Result, StorageKey,
+    key::DEFAULT_BUCKET,
+    quota::NO_LIMIT,
+    store::{Changes, Commit, NameChange, ReadSet, Store, fits},
+};
+
+/// What the names of buckets have before them, where registrations have the URL of their scope.
+const PREFIX: &str = "bucket:";
+/// Of one storage key.
+const MOST_BUCKETS: usize = 1024;
+const MOST_NAME_BYTES: usize = 64;
+
+/// How a bucket is to be kept: the options of [`StorageBuckets::open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BucketOptions {
+    /// Whether it is to be spared by eviction. Once it is, it stays so.
+    pub persisted: bool,
+    /// What it may hold; counts when the bucket is made. The limit of the whole storage key counts too.
+    pub quota_bytes: Option<u64>,
+    /// When it is gone, in milliseconds since 1970; each call of `open` sets this anew.
+    pub expires_ms: Option<u64>,
+}
+
+/// The named buckets of one origin: see [`CacheStorage::buckets`].
+///
+/// ```
+/// use waystore::{BucketOptions, Response, Waystore};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let caches = Waystore::in_memory().caches("https://mail.example")?;
+/// let drafts = caches.buckets().open("drafts", BucketOptions::default()).await?;
+/// drafts.caches().open("v1").await?.put("/1", Response::new("Dear")).await?;
+/// assert!(!caches.has("v1").await?);
+/// assert_eq!(caches.buckets().keys().await?, ["drafts"]);
+/// assert!(caches.buckets().delete("drafts").await?);
+/// # Ok::<(), waystore::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StorageBuckets {
+    origin: CacheStorage,
+}
+
+/// One named bucket. Clones are the same bucket; all of them end when it is deleted or expires.
+#[derive(Debug, Clone)]
+pub struct StorageBucket {
+    origin: CacheStorage,
+    caches: CacheStorage,
+    life: Arc<Life>,
+}
+
+/// The buckets that handles were given out for, of all storage keys.
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
+    known: Mutex<HashMap<(StorageKey, String), Arc<Life>>>,
+    /// Held while buckets are made or removed.
+    turn: tokio::sync::Mutex<()>,
+    /// Held while something is committed to a bucket with a quota.
+    pub(crate) commits: tokio::sync::Mutex<()>,
+}
+
+/// What the handles on one bucket share.
+#[derive(Debug)]
+pub(crate) struct Life {
+    key: StorageKey,
+    name: String,
+    quota_bytes: Option<u64>,
+    removed: AtomicBool,
+}
+
+/// Whether a bucket may be called so: 1 to 64 lower-case letters, digits, `_` and `-`, the first one a
+/// letter or digit. `default` is the standard's own.
+///
+/// ```
+/// assert!(waystore::is_bucket_name("inbox-2"));
+/// assert!(!waystore::is_bucket_name("Inbox") && !waystore::is_bucket_name("_a"));
+/// ```
+pub fn is_bucket_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    (1..=MOST_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(fits)
+        && !name.starts_with(['_', '-'])
+        && name != DEFAULT_BUCKET
+}
+
+impl CacheStorage {
+    /// The named buckets of this origin.
+    pub fn buckets(&self) -> StorageBuckets {
+        StorageBuckets { origin: self.clone() }
+    }
+
+    /// Whether the default bucket is spared by eviction: by configuration
+    /// ([`Waystore::set_persisted`](crate::Waystore::set_persisted)), or because it was asked for and is kept so.
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-persisted>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn is_persistent(&self) -> Result<bool> {
+        Ok(self.persisted() || self.buckets().load(DEFAULT_BUCKET).await?.is_some_and(|kept| kept.persisted))
+    }
+
+    /// Has the default bucket spared by eviction, or no longer. Unlike what is configured, this is stored.
+    ///
+    /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-persist>
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuotaExceeded`]: there is no room to keep that. [`Error::Unavailable`]: the store.
+    pub async fn set_persistent(&self, persisted: bool) -> Result<()> {
+        let buckets = self.buckets();
+        let _turn = self.shared.buckets.turn.lock().await;
+        buckets.save(DEFAULT_BUCKET, BucketOptions { persisted, ..BucketOptions::default() }).await?;
+        self.shared.forget_spared(&self.place.key);
+        Ok(())
+    }
+}
+
+impl StorageBuckets {
+    /// Returns the bucket of this name; a new, empty one where there is none.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Type`]: the name is none ([`is_bucket_name`]), the quota is 0, or the end has come.
+    /// * [`Error::QuotaExceeded`]: there is no room for a new one, or there are 1024.
+    /// * [`Error::Unavailable`]: the store.
+    pub async fn open(&self, name: &str, options: BucketOptions) -> Result<StorageBucket> {
+        check_name(name)?;
+        if options.quota_bytes == Some(0) {
+            return Err(Error::type_error("a bucket with a quota of 0 can hold nothing"));
+        }
+        self.check_end(options.expires_ms)?;
+        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let kept = match self.load_live(name).await? {
+            Some(kept) => BucketOptions {
+                persisted: kept.persisted || options.persisted,
+                quota_bytes: kept.quota_bytes,
+                expires_ms: options.expires_ms,
+            },
+            None if self.names().await?.len() >= MOST_BUCKETS => {
+                return Err(Error::QuotaExceeded { requested: None, quota: None });
+            }
+            None => {
+                // What a kill left of one that was never finished.
+                self.remove(name).await?;
+                options
+            }
+        };
+        self.save(name, kept).await?;
+        let life = self.origin.shared.buckets.of(self.key(), name, kept.quota_bytes);
+        let caches = self.origin.in_place(place_of(self.key(), name), Some(Arc::clone(&life)));
+        Ok(StorageBucket { origin: self.origin.clone(), caches, life })
+    }
+
+    /// Returns the names of the buckets, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the store.
+    pub async fn keys(&self) -> Result<Vec<String>> {
+        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let mut keys = Vec::new();
+        for name in self.names().await? {
+            if self.load_live(&name).await?.is_some() {
+                keys.push(name);
+            }
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// Removes a bucket with all it holds, and tells whether there was one. Handles on it end; handles on
+    /// its caches work on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Type`]: the name is none. [`Error::Unavailable`]: the store.
+    pub async fn delete(&self, name: &str) -> Result<bool> {
+        check_name(name)?;
+        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let known = self.load(name).await?.is_some();
+        self.remove(name).await?;
+        Ok(known)
+    }
+
+    fn key(&self) -> &StorageKey {
+        &self.origin.place.key
+    }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        let names = self.origin.store.names(&place_of_kept(self.key())).await?;
+        Ok(names.iter().filter_map(|(name, _)| bucket_of(name)).filter(|name| name != DEFAULT_BUCKET).collect())
+    }
+
+    /// How the bucket is kept; `None` where there is none, or its end has come: then it is removed.
+    async fn load_live(&self, name: &str) -> Result<Option<BucketOptions>> {
+        let Some(kept) = self.load(name).await? else { return Ok(None) };
+        if self.check_end(kept.expires_ms).is_ok() {
+            return Ok(Some(kept));
+        }
+        self.remove(name).await?;
+        Ok(None)
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<BucketOptions>> {
+        load(&*self.origin.store, self.key(), name).await
+    }
+
+    async fn save(&self, name: &str, options: BucketOptions) -> Result<()> {
+        let mut response = Response::new("").header("persisted", if options.persisted { "1" } else { "0" });
+        for (header, value) in [("quota", options.quota_bytes), ("expires", options.expires_ms)] {
+            if let Some(value) = value {
+                response = response.header(header, value.to_string());
+            }
+        }
+        let kept = self.origin.in_place(place_of_kept(self.key()), None);
+        let cache = kept.open(kept_name(name)).await?;
+        cache.put(self.key().origin(), response).await
+    }
+
+    /// Takes the bucket, and every cache in it, away in one commit.
+    async fn remove(&self, name: &str) -> Result<()> {
+        let (store, key) = (&*self.origin.store, self.key());
+        loop {
+            let mut names = names_in(store, &place_of(key, name)).await?;
+            let (kept_place, kept_name) = (place_of_kept(key), kept_name(name));
+            if store.list(&kept_place, &kept_name).await?.is_some() {
+                names.push(NameChange::Unbind(kept_place, kept_name));
+            }
+            self.origin.shared.buckets.end(key, name);
+            if names.is_empty() {
+                return Ok(());
+            }
+            let op = self.origin.new_op();
+            let changes = Changes { names, ..Changes::default() };
+            match store.commit(key, op, &ReadSet::default(), &changes).await? {
+                Commit::Applied => return Ok(()),
+                Commit::Stale => tokio::task::yield_now().await,
+                Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
+            }
+        }
+    }
+
+    fn check_end(&self, expires_ms: Option<u64>) -> Result<()> {
+        match expires_ms {
+            Some(end) if end <= self.origin.clock.now_ms() => Err(Error::type_error("the end of the bucket has come")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StorageBucket {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.life.name
+    }
+
+    /// Its caches. Once the bucket was removed, whatever asks for one by name fails with
+    /// [`Error::BucketRemoved`].
+    pub fn caches(&self) -> CacheStorage {
+        self.caches.clone()
+    }
+
+    /// Returns how much it holds, and how much it may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BucketRemoved`]: it is gone. [`Error::Unavailable`]: the store.
+    pub async fn estimate(&self) -> Result<Estimate> {
+        self.life.check()?;
+        let of_key = self.origin.estimate().await?;
+        let usage = self.origin.store.bucket_usage(&self.life.key, &self.life.name).await?;
+        let quota_bytes = self.life.quota_bytes.unwrap_or(of_key.quota_bytes.min(NO_LIMIT));
+        Ok(Estimate { usage_bytes: usage.padded, real_bytes: usage.real, quota_bytes })
+    }
+
+    /// Whether it is spared by eviction.
+    ///
+    /// # Errors
+    ///
+    /// As for [`estimate`](Self::estimate).
+    pub async fn persisted(&self) -> Result<bool> {
+        Ok(self.options().await?.persisted)
+    }
+
+    /// Has it spared by eviction from now on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`estimate`](Self::estimate).
+    pub async fn persist(&self) -> Result<()> {
+        self.change(|kept| kept.persisted = true).await
+    }
+
+    /// When it is gone, in milliseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// As for [`estimate`](Self::estimate).
+    pub async fn expires_ms(&self) -> Result<Option<u64>> {
+        Ok(self.options().await?.expires_ms)
+    }
+
+    /// Sets when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`estimate`](Self::estimate); [`Error::Type`] where that time has come.
+    pub async fn set_expires_ms(&self, expires_ms: u64) -> Result<()> {
+        self.origin.buckets().check_end(Some(expires_ms))?;
+        self.change(|kept| kept.expires_ms = Some(expires_ms)).await
+    }
+
+    async fn options(&self) -> Result<BucketOptions> {
+        self.life.check()?;
+        self.origin.buckets().load(&self.life.name).await?.ok_or_else(|| self.life.error())
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut BucketOptions)) -> Result<()> {
+        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let mut kept = self.options().await?;
+        change(&mut kept);
+        self.origin.buckets().save(&self.life.name, kept).await
+    }
+}
+
+impl Lives {
+    fn of(&self, key: &StorageKey, name: &str, quota_bytes: Option<u64>) -> Arc<Life> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Life { key: key.clone(), name: name.to_owned(), quota_bytes, removed: AtomicBool::new(false) };
+        Arc::clone(known.entry((key.clone(), name.to_owned())).or_insert_with(|| Arc::new(new())))
+    }
+
+    /// The handles on the buckets that `changes` take away are of no more use.
+    pub(crate) fn end_unbound(&self, key: &StorageKey, changes: &[NameChange]) {
+        for change in changes {
+            if let NameChange::Unbind(Place { bottle: Bottle::ServiceWorkerRegistrations, .. }, name) = change
+                && let Some(bucket) = bucket_of(name)
+            {
+                self.end(key, &bucket);
+            }
+        }
+    }
+
+    fn end(&self, key: &StorageKey, name: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(life) = known.remove(&(key.clone(), name.to_owned())) {
+            life.removed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Life {
+    /// # Errors
+    ///
+    /// [`Error::BucketRemoved`]: it was.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.removed.load(Ordering::Acquire) { Err(self.error()) } else { Ok(()) }
+    }
+
+    fn error(&self) -> Error {
+        Error::BucketRemoved { name: self.name.clone() }
+    }
+
+    pub(crate) fn has_quota(&self) -> bool {
+        self.quota_bytes.is_some()
+    }
+
+    /// Checks whether the bucket may grow by `grows` and shrink by `shrinks` at once, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuotaExceeded`]: it may not.
+    pub(crate) async fn check_growth(&self, store: &dyn Store, grows: u64, shrinks: u64) -> Result<()> {
+        let growth = grows.saturating_sub(shrinks);
+        if self.quota_bytes.is_none() || growth == 0 {
+            return Ok(());
+        }
+        fits(store.bucket_usage(&self.key, &self.name).await?.padded, growth, self.quota_bytes)
+    }
+}
+
+/// What eviction takes of `key`: every name but those of buckets that are spared. `None` where the
+/// default one is, and with it the key.
+pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Option<Vec<NameChange>>> {
+    if load(store, key, DEFAULT_BUCKET).await?.is_some_and(|kept| kept.persisted) {
+        return Ok(None);
+    }
+    let mut names = names_in(store, &Place::new(key.clone(), Bottle::Caches)).await?;
+    for (name, _) in store.names(&place_of_kept(key)).await? {
+        if let Some(bucket) = bucket_of(&name) {
+            if load(store, key, &bucket).await?.is_some_and(|kept| kept.persisted) {
+                continue;
+            }
+            names.extend(names_in(store, &place_of(key, &bucket)).await?);
+        }
+        names.push(NameChange::Unbind(place_of_kept(key), name));
+    }
+    Ok(Some(names))
+}
+
+/// How a bucket is kept; `None` where there is none.
+async fn load(store: &dyn Store, key: &StorageKey, name: &str) -> Result<Option<BucketOptions>> {
+    let Some(list) = store.list(&place_of_kept(key), &kept_name(name)).await? else { return Ok(None) };
+    let Some(found) = store.page(&list, None, 1).await?.pop() else { return Ok(None) };
+    let head = found.entry.response()?;
+    let number = |name: &str| head.headers.get_text(name).and_then(|text| text.parse().ok());
+    Ok(Some(BucketOptions {
+        persisted: number("persisted") == Some(1),
+        quota_bytes: number("quota"),
+        expires_ms: number("expires"),
+    }))
+}
+
+/// Where it is kept how buckets are kept.
+fn place_of_kept(key: &StorageKey) -> Place {
+    Place::new(key.clone(), Bottle::ServiceWorkerRegistrations)
+}
+
+fn kept_name(bucket: &str) -> CacheName {
+    format!("{PREFIX}{bucket}").into()
+}
+
+fn bucket_of(kept: &CacheName) -> Option<String> {
+    kept.to_string().strip_prefix(PREFIX).map(str::to_owned)
+}
+
+fn place_of(key: &StorageKey, bucket: &str) -> Place {
+    Place { key: key.clone(), bucket: bucket.into(), bottle: Bottle::Caches }
+}
+
+/// Taking away every name in `place`.
+async fn names_in(store: &dyn Store, place: &Place) -> Result<Vec<NameChange>> {
+    let bound = store.names(place).await?.into_iter();
+    Ok(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)).collect())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if is_bucket_name(name) {
+        return Ok(());
+    }
+    Err(Error::type_error(format!("`{name}` is not the name of a bucket")))
+}

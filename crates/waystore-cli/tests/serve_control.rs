@@ -16,7 +16,7 @@ fn script(version: u32) -> String {
              Promise.all(names.filter(name => name !== "v{version}").map(name => caches.delete(name))))));
            addEventListener("fetch", e => {{
              const path = new URL(e.request.url).pathname;
-             if (path === "/loop") for (;;);
+             if (path === "/loop") {{ console.log("this never ends"); for (;;); }}
              if (path === "/throw") throw new Error("thrown by {version}");
              e.respondWith(caches.keys().then(names => new Response("v{version} of " + names)));
            }});"#
@@ -120,6 +120,10 @@ async fn g17_two_stuck_isolates_do_not_keep_visitors_waiting() {
     let gateway = Gateway::with_worker(upstream, &script(1), &["--cpu-slice", "60s", "--isolates", "2"]);
     gateway.ready();
     let _stuck = [gateway.open_only("/loop").await, gateway.open_only("/loop").await];
+    // Whoever comes before would wait behind what comes to the same isolate after.
+    for _ in 0..2 {
+        gateway.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("this never ends")));
+    }
     while state(&gateway)["active"]["isolates"] != 3 {
         assert_eq!(gateway.get("/x").await.text(), "v1 of v1");
     }

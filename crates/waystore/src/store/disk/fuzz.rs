@@ -293,8 +293,9 @@ impl Walk<'_> {
             self.skip(24)?;
             self.skip_items(8)?;
             self.skip_items(1)?;
-            self.skip(16)?;
+            self.skip(20)?;
             self.skip_items(12)?;
+            self.skip(8)?;
             let (start, length) = (usize::try_from(self.long()?).ok()?, usize::try_from(self.long()?).ok()?);
             let start = start.checked_add(CHECKPOINT_HEADER)?;
             if let Some(section) = self.bytes.get(start..start.checked_add(length)?) {
@@ -346,4 +347,20 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 fn put_u64(bytes: &mut [u8], at: usize, number: u64) {
     bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_was_changed_gets_a_checksum_that_is_right() {
+        let mut bytes = read_file(used_disk(), "checkpoint");
+        // The padding of the first slot.
+        bytes[CHECKPOINT_HEADER + 40] ^= 1;
+        fix_checkpoint(&mut bytes);
+        let disk = used_disk().copy();
+        disk.edit("checkpoint", |content| *content = bytes);
+        assert_eq!(open(&disk).report().damage, [""; 0]);
+    }
 }

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{
     DiskOptions, DiskStore,
     checkpoint::write_closed,
-    format::{FIRST_RECORD, FORMAT, HEADER, Position, RECORD_MAGIC, SegmentHeader, record_length},
+    format::{FIRST_RECORD, FORMAT, HEADER, Kind, Position, RECORD_MAGIC, SegmentHeader, record_length, seal},
     io::{Access, DiskIo},
     segment::Segment,
     sim::SimDisk,
@@ -251,8 +251,10 @@ fn fix_segment(bytes: &mut [u8], number: u32) -> bool {
         if bytes[at..].starts_with(&RECORD_MAGIC) {
             bytes[at + 12..at + 16].copy_from_slice(&(length as u32).to_le_bytes());
             put_u64(bytes, at + 24, Position::new(number, at as u32).0);
-            let payload = xxh3_64_with_seed(&bytes[at + HEADER..at + HEADER + length], seed);
-            put_u64(bytes, at + 88, payload);
+            let kind = Kind::from_stored(bytes[at + 4]).unwrap_or(Kind::Seal);
+            if let Some(checksum) = seal(kind, &mut bytes[at + HEADER..at + HEADER + length], seed) {
+                put_u64(bytes, at + 88, checksum);
+            }
             let checksum = xxh3_64_with_seed(&bytes[at..at + 96], seed);
             put_u64(bytes, at + 96, checksum);
             sane &= [16, 40, 48].iter().all(|field| u64_at(bytes, at + field) < SANE);

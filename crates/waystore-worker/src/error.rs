@@ -45,6 +45,18 @@ pub enum SiteError {
         /// The scope.
         scope: Box<Url>,
     },
+    /// No version was active before the one that is.
+    #[error("there is no previous version of the worker for {scope}")]
+    NoPrevious {
+        /// The scope.
+        scope: Box<Url>,
+    },
+    /// The worker is switched off.
+    #[error("the worker for {scope} is off")]
+    Off {
+        /// The scope.
+        scope: Box<Url>,
+    },
     /// The worker has all the events that its limits allow; try again.
     #[error("the worker is busy")]
     Busy,

@@ -1,5 +1,6 @@
 //! What passes between a worker and its host: events in, outcomes out. Owned, `Send`, no engine.
 
+use url::Url;
 use waystore::{Request, Response};
 
 use crate::{MessagePort, SerializedValue};
@@ -74,7 +75,7 @@ pub enum FallbackReason {
     Stopped,
     /// The worker has all the events that its limits allow.
     Busy,
-    /// The worker is switched off: it had to be stopped too often.
+    /// The worker is switched off: by whoever runs the site, or because it had to be stopped too often.
     Off,
 }
 
@@ -116,11 +117,17 @@ pub struct ConsoleLine {
     pub text: String,
     /// The version whose script wrote it; `None` for scripts that are run without a registration.
     pub version: Option<String>,
+    /// The type of the event that the script wrote it for, where that can be told.
+    pub event: Option<&'static str>,
+    /// What that event asked for, where it is a `fetch`.
+    pub url: Option<Url>,
+    /// Where in the script an error that the line shows was thrown: URL, line and column.
+    pub position: Option<String>,
 }
 
 impl ConsoleLine {
     /// A line of nobody in particular.
     pub(crate) fn new(level: ConsoleLevel, text: String) -> Self {
-        Self { level, text, version: None }
+        Self { level, text, version: None, event: None, url: None, position: None }
     }
 }

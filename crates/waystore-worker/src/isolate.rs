@@ -10,38 +10,31 @@ mod pulse;
 mod thread;
 mod ticket;
 mod views;
+mod watch;
 
 use std::{
     collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use waystore::Request;
 
-use self::pulse::Abandoned;
 pub(crate) use self::{
     network::OnHost,
     preload::{Fetching, Preloaded, Preloading, fetched},
     pulse::{Pulse, too_many_abandoned},
     thread::{Launch, Sliced},
-    ticket::{Answer, Stage, Ticket},
+    ticket::{Answer, EventName, Stage, Ticket},
     views::{Following, Seen, View, Views},
 };
-use crate::{Limits, SerializedValue, message::Parcel};
-
-/// What an isolate is told to do.
-#[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) id: u64,
-    pub(crate) event: Event,
-}
+use self::{pulse::Abandoned, watch::watch_over};
+use crate::{Limits, SerializedValue, message::Parcel, trouble::Trouble};
 
 /// An event to dispatch.
 #[derive(Debug)]
@@ -50,6 +43,18 @@ pub(crate) enum Event {
     Activate,
     Fetch { request: Box<Request>, client_id: String, resulting_client_id: String, preload: Option<Preloading> },
     Message { data: Message },
+}
+
+impl Event {
+    fn name(&self) -> EventName {
+        let (kind, url) = match self {
+            Self::Install => ("install", None),
+            Self::Activate => ("activate", None),
+            Self::Fetch { request, .. } => ("fetch", Some(request.url.clone())),
+            Self::Message { .. } => ("message", None),
+        };
+        EventName { kind, url }
+    }
 }
 
 /// A message on its way to a script.
@@ -61,13 +66,19 @@ pub(crate) struct Message {
     pub(crate) source: Option<String>,
 }
 
+/// What the engine says where the script's heap is full.
+const OUT_OF_MEMORY: &str = "out of memory";
+/// The most numbers of events that wait for a thread to come to them.
+const COMMANDS_MOST: usize = 1 << 20;
+
 /// What the first evaluation of a script found: the types of events it listens to.
 pub(crate) type EventTypes = std::collections::BTreeSet<String>;
 
 /// A running isolate. Clones are the same one; when the last is dropped it ends its events and stops.
 #[derive(Debug, Clone)]
 pub(crate) struct Isolate {
-    commands: mpsc::Sender<Command>,
+    /// The numbers of events; what they are is with their tickets.
+    commands: mpsc::Sender<u64>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -81,6 +92,13 @@ pub(crate) struct Shared {
     pub(crate) ended: CancellationToken,
     tickets: Mutex<HashMap<u64, Arc<Ticket>>>,
     next: AtomicU64,
+    /// The event whose dispatch is under way.
+    task: Mutex<Option<Arc<Ticket>>>,
+    /// Whether it has been in script for so long that its other events should not wait for it.
+    busy: AtomicBool,
+    /// Whether it takes no more events: it ends those it has, and another one takes its place.
+    spent: AtomicBool,
+    trouble: Option<Arc<Trouble>>,
     abandoned: Mutex<Option<Abandoned>>,
     reason: Mutex<Option<String>>,
 }
@@ -99,36 +117,30 @@ impl Isolate {
         views: Following,
     ) -> std::io::Result<(Self, oneshot::Receiver<Result<EventTypes, String>>)> {
         let limits = &launch.limits;
-        let (sender, commands) = mpsc::channel(limits.concurrent_events.max(1));
+        // Those under way, and those that were taken back while the thread did not come to them.
+        let (sender, commands) = mpsc::channel(limits.concurrent_events.saturating_mul(2).clamp(16, COMMANDS_MOST));
         let (started, receiver) = oneshot::channel();
-        let shared = Arc::new(Shared::new(launch.version.clone(), limits));
+        let shared = Shared::new(launch.version.clone(), limits);
+        let shared = Arc::new(Shared { trouble: Some(Arc::clone(&launch.trouble)), ..shared });
         // Native code between the script's frames needs stack of its own.
         let stack_size = limits.stack_bytes.saturating_add(4 << 20);
-        let of_thread = Arc::clone(&shared);
+        let (of_thread, patience) = (Arc::clone(&shared), limits.patience);
         std::thread::Builder::new()
             .name("waystore-worker".to_owned())
             .stack_size(stack_size)
             .spawn(move || thread::main(launch, commands, views, started, &of_thread))?;
-        host.spawn(watch_over(Arc::clone(&shared)));
+        host.spawn(watch_over(Arc::clone(&shared), patience));
         Ok((Self { commands: sender, shared }, receiver))
     }
 
-    /// Gives the isolate an event. The ticket's receiver always answers, whatever becomes of the
-    /// isolate; where this future is dropped first, the event never was.
-    pub(crate) async fn send(&self, event: Event, ticket: Ticket) -> Sent {
+    /// Gives the isolate an event. The ticket's receiver always answers, whatever becomes of the isolate.
+    pub(crate) fn send(&self, ticket: Ticket) -> Sent {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let sent = Sent { id, ticket: Arc::new(ticket), shared: Arc::clone(&self.shared) };
         self.shared.register(id, &sent.ticket);
-        let unless_dropped = Unsent(Some(&sent));
-        let accepted = tokio::select! {
-            biased;
-            () = self.shared.ended.cancelled() => false,
-            accepted = self.commands.send(Command { id, event }) => accepted.is_ok(),
-        };
-        if accepted {
-            unless_dropped.disarm();
-        } else {
-            drop(unless_dropped);
+        // An isolate that ends right after this finds the ticket; one that ended before does not.
+        if self.shared.ended.is_cancelled() || self.commands.try_send(id).is_err() {
+            sent.take_back();
         }
         sent
     }
@@ -140,7 +152,21 @@ impl Isolate {
 
     /// Whether it has stopped, or is about to.
     pub(crate) fn is_over(&self) -> bool {
-        self.shared.revoked.is_cancelled() || self.shared.ended.is_cancelled() || self.commands.is_closed()
+        let shared = &self.shared;
+        shared.spent.load(Ordering::Relaxed)
+            || shared.revoked.is_cancelled()
+            || shared.ended.is_cancelled()
+            || self.commands.is_closed()
+    }
+
+    /// Whether its thread has not come back from script for longer than others should wait.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.shared.busy.load(Ordering::Relaxed)
+    }
+
+    /// How many events it has.
+    pub(crate) fn load(&self) -> usize {
+        self.shared.lock().len()
     }
 }
 
@@ -160,25 +186,8 @@ impl Sent {
 
     /// Takes the event back, if no script has seen it yet.
     pub(crate) fn take_back(&self) {
-        if self.stage() == Stage::Queued && self.shared.take(self.id).is_some() {
-            self.ticket.stop();
-        }
-    }
-}
-
-/// Takes an event back that did not get through the channel.
-struct Unsent<'a>(Option<&'a Sent>);
-
-impl Unsent<'_> {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unsent<'_> {
-    fn drop(&mut self) {
-        if let Some(sent) = self.0 {
-            sent.take_back();
+        if self.ticket.withdraw() {
+            self.shared.take(self.id);
         }
     }
 }
@@ -192,6 +201,10 @@ impl Shared {
             ended: CancellationToken::new(),
             tickets: Mutex::default(),
             next: AtomicU64::new(1),
+            task: Mutex::default(),
+            busy: AtomicBool::new(false),
+            spent: AtomicBool::new(false),
+            trouble: None,
             abandoned: Mutex::default(),
             reason: Mutex::default(),
         }
@@ -215,6 +228,63 @@ impl Shared {
     /// The ticket of an event that is over.
     pub(crate) fn take(&self, id: u64) -> Option<Arc<Ticket>> {
         self.lock().remove(&id)
+    }
+
+    /// The thread dispatches this event until the next call, which is with none.
+    fn set_task(&self, ticket: Option<Arc<Ticket>>) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+    }
+
+    /// The event that script runs for, as far as that can be told: the one that is dispatched, or the
+    /// only one that is under way.
+    pub(crate) fn running_for(&self) -> Option<EventName> {
+        if let Some(ticket) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Some(ticket.name.clone());
+        }
+        let tickets = self.lock();
+        let mut begun = tickets.values().filter(|ticket| ticket.stage() != Stage::Queued);
+        begun.next().filter(|_| begun.next().is_none()).map(|ticket| ticket.name.clone())
+    }
+
+    /// Keeps what went wrong for whoever looks at the worker.
+    pub(crate) fn note(&self, event: Option<&EventName>, words: &str) {
+        if let Some(trouble) = &self.trouble {
+            trouble.note(event, words);
+        }
+        if words.contains(OUT_OF_MEMORY) && !self.spent.swap(true, Ordering::Relaxed) {
+            let event = event.map(tracing::field::display);
+            tracing::warn!(
+                version = self.version,
+                event,
+                "worker replaced: its script reached the memory limit; it ends the events it has"
+            );
+        }
+    }
+
+    /// Stops the isolate on account of what its script does, and says so.
+    fn cut_off(&self, reason: &str) {
+        if self.revoked.is_cancelled() {
+            return;
+        }
+        let event = self.running_for();
+        self.note(event.as_ref(), &format!("the worker was stopped: {reason}"));
+        tracing::warn!(version = self.version, event = event.map(tracing::field::display), "worker stopped: {reason}");
+        self.revoke(reason);
+    }
+
+    /// Takes back what no script has seen yet, for another isolate to do.
+    fn hand_back(&self) {
+        let mut handed = Vec::new();
+        self.lock().retain(|_, ticket| {
+            let Some(event) = ticket.take_event() else { return true };
+            handed.push((Arc::clone(ticket), event));
+            false
+        });
+        // Whoever waits is told without the lock.
+        for (ticket, event) in handed {
+            drop(event);
+            ticket.end_unseen();
+        }
     }
 
     /// Stops the isolate; the first reason counts.
@@ -245,33 +315,5 @@ impl Shared {
 
     fn set_abandoned(&self, abandoned: Option<Abandoned>) {
         *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = abandoned;
-    }
-}
-
-/// Looks at the isolate from outside until it ends, and abandons it if it is stuck.
-async fn watch_over(shared: Arc<Shared>) {
-    let grace = shared.pulse.grace();
-    let period = (grace / 2).max(Duration::from_millis(50));
-    let mut revoked_for = Duration::ZERO;
-    loop {
-        tokio::select! {
-            biased;
-            () = shared.ended.cancelled() => return,
-            () = tokio::time::sleep(period) => {}
-        }
-        if shared.revoked.is_cancelled() {
-            revoked_for += period;
-        }
-        let deaf = revoked_for > grace && shared.pulse.slice().is_some();
-        if shared.pulse.is_stuck() || deaf {
-            shared.revoke("it ran for too long and could not be interrupted");
-            shared.set_abandoned(Some(Abandoned::count()));
-            tracing::error!(
-                version = shared.version,
-                "worker abandoned: its thread is stuck in script and was given up"
-            );
-            shared.end();
-            return;
-        }
     }
 }

@@ -20,6 +20,7 @@ mod routes;
 mod run;
 mod script;
 mod site;
+mod trouble;
 mod update;
 mod worker;
 
@@ -31,6 +32,7 @@ pub use self::{
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     run::{RunOptions, run_scripts},
-    site::{Counters, Site, SiteStatus, Updated, WorkerStatus},
+    site::{Counters, Off, Site, SiteStatus, Updated, WorkerStatus},
+    trouble::LastError,
     update::ScriptError,
 };

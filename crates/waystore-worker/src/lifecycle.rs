@@ -46,14 +46,16 @@ pub(crate) enum Input {
     Install(Id),
     /// The `install` event of the installing worker ended.
     InstallEnded { ok: bool },
-    /// The `activate` event of the active worker ended, however it did.
-    ActivateEnded,
+    /// The `activate` event of this worker ended, however it did.
+    ActivateEnded(Id),
     /// A worker called `skipWaiting`.
     SkipWaiting(Id),
     /// A worker was given an event.
     EventStarted(Id),
     /// An event is no longer active.
     EventEnded(Id),
+    /// This worker, which was active before, takes the place of the active one at once, and of one that waits.
+    Rollback(Id),
     /// The registration was removed.
     Unregister,
 }
@@ -123,11 +125,11 @@ impl Lifecycle {
                 vec![Action::Announce]
             }
             Input::InstallEnded { ok } => self.install_ended(ok),
-            Input::ActivateEnded => self.activate_ended(),
+            Input::ActivateEnded(id) => self.activate_ended(id),
             Input::SkipWaiting(id) => {
                 let slot = self.slots_mut().find(|slot| slot.id == id);
                 let known = slot.map(|slot| slot.skips_waiting = true).is_some();
-                if !known {
+                if !known && !self.early_skips.contains(&id) {
                     self.early_skips.push(id);
                 }
                 self.try_activate()
@@ -140,6 +142,7 @@ impl Lifecycle {
                 self.count(id, |events| events.saturating_sub(1));
                 if self.unregistered { self.try_clear() } else { self.try_activate() }
             }
+            Input::Rollback(id) => self.rollback(id),
             Input::Unregister => {
                 self.unregistered = true;
                 self.try_clear()
@@ -194,13 +197,24 @@ impl Lifecycle {
         actions
     }
 
-    fn activate_ended(&mut self) -> Vec<Action> {
+    fn activate_ended(&mut self, id: Id) -> Vec<Action> {
         match &mut self.active {
-            Some(active) if active.state == WorkerState::Activating => active.state = WorkerState::Activated,
+            Some(active) if active.id == id && active.state == WorkerState::Activating => {
+                active.state = WorkerState::Activated;
+            }
             _ => return Vec::new(),
         }
         let mut actions = vec![Action::Announce, Action::Save];
         actions.extend(self.try_activate());
+        actions
+    }
+
+    /// Events of the workers that go end where they began; nothing waits for them.
+    fn rollback(&mut self, id: Id) -> Vec<Action> {
+        let gone = [self.waiting.take(), self.active.take()].into_iter().flatten();
+        let mut actions: Vec<_> = gone.map(|slot| Action::Retire(slot.id)).collect();
+        self.active = Some(Slot { state: WorkerState::Activated, ..Slot::new(id) });
+        actions.extend([Action::Announce, Action::Save]);
         actions
     }
 
@@ -266,7 +280,7 @@ mod tests {
         life.apply(Input::Install(1));
         assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Announce, Save, Activate(1)]);
         assert_eq!(life.state(1), WorkerState::Activating);
-        assert_eq!(life.apply(Input::ActivateEnded), [Announce, Save]);
+        assert_eq!(life.apply(Input::ActivateEnded(1)), [Announce, Save]);
         assert_eq!(life.state(1), WorkerState::Activated);
     }
 
@@ -310,7 +324,7 @@ mod tests {
         life.apply(Input::InstallEnded { ok: true });
         life.apply(Input::Install(2));
         assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Save, Announce]);
-        assert_eq!(life.apply(Input::ActivateEnded), [Announce, Save, Retire(1), Announce, Save, Activate(2)]);
+        assert_eq!(life.apply(Input::ActivateEnded(1)), [Announce, Save, Retire(1), Announce, Save, Activate(2)]);
     }
 
     #[test]
@@ -318,6 +332,36 @@ mod tests {
         let (life, actions) = Lifecycle::restored(Some((1, WorkerState::Activated)), Some(2));
         assert_eq!(actions, [Retire(1), Save, Activate(2)]);
         assert_eq!(life.state(2), WorkerState::Activating);
+    }
+
+    #[test]
+    fn a_rollback_replaces_the_active_worker_at_once_and_one_that_waits() {
+        let (mut life, _) = with_two(1);
+        assert_eq!(life.apply(Input::Rollback(3)), [Retire(2), Retire(1), Announce, Save]);
+        assert_eq!(life.state(3), WorkerState::Activated);
+        assert_eq!(life.apply(Input::EventEnded(1)), []);
+    }
+
+    #[test]
+    fn an_activation_that_a_rollback_overtook_activates_nobody_else() {
+        let mut life = Lifecycle::default();
+        life.apply(Input::Install(1));
+        life.apply(Input::InstallEnded { ok: true });
+        life.apply(Input::Rollback(2));
+        life.apply(Input::Install(3));
+        life.apply(Input::InstallEnded { ok: true });
+        assert_eq!(life.state(3), WorkerState::Activating);
+        assert_eq!(life.apply(Input::ActivateEnded(1)), []);
+        assert_eq!(life.state(3), WorkerState::Activating);
+    }
+
+    #[test]
+    fn a_redundant_worker_that_skips_waiting_again_and_again_is_remembered_once() {
+        let mut life = Lifecycle::default();
+        for _ in 0..3 {
+            life.apply(Input::SkipWaiting(9));
+        }
+        assert_eq!(life.early_skips, [9]);
     }
 
     #[test]

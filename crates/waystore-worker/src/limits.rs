@@ -15,7 +15,12 @@ pub struct Limits {
     pub idle: Duration,
     /// Of uninterrupted script.
     pub cpu_slice: Duration,
-    /// Of the script's heap, in bytes.
+    /// Of uninterrupted script, until other events no longer wait for it: another isolate takes them.
+    pub patience: Duration,
+    /// Isolates that share a worker's fetch events, each with globals of its own. They are started as
+    /// there is work for them. Two more stand in where these are busy in script.
+    pub isolates: usize,
+    /// Of the script's heap in each isolate, in bytes.
     pub memory_bytes: usize,
     /// Of the script's stack, in bytes.
     pub stack_bytes: usize,
@@ -35,6 +40,8 @@ impl Default for Limits {
             event: Duration::from_secs(300),
             idle: Duration::from_secs(30),
             cpu_slice: Duration::from_secs(5),
+            patience: Duration::from_millis(100),
+            isolates: 1,
             memory_bytes: 128 * 1024 * 1024,
             stack_bytes: 512 * 1024,
             concurrent_events: 1024,

@@ -38,6 +38,12 @@ pub(crate) struct Kept {
     pub(crate) versions: u64,
     pub(crate) waiting: Option<KeptWorker>,
     pub(crate) active: Option<KeptWorker>,
+    /// The one that was active before.
+    pub(crate) previous: Option<KeptWorker>,
+    /// What a rollback led away from.
+    pub(crate) barred: Option<Barred>,
+    /// Whether the worker is switched off.
+    pub(crate) off: bool,
 }
 
 /// A version as it is kept.
@@ -51,6 +57,37 @@ pub(crate) struct KeptWorker {
     pub(crate) worker_type: WorkerType,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
+}
+
+/// The scripts of a version that update checks do not install again, by their hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Barred {
+    pub(crate) version: String,
+    main: String,
+    imports: BTreeMap<Url, String>,
+}
+
+impl Barred {
+    pub(crate) fn new(version: &str, main: &[u8], imports: &BTreeMap<Url, Bytes>) -> Self {
+        let imports = imports.iter().map(|(url, script)| (url.clone(), hash(script))).collect();
+        Self { version: version.to_owned(), main: hash(main), imports }
+    }
+
+    pub(crate) fn has_main(&self, main: &[u8]) -> bool {
+        self.main == hash(main)
+    }
+
+    pub(crate) fn imports(&self) -> impl Iterator<Item = &Url> {
+        self.imports.keys()
+    }
+
+    pub(crate) fn has_import(&self, url: &Url, script: &[u8]) -> bool {
+        self.imports.get(url).is_some_and(|known| *known == hash(script))
+    }
+}
+
+fn hash(script: &[u8]) -> String {
+    blake3::hash(script).to_hex().to_string()
 }
 
 /// The state of navigation preload.
@@ -89,6 +126,12 @@ struct State {
     versions: u64,
     waiting: Option<WorkerEntry>,
     active: Option<WorkerEntry>,
+    #[serde(default)]
+    previous: Option<WorkerEntry>,
+    #[serde(default)]
+    barred: Option<Barred>,
+    #[serde(default)]
+    off: bool,
 }
 
 /// One version in the state entry.
@@ -138,6 +181,9 @@ impl Registrations {
             versions: state.versions,
             waiting: self.load_worker(&cache, state.waiting, script_bytes).await?,
             active: self.load_worker(&cache, state.active, script_bytes).await?,
+            previous: self.load_worker(&cache, state.previous, script_bytes).await?,
+            barred: state.barred,
+            off: state.off,
         }))
     }
 
@@ -218,6 +264,9 @@ impl Registrations {
             versions: kept.versions,
             waiting: kept.waiting.as_ref().map(entry),
             active: kept.active.as_ref().map(entry),
+            previous: kept.previous.as_ref().map(entry),
+            barred: kept.barred.clone(),
+            off: kept.off,
         };
         serde_json::to_vec(&state).map(Bytes::from).map_err(Error::unavailable)
     }
@@ -229,7 +278,7 @@ impl Registrations {
 
 impl Kept {
     fn workers(&self) -> impl Iterator<Item = &KeptWorker> {
-        self.waiting.iter().chain(&self.active)
+        self.waiting.iter().chain(&self.active).chain(&self.previous)
     }
 }
 
@@ -285,7 +334,10 @@ mod tests {
 
     fn kept(waiting: Option<KeptWorker>, active: Option<KeptWorker>) -> Kept {
         let preload = Preload::default();
-        Kept { update_via_cache: UpdateViaCache::All, last_check_ms: Some(7), preload, versions: 3, waiting, active }
+        let previous = Some(worker("z", WorkerState::Redundant));
+        let barred = Some(Barred::new("y", b"main", &BTreeMap::new()));
+        let (update_via_cache, last_check_ms) = (UpdateViaCache::All, Some(7));
+        Kept { update_via_cache, last_check_ms, preload, versions: 3, waiting, active, previous, barred, off: true }
     }
 
     #[tokio::test]
@@ -301,7 +353,7 @@ mod tests {
         registrations.save(Some(&one), &two).await.unwrap();
         assert_eq!(registrations.load(100).await.unwrap().as_ref(), Some(&two));
         let cache = storage.open("https://a.test/").await.unwrap();
-        assert_eq!(cache.keys((), CacheQueryOptions::default()).await.unwrap().len(), 3);
+        assert_eq!(cache.keys((), CacheQueryOptions::default()).await.unwrap().len(), 5);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! Carries out what the [lifecycle](crate::lifecycle) decides, keeps it in the store, and sends
 //! events to the worker whose turn it is. Decides nothing about states itself.
 
+mod command;
 mod events;
 mod jobs;
 mod link;
@@ -26,14 +27,14 @@ use waystore::Waystore;
 use self::{jobs::Queued, link::SiteLink, status::Counts};
 pub use self::{
     jobs::Updated,
-    status::{Counters, SiteStatus, WorkerStatus},
+    status::{Counters, Off, SiteStatus, WorkerStatus},
 };
 use crate::{
     SiteError, SiteHost, SiteOptions, UpdateViaCache,
     isolate::{Answer, Event, Seen, View, Views},
     lifecycle::{Action, Id, Input, Lifecycle, Slot},
-    registration::{Kept, Preload, Registrations},
-    worker::{Ground, Worker},
+    registration::{Barred, Kept, KeptWorker, Preload, Registrations},
+    worker::{Ground, Taker, Worker},
 };
 
 /// A registration and its workers. Clones are the same site.
@@ -88,10 +89,20 @@ struct Life {
     last_check_ms: Option<u64>,
     preload: Preload,
     update_via_cache: UpdateViaCache,
+    /// The version that was active before, as long as the next one does not activate.
+    previous: Option<KeptWorker>,
+    /// What a rollback led away from: update checks do not install it.
+    barred: Option<Barred>,
+    /// Whether the worker is switched off.
+    off: bool,
+    /// What is left to do as soon as it is switched on.
+    deferred: Vec<Action>,
+    /// Why the last job failed, if it did.
+    last_failure: Option<String>,
     /// Whether a worker may still come of what is under way: until the first job ended.
     hopeful: bool,
-    /// Whether new fetch events wait, so that those under way come to an end.
-    holding: bool,
+    /// For whom new fetch events wait, so that those under way come to an end.
+    holding_for: Option<Id>,
 }
 
 impl fmt::Debug for Site {
@@ -114,7 +125,7 @@ impl Site {
     pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
         let (script, scope) = options.urls()?;
         let store_error = |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
-        let caches = waystore.caches(script.as_str()).map_err(store_error)?;
+        let caches = waystore.caches(script.as_str()).map_err(store_error)?.with_policies(options.policies.clone());
         let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
         let registrations = Registrations::new(registrations, scope.clone());
         let kept = registrations.load(options.limits.script_bytes).await.map_err(store_error)?;
@@ -152,11 +163,8 @@ impl Site {
             }
         });
         inner.announce();
-        let restored = Arc::clone(&inner);
-        inner.ground.runtime.spawn(async move { restored.carry_out(actions).await });
-        let site = Self { inner };
-        site.soft_update();
-        Ok(site)
+        inner.begin(actions);
+        Ok(Self { inner })
     }
 
     /// The requests that the worker answers: those whose URL starts with this one.
@@ -207,9 +215,9 @@ impl Site {
         }
         let workers: Vec<_> = self.inner.life().workers.values().cloned().collect();
         for worker in workers {
-            let running = worker.running();
+            let running = worker.isolates();
             worker.stop("the site was closed");
-            if let Some(isolate) = running {
+            for isolate in running {
                 // A thread that is stuck is given up by its watchdog; that takes no longer than this.
                 let ended = isolate.shared.ended.cancelled();
                 drop(tokio::time::timeout(Duration::from_secs(10), ended).await);
@@ -230,8 +238,13 @@ impl Life {
             last_check_ms: None,
             preload: Preload::default(),
             update_via_cache,
+            previous: None,
+            barred: None,
+            off: false,
+            deferred: Vec::new(),
+            last_failure: None,
             hopeful: true,
-            holding: false,
+            holding_for: None,
         }
     }
 
@@ -241,7 +254,12 @@ impl Life {
         self.last_check_ms = kept.last_check_ms;
         self.preload = kept.preload.clone();
         self.update_via_cache = kept.update_via_cache;
-        let mut worker = |kept: &crate::registration::KeptWorker| {
+        (self.barred, self.off) = (kept.barred.clone(), kept.off);
+        // What waited is about to be active.
+        let replaced = kept.active.as_ref().filter(|_| kept.waiting.is_some());
+        let redundant = |kept: &KeptWorker| KeptWorker { state: crate::WorkerState::Redundant, ..kept.clone() };
+        self.previous = replaced.map(redundant).or_else(|| kept.previous.clone());
+        let mut worker = |kept: &KeptWorker| {
             let id = self.take_id();
             let link = Arc::new(SiteLink::new(inner.clone(), id));
             self.workers.insert(id, Arc::new(Worker::restored(id, kept.clone(), ground.clone(), link)));
@@ -270,6 +288,20 @@ impl Life {
             versions: self.versions,
             waiting: keep(self.cycle.waiting),
             active: keep(self.cycle.active),
+            previous: self.previous.clone(),
+            barred: self.barred.clone(),
+            off: self.off,
+        }
+    }
+
+    /// Keeps the version that was active, where another one is now; nothing, where the registration goes.
+    fn keep_previous(&mut self, was: Option<Slot>) {
+        let replaced = was.filter(|was| self.cycle.active.is_some_and(|active| active.id != was.id));
+        if let Some(worker) = replaced.and_then(|was| self.workers.get(&was.id)) {
+            self.previous = Some(worker.kept(crate::WorkerState::Redundant));
+        }
+        if self.cycle.unregistered {
+            (self.previous, self.barred) = (None, None);
         }
     }
 
@@ -304,7 +336,13 @@ impl Inner {
 
     /// Takes note of what happened, and returns what is to be done about it.
     fn decide(&self, input: Input) -> Vec<Action> {
-        let actions = self.life().cycle.apply(input);
+        let actions = {
+            let mut life = self.life();
+            let was = life.cycle.active;
+            let actions = life.cycle.apply(input);
+            life.keep_previous(was);
+            actions
+        };
         if actions.contains(&Action::Announce) {
             self.announce();
         }
@@ -360,35 +398,39 @@ impl Inner {
             }
         }
         tracing::info!(version = worker.version, scope = %self.ground.scope, "worker activated");
-        self.apply(Input::ActivateEnded);
+        self.apply(Input::ActivateEnded(id));
     }
 
     /// Dispatches `install` or `activate`, and waits until the event is over.
     async fn dispatch(&self, worker: &Arc<Worker>, event: impl Fn() -> Event) -> Result<(), String> {
-        match self.deliver(worker, event, Arc::new(())).await? {
+        match self.deliver(worker, Taker::First, event, Arc::new(())).await? {
             Answer::Over(result) => result,
             _ => Ok(()),
         }
     }
 
-    /// Writes the registration down as it is now.
+    /// Writes the registration down as it is now; where that fails, the log says so.
     async fn save(&self) {
+        if let Err(error) = self.try_save().await {
+            tracing::error!(scope = %self.ground.scope, %error, "the registration could not be written; after a restart it is as it was before");
+        }
+    }
+
+    async fn try_save(&self) -> waystore::Result<()> {
         let mut saved = self.saved.lock().await;
         let kept = {
             let life = self.life();
             let kept = life.kept();
-            (!life.cycle.unregistered && (kept.waiting.is_some() || kept.active.is_some())).then_some(kept)
+            let worth_it = kept.waiting.is_some() || kept.active.is_some() || kept.off || saved.is_some();
+            (!life.cycle.unregistered && worth_it).then_some(kept)
         };
-        let Some(kept) = kept else { return };
+        let Some(kept) = kept else { return Ok(()) };
         if saved.as_ref() == Some(&kept) {
-            return;
+            return Ok(());
         }
-        match self.registrations.save(saved.as_ref(), &kept).await {
-            Ok(()) => *saved = Some(kept),
-            Err(error) => {
-                tracing::error!(scope = %self.ground.scope, %error, "the registration could not be written; after a restart the worker installs again");
-            }
-        }
+        self.registrations.save(saved.as_ref(), &kept).await?;
+        *saved = Some(kept);
+        Ok(())
     }
 
     /// Removes the registration from the store.

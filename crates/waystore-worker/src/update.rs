@@ -13,7 +13,7 @@ use waystore::{
     ResponseType,
 };
 
-use crate::{UpdateViaCache, WorkerType};
+use crate::{UpdateViaCache, WorkerType, registration::Barred};
 
 /// The JavaScript MIME type essences. Spec: <https://mimesniff.spec.whatwg.org/#javascript-mime-type>
 const JAVASCRIPT: [&str; 16] = [
@@ -69,6 +69,8 @@ pub(crate) struct Check<'a> {
     pub(crate) script_bytes: usize,
     /// The newest worker's script and what it imported.
     pub(crate) newest: Option<Newest>,
+    /// A version that is not wanted though it is the latest.
+    pub(crate) barred: Option<&'a Barred>,
 }
 
 /// The worker that is compared with.
@@ -87,6 +89,8 @@ pub(crate) enum Found {
     Unchanged,
     /// A new version: its main script, and the imports that were fetched on the way.
     Changed { main: Bytes, imports: BTreeMap<Url, Bytes> },
+    /// The version that is not wanted.
+    Barred,
 }
 
 impl Check<'_> {
@@ -94,23 +98,42 @@ impl Check<'_> {
     pub(crate) async fn run(&self, fetch: &dyn Fetch) -> Result<Found, ScriptError> {
         let main = self.fetch_main(fetch).await?;
         let Some(newest) = &self.newest else { return Ok(Found::Changed { main, imports: BTreeMap::new() }) };
-        if newest.script != *self.script || newest.worker_type != self.worker_type || newest.main != main {
-            return Ok(Found::Changed { main, imports: BTreeMap::new() });
-        }
-        // All are fetched, even after the first difference: the new version will want them.
+        let is_same = newest.script == *self.script && newest.worker_type == self.worker_type && newest.main == main;
+        let barred = self.barred.filter(|barred| barred.has_main(&main));
         let mut imports = BTreeMap::new();
+        if is_same {
+            // All are fetched, even after the first difference: the new version will want them.
+            self.fetch_imports(fetch, newest.imports.keys(), &mut imports).await;
+            if imports.iter().all(|(url, script)| newest.imports.get(url) == Some(script)) {
+                return Ok(Found::Unchanged);
+            }
+        }
+        let Some(barred) = barred else { return Ok(Found::Changed { main, imports }) };
+        self.fetch_imports(fetch, barred.imports(), &mut imports).await;
+        // One that cannot be fetched counts as the same, as it does above.
+        let same = barred.imports().all(|url| imports.get(url).is_none_or(|script| barred.has_import(url, script)));
+        Ok(if same { Found::Barred } else { Found::Changed { main, imports } })
+    }
+
+    /// Adds the scripts that can be fetched and are not there yet.
+    async fn fetch_imports(
+        &self,
+        fetch: &dyn Fetch,
+        urls: impl Iterator<Item = &Url>,
+        imports: &mut BTreeMap<Url, Bytes>,
+    ) {
         let kind = match self.worker_type {
             WorkerType::Classic => ImportKind::Classic,
             WorkerType::Module => ImportKind::ModuleOrJson,
         };
-        for url in newest.imports.keys() {
-            let no_cache = self.forced || self.update_via_cache == UpdateViaCache::None;
-            if let Ok(script) = fetch_import(fetch, url, kind, no_cache, self.script_bytes).await {
+        let no_cache = self.forced || self.update_via_cache == UpdateViaCache::None;
+        for url in urls {
+            if !imports.contains_key(url)
+                && let Ok(script) = fetch_import(fetch, url, kind, no_cache, self.script_bytes).await
+            {
                 imports.insert(url.clone(), script);
             }
         }
-        let changed = imports.iter().any(|(url, script)| newest.imports.get(url) != Some(script));
-        Ok(if changed { Found::Changed { main, imports } } else { Found::Unchanged })
     }
 
     async fn fetch_main(&self, fetch: &dyn Fetch) -> Result<Bytes, ScriptError> {

@@ -1,29 +1,29 @@
-//! One version of a worker, and the isolate that runs it when there is something to do.
+//! One version of a worker: its scripts, what they listen to, and its isolates.
 //!
-//! Starts an isolate with the first event, once however many wait for it; starts another where the
-//! last one stopped. Knows no lifecycle: whether an event may be sent is decided before.
+//! Knows no lifecycle: whether an event may be sent is decided before.
+
+mod pool;
 
 use std::{
     fmt,
     sync::{Arc, OnceLock, PoisonError, RwLock},
-    time::{Duration, Instant},
 };
 
 use url::Url;
 use waystore::{CacheStorage, RequestHead};
 
+use self::pool::Pool;
+pub(crate) use self::pool::{NoIsolate, Taker};
 use crate::{
     Limits, SiteHost, UpdateViaCache,
-    isolate::{EventTypes, Isolate, Launch, Views, too_many_abandoned},
+    isolate::{EventTypes, Isolate, Launch, Views},
     js::scope::Link,
     lifecycle::{Id, WorkerState},
     registration::KeptWorker,
     routes::{self, Routes, Rule, Source},
     script::ScriptMap,
+    trouble::{LastError, Trouble},
 };
-
-/// The longest pause between starts that fail.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A version of a worker.
 pub(crate) struct Worker {
@@ -35,8 +35,8 @@ pub(crate) struct Worker {
     routes: RwLock<Arc<Routes>>,
     ground: Ground,
     link: Arc<dyn Link>,
-    isolate: RwLock<Option<Isolate>>,
-    starts: tokio::sync::Mutex<Starts>,
+    pool: Pool,
+    pub(crate) trouble: Arc<Trouble>,
 }
 
 /// What every worker of a site stands on.
@@ -49,24 +49,6 @@ pub(crate) struct Ground {
     pub(crate) limits: Limits,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) views: Arc<Views>,
-}
-
-/// How starts went.
-#[derive(Debug, Default)]
-struct Starts {
-    /// Failures in a row.
-    failures: u32,
-    not_before: Option<Instant>,
-    retired: bool,
-}
-
-/// Why there is no isolate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoIsolate {
-    /// The script did not start: its error, or the limit that was reached.
-    Failed(String),
-    /// Too many threads are stuck in this process: the worker is off.
-    Off,
 }
 
 impl fmt::Debug for Worker {
@@ -92,10 +74,10 @@ impl Worker {
             scripts: Arc::new(scripts),
             event_types: OnceLock::new(),
             routes: RwLock::default(),
+            pool: Pool::new(ground.limits.isolates),
+            trouble: Arc::new(Trouble::new(Arc::clone(&ground.host.clock))),
             ground,
             link,
-            isolate: RwLock::default(),
-            starts: tokio::sync::Mutex::default(),
         }
     }
 
@@ -145,78 +127,50 @@ impl Worker {
 
     /// Where a static route leads that `request` meets.
     pub(crate) fn route(&self, request: &RequestHead) -> Option<Source> {
-        self.routes().route(request, &|| self.running().is_some()).cloned()
+        self.routes().route(request, &|| self.is_running()).cloned()
     }
 
-    /// The isolate, if one runs.
-    pub(crate) fn running(&self) -> Option<Isolate> {
-        let isolate = self.isolate.read().unwrap_or_else(PoisonError::into_inner);
-        isolate.as_ref().filter(|isolate| !isolate.is_over()).cloned()
+    /// Whether an isolate runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.pool.first().is_some()
     }
 
-    /// The isolate; a new one where none runs.
-    pub(crate) async fn isolate(self: &Arc<Self>) -> Result<Isolate, NoIsolate> {
-        if let Some(running) = self.running() {
-            return Ok(running);
-        }
-        // In a task of its own: whoever asked first may go away, and others wait for the same start.
-        let this = Arc::clone(self);
-        let started = self.ground.runtime.spawn(async move { this.start().await }).await;
-        started.unwrap_or_else(|error| Err(NoIsolate::Failed(format!("the start ended early: {error}"))))
+    /// The isolates that run.
+    pub(crate) fn isolates(&self) -> Vec<Isolate> {
+        self.pool.running()
     }
 
-    /// Lets the isolate end what it does, and starts no other.
+    /// The isolate that takes an event; a new one where none runs, or those that run are busy in script.
+    pub(crate) async fn isolate(self: &Arc<Self>, taker: Taker) -> Result<Isolate, NoIsolate> {
+        self.pool.isolate(self, taker).await
+    }
+
+    /// Lets the isolates end what they do, and starts no other.
     pub(crate) async fn retire(&self) {
-        self.starts.lock().await.retired = true;
-        self.isolate.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.pool.retire().await;
     }
 
-    /// Stops the isolate at once.
+    /// Lets the isolates end what they do; the next event starts another.
+    pub(crate) fn rest(&self) {
+        self.pool.rest();
+    }
+
+    /// Stops the isolates at once.
     pub(crate) fn stop(&self, reason: &str) {
-        let isolate = self.isolate.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(isolate) = isolate {
-            isolate.revoke(reason);
-        }
+        self.pool.stop(reason);
     }
 
-    async fn start(&self) -> Result<Isolate, NoIsolate> {
-        let mut starts = self.starts.lock().await;
-        if let Some(running) = self.running() {
-            return Ok(running);
-        }
-        if too_many_abandoned() {
-            tracing::error!(
-                version = self.version,
-                "the worker is off: too many threads of this process are stuck in script"
-            );
-            return Err(NoIsolate::Off);
-        }
-        if starts.retired {
-            return Err(NoIsolate::Failed("it was replaced".to_owned()));
-        }
-        if starts.not_before.is_some_and(|time| Instant::now() < time) {
-            return Err(NoIsolate::Failed("it failed to start a moment ago".to_owned()));
-        }
-        match self.launch().await {
-            Ok(isolate) => {
-                starts.failures = 0;
-                starts.not_before = None;
-                *self.isolate.write().unwrap_or_else(PoisonError::into_inner) = Some(isolate.clone());
-                Ok(isolate)
-            }
-            Err(reason) => {
-                let pause = Duration::from_millis(250).saturating_mul(1 << starts.failures.min(16));
-                starts.failures += 1;
-                starts.not_before = Some(Instant::now() + pause.min(LONGEST_PAUSE));
-                tracing::error!(version = self.version, failures = starts.failures, reason, "worker did not start");
-                Err(NoIsolate::Failed(reason))
-            }
-        }
+    /// What went wrong last.
+    pub(crate) fn last_error(&self) -> Option<LastError> {
+        self.trouble.last()
     }
 
     async fn launch(&self) -> Result<Isolate, String> {
         let Ground { scope, update_via_cache, caches, host, limits, runtime, views } = self.ground.clone();
         let limit = limits.start;
+        // What is put while it installs is the site's own choice of what has to be there.
+        let scripts = Arc::clone(&self.scripts);
+        let caches = caches.pinning_while(move || scripts.is_open());
         let launch = Launch {
             version: self.version.clone(),
             script: self.script.clone(),
@@ -227,6 +181,7 @@ impl Worker {
             host,
             limits,
             link: Arc::clone(&self.link),
+            trouble: Arc::clone(&self.trouble),
             runtime: runtime.clone(),
         };
         let started = Isolate::start(launch, &runtime, views.follow());

@@ -20,7 +20,7 @@ async fn a_worker_is_fetched_installed_activated_and_answers() {
 }
 
 #[tokio::test]
-async fn a_second_start_installs_nothing_and_answers_with_the_network_down() {
+async fn w11_a_registration_that_is_opened_again_installs_nothing_and_answers_with_the_network_down() {
     let script = format!("oninstall = () => console.log('install'); {ANSWERS}");
     let world = World::with(&script);
     let site = world.ready().await;
@@ -77,6 +77,31 @@ async fn w4_globals_do_not_survive_the_end_of_an_isolate() {
     assert_eq!(answer(&site, "/x").await, "0");
     idle(&site).await;
     assert_eq!(answer(&site, "/x").await, "0");
+}
+
+#[tokio::test]
+async fn w32_a_timer_that_no_event_waits_for_goes_with_the_isolate() {
+    let mut world = World::with(
+        "onfetch = e => {
+           if (e.request.url.endsWith('/late')) setTimeout(() => console.log('late'), 3_600_000);
+           e.respondWith(new Response('fine'));
+         }",
+    );
+    world.limits.idle = Duration::from_millis(10);
+    let site = world.ready().await;
+    assert_eq!(answer(&site, "/late").await, "fine");
+    idle(&site).await;
+    assert_eq!(answer(&site, "/x").await, "fine");
+    assert!(world.lines().await.is_empty());
+}
+
+#[tokio::test]
+async fn w41_a_request_is_the_workers_by_its_own_url_because_there_are_no_pages_to_control() {
+    let mut world = World::with(ANSWERS);
+    world.scope = Some("/app/");
+    let site = world.ready().await;
+    assert!(site.covers(&support::get("/app/page").url));
+    assert!(!site.covers(&support::get("https://cdn.test/lib.js").url));
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ mod headers;
 mod info;
 mod key;
 mod name;
+mod policy;
 mod quota;
 mod recorded;
 mod request;
@@ -100,6 +101,7 @@ pub use self::{
     info::{RequestFilter, RequestInfo},
     key::{Bottle, Place, StorageKey},
     name::CacheName,
+    policy::{CachePolicies, CachePolicy},
     quota::{Estimate, Limits},
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
     response::{Response, ResponseHead, ResponseSource},

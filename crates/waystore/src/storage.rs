@@ -12,6 +12,7 @@ use crate::{
     buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
+    policy::Pin,
     quota::NO_LIMIT,
     recorded::overlay,
     shared::Shared,
@@ -259,7 +260,7 @@ pub struct CacheStorage {
     pub(crate) clock: Arc<Clock>,
     reader: Arc<Reader>,
     pub(crate) shared: Arc<Shared>,
-    keeping: Keeping,
+    pub(crate) keeping: Keeping,
     /// The bucket they are in, where it has a name.
     pub(crate) bucket: Option<Arc<Life>>,
 }
@@ -295,7 +296,7 @@ impl CacheStorage {
         self.shared.touch(&self.place.key);
         loop {
             if let Some(list) = self.store.list(&self.place, &name).await? {
-                return Ok(self.cache(list));
+                return Ok(self.cache(&name, list));
             }
             self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
         }
@@ -554,8 +555,8 @@ impl CacheStorage {
     }
 
     /// The same caches, where each one gives up the entries that were least recently used when it is
-    /// charged more than `bytes` after something was put in it through these handles, or when there is
-    /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
+    /// charged more than `bytes` after something was put in it through these handles. Where there is no room
+    /// for what is put, the least recently used entries of all caches of the origin go. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
     /// count. Without this, and so by default, no entry is ever evicted.
     ///
     /// An entry is used when it is stored and when `match_` answers with it. After a restart the order is
@@ -587,7 +588,7 @@ impl CacheStorage {
     /// after a restart, until it is deleted or replaced.
     #[must_use]
     pub fn pinning(self) -> Self {
-        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self }
+        Self { keeping: Keeping { pin: Pin::Always, ..self.keeping }, ..self }
     }
 
     /// The same caches, where [`Cache::put`] resolves as `level` says; the default is
@@ -644,7 +645,12 @@ impl CacheStorage {
         }
     }
 
-    fn cache(&self, list: List) -> Cache {
+    fn cache(&self, name: &CacheName, list: List) -> Cache {
+        let mut keeping = self.keeping.clone();
+        if let Some(policies) = &keeping.policies {
+            let policy = policies.of(name);
+            (keeping.budget_bytes, keeping.level) = (policy.budget_bytes, policy.put_level);
+        }
         Cache {
             store: Arc::clone(&self.store),
             key: self.place.key.clone(),
@@ -653,7 +659,7 @@ impl CacheStorage {
             clock: Arc::clone(&self.clock),
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
-            keeping: self.keeping,
+            keeping,
             bucket: self.bucket.clone(),
         }
     }

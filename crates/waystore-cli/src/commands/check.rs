@@ -52,11 +52,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
 /// Shows how far it is, where somebody looks.
 fn progress(verb: &'static str) -> impl FnMut(CheckProgress) + Send + 'static {
     let mut line = Line::new(verb, None);
-    move |progress| {
-        if let Some(line) = &mut line {
-            line.set(progress.done, progress.total);
-        }
-    }
+    move |progress| line.set(progress.done, progress.total)
 }
 
 fn refused(data: &Path, error: Error) -> Failure {

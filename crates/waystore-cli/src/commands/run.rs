@@ -109,7 +109,7 @@ fn read(file: &Path, page: &Url) -> Result<(Url, Vec<u8>), Failure> {
 }
 
 /// The page's own origin wherever it is, and the public internet.
-pub(super) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> Result<Network, Failure> {
+pub(crate) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> Result<Network, Failure> {
     let mut origin = page.clone();
     origin.set_path("/");
     origin.set_query(None);
@@ -128,6 +128,7 @@ pub(super) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> 
         // One user, as in a browser: nothing is kept from anybody.
         personal: Personal::new(key, Names::new(["*"]), Globs::new(["/**"])),
         causes: Causes::default(),
+        clear: None,
         script: None,
     }))
 }

@@ -31,7 +31,19 @@ enum WorkerCommand {
         json: bool,
     },
     /// Fetch the script now, past every cache, and install it if it changed.
+    ///
+    /// Also where it is a version that was rolled back from. A worker that is off stays off.
     Update,
+    /// Make the version active again that was so before, at once; a second rollback leads back.
+    ///
+    /// It is not installed again and gets no event, so it finds the caches as the newer version left them: what
+    /// that deleted when it activated is gone, and the older one asks the network for it as on any miss. The
+    /// newer version is not installed again until the script changes or `worker update` is called.
+    Rollback,
+    /// Switch the worker off, until `worker on`: the upstream answers everything.
+    Off,
+    /// Switch the worker on again, and look for a new script.
+    On,
     /// Send the active worker a message.
     Message {
         /// The message's data, as JSON; `-` reads it from stdin.
@@ -48,7 +60,7 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
         match args.command {
             WorkerCommand::Ls { json } => {
                 let workers = call(Method::GET, "/workers", Vec::new()).await?;
-                print(&if json { format!("{workers:#}\n") } else { table(&workers) })
+                print(&if json { format!("{workers:#}\n") } else { table(&workers) + &notes(&workers) })
             }
             WorkerCommand::Update => {
                 let done = call(Method::POST, "/workers/update", Vec::new()).await?;
@@ -56,6 +68,18 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Failure> {
                     Some(version) => print(&format!("installed {version}\n")),
                     None => print("unchanged\n"),
                 }
+            }
+            WorkerCommand::Rollback => {
+                let done = call(Method::POST, "/workers/rollback", Vec::new()).await?;
+                print(&format!("active {}\n", done["active"].as_str().unwrap_or("-")))
+            }
+            WorkerCommand::Off => {
+                call(Method::POST, "/workers/off", Vec::new()).await?;
+                print("off\n")
+            }
+            WorkerCommand::On => {
+                call(Method::POST, "/workers/on", Vec::new()).await?;
+                print("on\n")
             }
             WorkerCommand::Message { message: json } => {
                 call(Method::POST, "/workers/message", message(json)?).await.map(drop)
@@ -81,15 +105,53 @@ fn message(data: String) -> Result<Vec<u8>, Failure> {
     Ok(text.into_bytes())
 }
 
+/// Where a version may be.
+const SLOTS: [&str; 4] = ["installing", "waiting", "active", "previous"];
+
+/// What there is to say beside the table: why no worker is asked, and what went wrong last.
+fn notes(workers: &Value) -> String {
+    let mut text = String::new();
+    for worker in workers.as_array().into_iter().flatten() {
+        match worker["off"].as_str() {
+            Some("switched") => text.push_str("\nThe worker is off; `waystore worker on` switches it on.\n"),
+            Some(_) => text.push_str("\nThe worker is off: too many of its threads are stuck in script. A restart of the gateway ends them.\n"),
+            None => {}
+        }
+        if let Some(version) = worker["barred"].as_str() {
+            text.push_str(&format!(
+                "\n{version} was rolled back from; it is not installed again until the script changes or `waystore worker update` is called.\n"
+            ));
+        }
+        if let Some(failure) = worker["last_failure"].as_str() {
+            text.push_str(&format!("\nThe last update failed: {failure}\n"));
+        }
+        for slot in SLOTS {
+            let (version, error) = (&worker[slot]["version"], &worker[slot]["last_error"]);
+            let Some(words) = error["text"].as_str() else { continue };
+            let at = error["at_ms"].as_u64().map(|ms| std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms));
+            let at = at.map(|at| humantime::format_rfc3339_seconds(at).to_string()).unwrap_or_default();
+            let event =
+                [&error["event"], &error["url"]].into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+            let event = if event.is_empty() { String::new() } else { format!(", in {event}") };
+            text.push_str(&format!("\nThe last error of {} at {at}{event}:\n", version.as_str().unwrap_or("-")));
+            for line in words.lines() {
+                text.push_str(&format!("  {}\n", line.trim_end()));
+            }
+        }
+    }
+    // What a script said may hold anything.
+    text.chars().filter(|char| *char == '\n' || !char.is_control()).collect()
+}
+
 /// One line for each version of each worker.
 fn table(workers: &Value) -> String {
     let mut lines =
         vec!["SCOPE  SLOT  VERSION  STATE  RUNNING  EVENTS".split("  ").map(str::to_owned).collect::<Vec<_>>()];
     for worker in workers.as_array().into_iter().flatten() {
-        for slot in ["installing", "waiting", "active"] {
+        for slot in SLOTS {
             let Some(version) = worker[slot].as_object() else { continue };
             let text = |key: &str| version.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-            let running = version.get("running") == Some(&Value::Bool(true));
+            let running = version.get("isolates").and_then(Value::as_u64).filter(|isolates| *isolates > 0);
             let events =
                 version.get("event_types").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             lines.push(vec![
@@ -97,7 +159,7 @@ fn table(workers: &Value) -> String {
                 slot.to_owned(),
                 text("version"),
                 text("state"),
-                if running { "yes" } else { "no" }.to_owned(),
+                running.map_or_else(|| "no".to_owned(), |isolates| isolates.to_string()),
                 events.collect::<Vec<_>>().join(","),
             ]);
         }
@@ -132,15 +194,29 @@ mod tests {
 
     #[test]
     fn workers_are_listed_a_version_a_line() {
-        let active = serde_json::json!({ "version": "abc-1", "state": "activated", "running": true, "event_types": ["install", "fetch"] });
+        let active = serde_json::json!({ "version": "abc-1", "state": "activated", "isolates": 1, "event_types": ["install", "fetch"] });
         let text = table(&serde_json::json!([{ "scope": "http://a.test/", "active": active, "waiting": null }]));
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
-            ["http://a.test/", "active", "abc-1", "activated", "yes", "install,fetch"]
+            ["http://a.test/", "active", "abc-1", "activated", "1", "install,fetch"]
         );
         assert_eq!(lines[0].find("VERSION"), lines[1].find("abc-1"));
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_under_the_table_without_what_a_terminal_would_obey() {
+        let error = serde_json::json!({ "at_ms": 0, "event": "fetch", "url": "http://a.test/x", "text": "Error: \u{1b}[2Joh\n    at x" });
+        let active = serde_json::json!({ "version": "abc-1", "last_error": error });
+        let text = notes(&serde_json::json!([{ "off": "switched", "active": active, "barred": "def-2" }]));
+        assert!(text.contains("`waystore worker on`") && text.contains("def-2 was rolled back from"), "{text}");
+        assert!(
+            text.contains(
+                "The last error of abc-1 at 1970-01-01T00:00:00Z, in fetch http://a.test/x:\n  Error: [2Joh\n      at x"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

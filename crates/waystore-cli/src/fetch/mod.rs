@@ -33,7 +33,7 @@ use self::{
     redirect::{Step, follow, step},
     stream::{decoded, until_aborted},
 };
-use crate::serve::{causes::Causes, personal::Personal, public::Public};
+use crate::serve::{causes::Causes, clear::Clear, personal::Personal, public::Public};
 
 /// What answers for the public origin.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) events: Events,
     pub(crate) personal: Personal,
     pub(crate) causes: Causes,
+    /// Told of `Clear-Site-Data`, where it is honoured.
+    pub(crate) clear: Option<Arc<Clear>>,
     /// The worker's script, where it is a file of this machine.
     pub(crate) script: Option<LocalScript>,
 }
@@ -91,6 +93,7 @@ impl Network {
     pub(crate) async fn forward(&self, request: Request, hidden: &Hidden) -> Result<Response, FetchError> {
         let headers = outgoing::of_visitor(&request.head, hidden, &self.parts.public);
         let received = self.parts.exchange(&request.head, &headers, request.body).await?;
+        self.parts.note_clearing(&received.headers);
         let body = received.body;
         let has_body = !is_bodyless(&request.head.method, received.status);
         let head = ResponseHead {
@@ -140,6 +143,10 @@ impl Parts {
             if self.public.owns(&head.url) {
                 cause = cause.or_else(|| self.personal.cause(&head.url, &headers, &received.headers));
                 chain.cookies.extend(received.headers.values("set-cookie").map(Bytes::copy_from_slice));
+                // What the worker fetches for itself, its script above all, clears nothing: it would begin anew for ever.
+                if visitor.is_some() {
+                    self.note_clearing(&received.headers);
+                }
             }
             // Another origin's cookies are none of this one's visitors' business.
             received.headers.remove("set-cookie");
@@ -184,6 +191,12 @@ impl Parts {
             response.head.request_includes_credentials =
                 headers.contains("cookie") || headers.contains("authorization");
             return Ok(response);
+        }
+    }
+
+    fn note_clearing(&self, headers: &HeaderList) {
+        if let Some(clear) = &self.clear {
+            clear.note(headers);
         }
     }
 

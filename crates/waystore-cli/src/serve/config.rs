@@ -11,6 +11,7 @@ use waystore_worker::{Limits, UpdateViaCache, WorkerType};
 
 use super::{
     inbound::HeaderRules,
+    keeping::Keeping,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
@@ -18,6 +19,9 @@ use crate::failure::Failure;
 
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
+
+/// The most isolates that share a worker's requests.
+const MOST_ISOLATES: u16 = 256;
 
 /// Cookies of measurement and advertising scripts, which change nothing in a page.
 const ANALYTICS_COOKIES: [&str; 23] = [
@@ -65,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) check_interval: Duration,
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
+    pub(crate) keeping: Keeping,
 }
 
 /// What stands behind the gateway.
@@ -155,6 +160,7 @@ impl Config {
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
             max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
             stop_grace: span(settings.stop_grace, 10),
+            keeping: Keeping::new(settings)?,
         })
     }
 
@@ -226,6 +232,8 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
         event: settings.event_timeout.map_or(defaults.event, |span| span.0),
         idle: settings.worker_idle.map_or(defaults.idle, |span| span.0),
         cpu_slice: settings.cpu_slice.map_or(defaults.cpu_slice, |span| span.0),
+        patience: settings.worker_patience.map_or(defaults.patience, |span| span.0),
+        isolates: isolates(settings)?,
         memory_bytes: settings.worker_memory.map_or(defaults.memory_bytes, |mib| mib as usize * 1024 * 1024),
         ..defaults
     };
@@ -245,6 +253,15 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
         },
         limits,
     }))
+}
+
+fn isolates(settings: &Settings) -> Result<usize, Failure> {
+    match settings.isolates {
+        None => Ok(Limits::default().isolates),
+        Some(number @ 1..=MOST_ISOLATES) => Ok(number.into()),
+        Some(number) => Err(Failure::usage(format!("`isolates` is {number}, which is not from 1 to {MOST_ISOLATES}"))
+            .hint("each is a thread with a script engine; more than the machine has cores are of little use")),
+    }
 }
 
 /// A file where there is one of this name; else what begins with `/` is at the public origin.
@@ -337,6 +354,8 @@ mod tests {
             worker_memory: Some(1),
             ..settings()
         };
+        let text = error(&Settings { isolates: Some(0), ..given.clone() });
+        assert!(text.contains("`isolates` is 0"), "{text}");
         let limits = Config::new(&given, None).unwrap().worker.unwrap().limits;
         assert_eq!(limits.response, Duration::from_secs(1));
         assert_eq!(limits.memory_bytes, 1 << 20);

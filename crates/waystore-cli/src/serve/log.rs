@@ -26,7 +26,9 @@ impl LogForm {
 /// Starts the log of this process.
 pub(super) fn start(form: LogForm) {
     let filter = EnvFilter::try_from_env("WAYSTORE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // What cannot be written is not written: telling so on the same stderr would end the process.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = match form {
         LogForm::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogForm::Json => subscriber.json().flatten_event(true).try_init(),

@@ -9,6 +9,7 @@ use waystore_worker::{ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
 
 use super::{
     config::{Script, Worker},
+    keeping::Keeping,
     public::Public,
     script_url,
 };
@@ -24,6 +25,7 @@ use crate::{
 /// The configuration cannot be registered.
 pub(super) async fn open(
     worker: &Worker,
+    keeping: &Keeping,
     public: &Public,
     store: &Waystore,
     network: Network,
@@ -41,6 +43,7 @@ pub(super) async fn open(
         worker_type: worker.kind,
         update_via_cache: worker.update_via_cache,
         limits: worker.limits.clone(),
+        policies: keeping.policies.clone(),
     };
     let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log) };
     let site = Site::open(options, store, host).await;
@@ -76,11 +79,12 @@ pub(super) async fn watch(site: Arc<Site>, interval: Duration, stop: Cancellatio
 
 /// Writes a line of the script's console to the log.
 fn log(line: ConsoleLine) {
-    let (text, version) = (line.text, line.version.as_deref());
-    match line.level {
-        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Info => tracing::info!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", version, "{text}"),
-        ConsoleLevel::Error => tracing::error!(target: "waystore::console", version, "{text}"),
+    let ConsoleLine { level, text, version, event, url, position, .. } = line;
+    let (version, url, position) = (version.as_deref(), url.as_ref().map(Url::as_str), position.as_deref());
+    match level {
+        ConsoleLevel::Debug => tracing::debug!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Info => tracing::info!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Warn => tracing::warn!(target: "waystore::console", version, event, url, "{text}"),
+        ConsoleLevel::Error => tracing::error!(target: "waystore::console", version, event, url, position, "{text}"),
     }
 }

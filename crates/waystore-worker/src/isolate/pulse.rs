@@ -39,9 +39,14 @@ impl Pulse {
         self.began.store(0, Ordering::Relaxed);
     }
 
+    /// When the slice under way began: another value for another slice.
+    pub(crate) fn began(&self) -> Option<u64> {
+        self.began.load(Ordering::Relaxed).checked_sub(1)
+    }
+
     /// How long the slice under way has lasted.
     pub(crate) fn slice(&self) -> Option<Duration> {
-        let began = self.began.load(Ordering::Relaxed).checked_sub(1)?;
+        let began = self.began()?;
         Some(self.base.elapsed().saturating_sub(Duration::from_micros(began)))
     }
 

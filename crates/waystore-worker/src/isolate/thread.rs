@@ -21,7 +21,7 @@ use tokio::{
 use url::Url;
 use waystore::CacheStorage;
 
-use super::{Command, EventTypes, Following, Pulse, Shared, network::OnHost};
+use super::{EventTypes, Following, Pulse, Shared, network::OnHost};
 use crate::{
     ConsoleLine, Limits, SiteHost, UpdateViaCache,
     js::{
@@ -29,6 +29,7 @@ use crate::{
         scope::{self, Bridge, Link, Scope},
     },
     script::ScriptMap,
+    trouble::{Trouble, position_of},
 };
 
 /// What a thread is started with.
@@ -43,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) limits: Limits,
     /// What a script can ask of its registration.
     pub(crate) link: Arc<dyn Link>,
+    /// Where what went wrong is kept.
+    pub(crate) trouble: Arc<Trouble>,
     /// The host's runtime, where the network is.
     pub(crate) runtime: tokio::runtime::Handle,
 }
@@ -58,7 +61,7 @@ type Started = oneshot::Sender<Result<EventTypes, String>>;
 /// Runs the isolate to its end.
 pub(super) fn main(
     launch: Launch,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<u64>,
     views: Following,
     started: Started,
     shared: &Arc<Shared>,
@@ -81,13 +84,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-async fn run(
-    launch: Launch,
-    commands: mpsc::Receiver<Command>,
-    views: Following,
-    started: Started,
-    shared: &Arc<Shared>,
-) {
+async fn run(launch: Launch, commands: mpsc::Receiver<u64>, views: Following, started: Started, shared: &Arc<Shared>) {
     let engine = match Engine::new(&launch.limits, shared.interrupt()).await {
         Ok(engine) => engine,
         Err(error) => return drop(started.send(Err(format!("no script engine: {error}")))),
@@ -120,8 +117,7 @@ async fn turns(scope: &Scope<'_>, serving: impl Future<Output = ()>, shared: &Sh
         scope.checkpoint();
         scope.notify_rejections();
         if shared.pulse.tripped() && !shared.revoked.is_cancelled() {
-            tracing::warn!(version = shared.version, "worker stopped: its script ran for too long without a pause");
-            shared.revoke("its script ran for too long without a pause");
+            shared.cut_off("its script ran for too long without a pause");
         }
         if shared.revoked.is_cancelled() { Poll::Ready(()) } else { turn }
     })
@@ -140,14 +136,26 @@ fn evaluate(scope: &Scope<'_>, main: &[u8], shared: &Shared) -> Result<(), Strin
 
 fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     let (console, version) = (Arc::clone(&launch.host.console), launch.version.clone());
+    let (writing, failing) = (Arc::clone(shared), Arc::clone(shared));
+    let write = move |line: ConsoleLine| {
+        let event = writing.running_for();
+        let position = position_of(&line.text);
+        console(ConsoleLine {
+            version: Some(version.clone()),
+            event: event.as_ref().map(|event| event.kind),
+            url: event.and_then(|event| event.url),
+            position,
+            ..line
+        });
+    };
     Realm {
         caches: launch.caches.clone(),
         fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
         base: launch.script.clone(),
         persistence: None,
         spooler: launch.caches.spooler(),
-        console: Rc::new(move |line| console(ConsoleLine { version: Some(version.clone()), ..line })),
-        uncaught: Rc::new(|_| {}),
+        console: Rc::new(write),
+        uncaught: Rc::new(move |words| failing.note(failing.running_for().as_ref(), words)),
         clock: Arc::clone(&launch.host.clock),
         revoked: shared.revoked.clone(),
         work: Work::default(),
@@ -158,7 +166,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
 async fn serve(
     scope: &Scope<'_>,
     bridge: &Bridge,
-    mut commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<u64>,
     mut views: Following,
     (idle, longest): (Duration, Duration),
     shared: &Shared,
@@ -187,9 +195,18 @@ async fn serve(
             () = shared.revoked.cancelled() => return,
             view = views.next() => scope.set_view(&view),
             command = commands.recv(), if open => match command {
-                Some(command) => {
+                Some(id) => {
                     busy_at = Instant::now();
-                    scope.dispatch(command);
+                    // A task of the event loop: what its microtasks leave behind is this event's.
+                    shared.set_task(shared.ticket(id));
+                    scope.dispatch(id);
+                    scope.checkpoint();
+                    scope.notify_rejections();
+                    shared.set_task(None);
+                    if shared.pulse.tripped() {
+                        // What comes after it is for another isolate.
+                        return;
+                    }
                 }
                 None => {
                     open = false;

@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    fmt,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -13,7 +14,10 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use url::Url;
 use waystore::Response;
+
+use super::Event;
 
 /// How far an event came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,9 +46,30 @@ pub(crate) enum Answer {
     Stopped(Stage),
 }
 
+/// What an event is called where somebody is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventName {
+    /// `fetch`, say.
+    pub(crate) kind: &'static str,
+    /// What a `fetch` event asks for.
+    pub(crate) url: Option<Url>,
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.url {
+            Some(url) => write!(f, "{} {url}", self.kind),
+            None => f.write_str(self.kind),
+        }
+    }
+}
+
 /// An event under way.
 #[derive(Debug)]
 pub(crate) struct Ticket {
+    pub(crate) name: EventName,
+    /// What is to be dispatched; gone once a thread took it, or it was taken back. Never both.
+    event: Mutex<Option<Event>>,
     stage: AtomicU8,
     answer: Mutex<Option<oneshot::Sender<Answer>>>,
     holds: Mutex<Option<Box<dyn Any + Send>>>,
@@ -52,10 +77,45 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// A ticket that lets go of `holds` when the event is over, and whoever waits for its answer.
-    pub(crate) fn new(holds: Box<dyn Any + Send>) -> (Self, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(event: Event, holds: Box<dyn Any + Send>) -> (Self, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
-        let answer = Mutex::new(Some(sender));
-        (Self { stage: AtomicU8::new(0), answer, holds: Mutex::new(Some(holds)) }, receiver)
+        let ticket = Self {
+            name: event.name(),
+            event: Mutex::new(Some(event)),
+            stage: AtomicU8::new(0),
+            answer: Mutex::new(Some(sender)),
+            holds: Mutex::new(Some(holds)),
+        };
+        (ticket, receiver)
+    }
+
+    /// Takes the event to dispatch it; `None` where it was taken back.
+    pub(crate) fn claim(&self) -> Option<Event> {
+        let event = self.take_event();
+        if event.is_some() {
+            self.reach(Stage::Dispatched);
+        }
+        event
+    }
+
+    /// Takes the event back, if no script has seen it; whoever waits for the answer is told.
+    pub(crate) fn withdraw(&self) -> bool {
+        let withdrawn = self.take_event().is_some();
+        if withdrawn {
+            self.end_unseen();
+        }
+        withdrawn
+    }
+
+    /// Tells whoever waits that no script has seen the event, which was taken.
+    pub(super) fn end_unseen(&self) {
+        self.answer(Answer::Stopped(Stage::Queued));
+        self.release();
+    }
+
+    /// The event, which is the caller's from now on.
+    pub(super) fn take_event(&self) -> Option<Event> {
+        self.event.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The event came this far.
@@ -89,8 +149,10 @@ impl Ticket {
 
     /// The isolate stopped.
     pub(crate) fn stop(&self) {
-        self.answer(Answer::Stopped(self.stage()));
-        self.release();
+        if !self.withdraw() {
+            self.answer(Answer::Stopped(self.stage()));
+            self.release();
+        }
     }
 
     fn release(&self) {

@@ -25,7 +25,7 @@ pub(crate) use self::{
 use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
 use crate::{
     ConsoleLevel, ConsoleLine, WorkerType,
-    isolate::{Answer, Command, Event, EventTypes, Message, Pulse, Seen, Stage, View},
+    isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, View},
 };
 
 /// What the navigator says.
@@ -169,12 +169,10 @@ impl<'js> Scope<'js> {
     }
 
     /// Dispatches an event; its answer goes to its ticket.
-    pub(crate) fn dispatch(&self, command: Command) {
-        let Command { id, event } = command;
-        let Some(ticket) = self.bridge.begin(id) else { return };
+    pub(crate) fn dispatch(&self, id: u64) {
+        let Some((ticket, event)) = self.bridge.begin(id) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
         self.bridge.shared.pulse.begin();
-        ticket.reach(Stage::Dispatched);
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);
         if is_message && dispatched.is_ok() {
@@ -185,7 +183,11 @@ impl<'js> Scope<'js> {
         if let Err(words) = dispatched
             && !interrupted
         {
-            tracing::warn!(version = self.bridge.version, error = words, "an event could not be dispatched");
+            tracing::warn!(version = self.bridge.version, event = %ticket.name, error = words, "an event could not be dispatched");
+            self.bridge.shared.note(Some(&ticket.name), &words);
+            if ticket.name.kind == "fetch" {
+                ticket.answer(Answer::Stopped(ticket.stage()));
+            }
             self.bridge.end(id, Err(words));
         }
     }

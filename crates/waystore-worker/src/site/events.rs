@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -14,15 +15,17 @@ use super::{Inner, Site, routing::Way};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
     accept::refusal,
-    isolate::{Answer, Event, Isolate, Message, Preloading, Stage, Ticket},
+    isolate::{Answer, Event, EventName, Isolate, Message, Preloading, Stage, Ticket},
     lifecycle::{Id, Input},
     loan::Loan,
     message::Parcel,
-    worker::{NoIsolate, Worker},
+    worker::{NoIsolate, Taker, Worker},
 };
 
 /// How often an event is given to a new isolate where the last one stopped before it saw it.
 const ATTEMPTS: usize = 3;
+/// How often an event without a deadline is given to another one where the last one was busy.
+const HAND_OVERS: usize = 100;
 
 /// Keeps a worker from being replaced while an event of it is under way.
 pub(super) struct Pin {
@@ -87,8 +90,10 @@ impl Inner {
             return fallback(event.request, FallbackReason::Busy, None);
         };
         let deadline = Instant::now() + self.options.limits.response;
-        let Ok(Some((worker, pin))) = timeout_at(deadline, self.admitted()).await else {
-            return fallback(event.request, FallbackReason::NoWorker, None);
+        let admitted = timeout_at(deadline, self.admitted()).await;
+        let (worker, pin) = match admitted.unwrap_or(Err(FallbackReason::NoWorker)) {
+            Ok(admitted) => admitted,
+            Err(reason) => return fallback(event.request, reason, None),
         };
         if way.ruled != Some(worker.id) && !way.raced && !worker.routes().rules().is_empty() {
             drop((queued, pin));
@@ -107,25 +112,38 @@ impl Inner {
         let loan = Loan::of(request);
         // In parallel with the start of an isolate.
         let preload = if way.raced { None } else { self.begin_preload(loan.request()) };
-        for _ in 0..ATTEMPTS {
-            let isolate = match timeout_at(deadline, worker.isolate()).await {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS && Instant::now() < deadline {
+            let isolate = match timeout_at(deadline, worker.isolate(Taker::Any)).await {
                 Ok(Ok(isolate)) => isolate,
                 Ok(Err(NoIsolate::Off)) => return left(loan, FallbackReason::Off, &worker),
                 Ok(Err(NoIsolate::Failed(_))) | Err(_) => return left(loan, FallbackReason::Stopped, &worker),
+                Ok(Err(NoIsolate::Replaced)) => {
+                    // A rollback came first: the event is another version's.
+                    drop(holds);
+                    let Some(request) = loan.give_back() else { return body_gone(&worker) };
+                    let event = FetchEvent { request, client_id, resulting_client_id };
+                    return Arc::clone(self).ask_again(event, way).await;
+                }
             };
-            let (ticket, answer) = Ticket::new(Box::new(Arc::clone(&holds)));
             let event = Event::Fetch {
                 request: Box::new(loan.lend()),
                 client_id: client_id.clone(),
                 resulting_client_id: resulting_client_id.clone(),
                 preload: preload.clone(),
             };
-            match self.ask(&isolate, event, ticket, answer).await {
-                Answer::Stopped(Stage::Queued) => {}
+            let (ticket, answer) = Ticket::new(event, Box::new(Arc::clone(&holds)));
+            match self.ask(&isolate, ticket, answer).await {
+                // One that was only busy costs no attempt: another one takes its events, or it comes back.
+                Answer::Stopped(Stage::Queued) => attempts += usize::from(isolate.is_over()),
                 answer => return outcome(loan, answer, &worker, &isolate),
             }
         }
         left(loan, FallbackReason::Stopped, &worker)
+    }
+
+    fn ask_again(self: Arc<Self>, event: FetchEvent, way: Way) -> BoxFuture<'static, FetchOutcome> {
+        async move { self.ask_script(event, way).await }.boxed()
     }
 
     fn begin_preload(&self, request: &Request) -> Option<Preloading> {
@@ -134,12 +152,10 @@ impl Inner {
     }
 
     /// The worker's answer, or that it took too long.
-    async fn ask(&self, isolate: &Isolate, event: Event, ticket: Ticket, answer: oneshot::Receiver<Answer>) -> Answer {
+    async fn ask(&self, isolate: &Isolate, ticket: Ticket, answer: oneshot::Receiver<Answer>) -> Answer {
         let deadline = Instant::now() + self.options.limits.response;
         let late = "the answer took too long";
-        let Ok(sent) = timeout_at(deadline, isolate.send(event, ticket)).await else {
-            return Answer::Stopped(Stage::Dispatched);
-        };
+        let sent = isolate.send(ticket);
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Answer::Stopped(sent.stage()),
@@ -158,19 +174,22 @@ impl Inner {
     pub(super) async fn deliver(
         &self,
         worker: &Arc<Worker>,
+        taker: Taker,
         event: impl Fn() -> Event,
         holds: Arc<dyn std::any::Any + Send + Sync>,
     ) -> Result<Answer, String> {
         let mut reason = String::new();
-        for _ in 0..ATTEMPTS {
-            let isolate = worker.isolate().await.map_err(|error| match error {
-                NoIsolate::Failed(reason) => reason,
-                NoIsolate::Off => "the worker is off".to_owned(),
-            })?;
-            let (ticket, answer) = Ticket::new(Box::new(Arc::clone(&holds)));
-            isolate.send(event(), ticket).await;
+        let (mut attempts, mut hand_overs) = (0, 0);
+        while attempts < ATTEMPTS && hand_overs < HAND_OVERS {
+            let isolate = worker.isolate(taker).await.map_err(|error| error.to_string())?;
+            let (ticket, answer) = Ticket::new(event(), Box::new(Arc::clone(&holds)));
+            isolate.send(ticket);
             match answer.await {
-                Ok(Answer::Stopped(Stage::Queued)) => reason = isolate.shared.reason(),
+                Ok(Answer::Stopped(Stage::Queued)) => {
+                    let over = isolate.is_over();
+                    (attempts, hand_overs) = (attempts + usize::from(over), hand_overs + usize::from(!over));
+                    reason = isolate.shared.reason();
+                }
                 Ok(Answer::Stopped(_)) | Err(_) => return Err(isolate.shared.reason()),
                 Ok(answer) => return Ok(answer),
             }
@@ -178,8 +197,8 @@ impl Inner {
         Err(reason)
     }
 
-    /// The active worker, once it is activated; `None` where there is none and none will come.
-    async fn admitted(self: &Arc<Self>) -> Option<(Arc<Worker>, Pin)> {
+    /// The active worker, once it is activated; or why there is none and none will come.
+    async fn admitted(self: &Arc<Self>) -> Result<(Arc<Worker>, Pin), FallbackReason> {
         let mut changes = self.ground.views.changes();
         loop {
             changes.mark_unchanged();
@@ -187,18 +206,19 @@ impl Inner {
                 let mut life = self.life();
                 let active = life.cycle.active.filter(|_| !life.cycle.unregistered);
                 match active.map(|slot| (slot.id, slot.state)) {
-                    Some((id, WorkerState::Activated)) if !life.holding => {
-                        let worker = life.workers.get(&id).cloned()?;
+                    _ if life.off => return Err(FallbackReason::Off),
+                    Some((id, WorkerState::Activated)) if life.holding_for.is_none() => {
+                        let worker = life.workers.get(&id).cloned().ok_or(FallbackReason::NoWorker)?;
                         life.cycle.apply(Input::EventStarted(id));
-                        return Some((worker, Pin { site: Arc::clone(self), id }));
+                        return Ok((worker, Pin { site: Arc::clone(self), id }));
                     }
-                    None if life.cycle.unregistered || !life.hopeful => return None,
+                    None if life.cycle.unregistered || !life.hopeful => return Err(FallbackReason::NoWorker),
                     _ => {}
                 }
             }
             tokio::select! {
-                changed = changes.changed() => changed.ok()?,
-                () = self.closed.cancelled() => return None,
+                changed = changes.changed() => changed.map_err(|_| FallbackReason::NoWorker)?,
+                () = self.closed.cancelled() => return Err(FallbackReason::NoWorker),
             }
         }
     }
@@ -242,7 +262,7 @@ impl Inner {
             return Ok(());
         }
         let event = || Event::Message { data: message.clone() };
-        let delivered = self.deliver(&worker, event, Arc::new((pin, slot))).await;
+        let delivered = self.deliver(&worker, Taker::First, event, Arc::new((pin, slot))).await;
         delivered.map(drop).map_err(|reason| SiteError::Stopped { reason })
     }
 
@@ -251,6 +271,9 @@ impl Inner {
             return Err(SiteError::Closed);
         }
         let mut life = self.life();
+        if life.off {
+            return Err(SiteError::Off { scope: Box::new(self.ground.scope.clone()) });
+        }
         let cycle = &life.cycle;
         let slot = [cycle.active, cycle.waiting, cycle.installing].into_iter().flatten().next();
         let worker = slot.and_then(|slot| life.workers.get(&slot.id).cloned());
@@ -271,7 +294,10 @@ fn outcome(loan: Loan, answer: Answer, worker: &Worker, isolate: &Isolate) -> Fe
             None => FetchOutcome::Response { response, version },
             Some(reason) => FetchOutcome::NetworkError { reason: reason.to_owned(), version },
         },
-        Answer::Failed(reason) => FetchOutcome::NetworkError { reason, version },
+        Answer::Failed(reason) => {
+            isolate.shared.note(Some(&name_of(loan.request())), &reason);
+            FetchOutcome::NetworkError { reason, version }
+        }
         Answer::Over(_) => FetchOutcome::TimedOut { version },
         Answer::Stopped(Stage::Entered) => {
             let reason = format!("the worker was stopped before it answered: {}", isolate.shared.reason());
@@ -285,11 +311,17 @@ fn outcome(loan: Loan, answer: Answer, worker: &Worker, isolate: &Isolate) -> Fe
 fn left(loan: Loan, reason: FallbackReason, worker: &Worker) -> FetchOutcome {
     match loan.give_back() {
         Some(request) => fallback(request, reason, Some(worker.version.clone())),
-        None => FetchOutcome::NetworkError {
-            reason: "the worker read the request's body and did not answer; the body cannot be sent again".to_owned(),
-            version: worker.version.clone(),
-        },
+        None => body_gone(worker),
     }
+}
+
+fn body_gone(worker: &Worker) -> FetchOutcome {
+    let reason = "the worker read the request's body and did not answer; the body cannot be sent again".to_owned();
+    FetchOutcome::NetworkError { reason, version: worker.version.clone() }
+}
+
+fn name_of(request: &Request) -> EventName {
+    EventName { kind: "fetch", url: Some(request.url.clone()) }
 }
 
 pub(super) fn fallback(request: Request, reason: FallbackReason, version: Option<String>) -> FetchOutcome {

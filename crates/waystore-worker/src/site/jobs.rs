@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -21,7 +24,7 @@ use crate::{
     lifecycle::{Input, Lifecycle},
     script::{ScriptMap, version_name},
     update::{Check, Found, Newest},
-    worker::{NoIsolate, Worker},
+    worker::{Taker, Worker},
 };
 
 /// A registration is stale a day after its last check.
@@ -43,6 +46,8 @@ pub enum Updated {
 #[derive(Clone)]
 pub(super) struct Queued {
     forced: bool,
+    /// Whether it has yet to compare: set by the job itself, in the moment in which that changes.
+    open: Arc<AtomicBool>,
     /// When the install of a new version begins, or there is none to begin: what a script waits for.
     pub(super) begun: Settled<()>,
     done: Settled<Updated>,
@@ -51,16 +56,24 @@ pub(super) struct Queued {
 type Settled<T> = Shared<BoxFuture<'static, Result<T, SiteError>>>;
 
 impl Site {
-    /// Checks for an update, in the background. Calls while a check waits or runs are that check.
+    /// Checks for an update, in the background. Calls while a check waits or runs are that check. A
+    /// registration that was removed, or a worker that is off, is left alone.
     ///
     /// Spec: <https://w3c.github.io/ServiceWorker/#soft-update>
     pub fn soft_update(&self) {
+        {
+            let life = self.inner.life();
+            if life.off || life.cycle.unregistered {
+                return;
+            }
+        }
         // The job runs in a task of its own; nobody has to wait for it.
         drop(self.inner.queue_update(false));
     }
 
     /// Fetches the script and, where it or what it imports changed, installs the new version; where
-    /// the registration was removed, registers again. With `force`, past every HTTP cache.
+    /// the registration was removed, registers again. With `force`, past every HTTP cache, and also where
+    /// the new version is one that was rolled back from. A worker that is off stays so.
     ///
     /// # Errors
     ///
@@ -68,6 +81,36 @@ impl Site {
     /// * [`SiteError::Start`], [`SiteError::Install`]: the new version failed. The old one stays.
     pub async fn update(&self, force: bool) -> Result<Updated, SiteError> {
         self.inner.queue_update(force).done.await
+    }
+
+    /// Removes the registration, and tells whether there was one. Its worker ends the events it has;
+    /// [`update`](Self::update) registers again.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#navigator-service-worker-unregister>
+    pub async fn unregister(&self) -> bool {
+        self.inner.unregister().await
+    }
+}
+
+/// A job's way to say that its install begins. Dropped, it says that there is none.
+struct Begins {
+    open: Arc<AtomicBool>,
+    told: Option<oneshot::Sender<()>>,
+}
+
+impl Begins {
+    fn tell(mut self) {
+        self.open.store(false, Ordering::SeqCst);
+        if let Some(told) = self.told.take() {
+            // Whoever asked may be gone.
+            told.send(()).ok();
+        }
+    }
+}
+
+impl Drop for Begins {
+    fn drop(&mut self) {
+        self.open.store(false, Ordering::SeqCst);
     }
 }
 
@@ -77,12 +120,14 @@ impl Inner {
         let mut last = self.last_job.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queued) = &*last
             && queued.forced >= forced
-            && queued.begun.peek().is_none()
+            && queued.open.load(Ordering::SeqCst)
         {
             return queued.clone();
         }
         let this = Arc::clone(self);
         let (begins, begun) = oneshot::channel();
+        let open = Arc::new(AtomicBool::new(true));
+        let begins = Begins { open: Arc::clone(&open), told: Some(begins) };
         let task = self.ground.runtime.spawn(async move {
             let _turn = this.turn.lock().await;
             let result = this.update(forced, begins).await;
@@ -93,10 +138,7 @@ impl Inner {
         let ended = done.clone();
         // The other end is dropped where the job ended without an install.
         let begun = async move { if begun.await.is_ok() { Ok(()) } else { ended.await.map(drop) } }.boxed().shared();
-        // Somebody has to poll them for `peek` to see their end.
-        self.ground.runtime.spawn(begun.clone().map(drop));
-        self.ground.runtime.spawn(done.clone().map(drop));
-        let queued = Queued { forced, begun, done };
+        let queued = Queued { forced, open, begun, done };
         *last = Some(queued.clone());
         queued
     }
@@ -119,6 +161,7 @@ impl Inner {
         let without_worker = {
             let mut life = self.life();
             life.hopeful = false;
+            life.last_failure = result.as_ref().err().map(ToString::to_string);
             life.cycle.newest().is_none()
         };
         if let Err(error) = result {
@@ -133,16 +176,17 @@ impl Inner {
     /// Spec: <https://w3c.github.io/ServiceWorker/#update-algorithm>
     ///
     /// `begins` is told when an install does.
-    async fn update(self: &Arc<Self>, forced: bool, begins: oneshot::Sender<()>) -> Result<Updated, SiteError> {
+    async fn update(self: &Arc<Self>, forced: bool, begins: Begins) -> Result<Updated, SiteError> {
         if self.closed.is_cancelled() {
             return Err(SiteError::Closed);
         }
         let now = self.ground.host.clock.now_ms();
-        let (newest, stale) = {
+        let (newest, barred, stale) = {
             let mut life = self.life();
             life.register_again();
             let newest = life.cycle.newest().and_then(|id| life.workers.get(&id).cloned());
-            (newest, life.last_check_ms.is_some_and(|last| now.saturating_sub(last) > STALE_MS))
+            let barred = life.barred.clone().filter(|_| !forced);
+            (newest, barred, life.last_check_ms.is_some_and(|last| now.saturating_sub(last) > STALE_MS))
         };
         let check = Check {
             script: &self.script,
@@ -157,12 +201,18 @@ impl Inner {
                 main: worker.scripts.main().clone(),
                 imports: worker.scripts.imports(),
             }),
+            barred: barred.as_ref(),
         };
         let found = check.run(&*self.ground.host.fetch).await?;
         self.life().last_check_ms = Some(now);
         self.life().update_via_cache = self.options.update_via_cache;
         match found {
             Found::Unchanged => {
+                self.save().await;
+                Ok(Updated::Unchanged)
+            }
+            Found::Barred => {
+                tracing::info!(scope = %self.ground.scope, "the script is still that of the version that was rolled back from; it is not installed");
                 self.save().await;
                 Ok(Updated::Unchanged)
             }
@@ -175,28 +225,26 @@ impl Inner {
         self: &Arc<Self>,
         main: Bytes,
         imports: BTreeMap<url::Url, Bytes>,
-        begins: oneshot::Sender<()>,
+        begins: Begins,
     ) -> Result<Updated, SiteError> {
         let worker = self.parsed(main, imports);
         let version = worker.version.clone();
         self.counts.installs.add();
-        if let Err(error) = worker.isolate().await {
+        if let Err(error) = worker.isolate(Taker::First).await {
             self.life().workers.remove(&worker.id);
-            let reason = match error {
-                NoIsolate::Failed(reason) => reason,
-                NoIsolate::Off => "too many threads of this process are stuck in script".to_owned(),
-            };
-            return Err(SiteError::Start { version, reason });
+            return Err(SiteError::Start { version, reason: error.to_string() });
         }
         let actions = self.decide(Input::Install(worker.id));
         self.carry_out(actions).await;
-        // Whoever asked may be gone.
-        begins.send(()).ok();
+        begins.tell();
         let installed = match worker.listens("install") {
             true => self.dispatch(&worker, || Event::Install).await,
             false => Ok(()),
         };
         worker.scripts.seal();
+        if installed.is_ok() {
+            self.life().barred = None;
+        }
         let actions = self.decide(Input::InstallEnded { ok: installed.is_ok() });
         if installed.is_ok() {
             tracing::info!(version, scope = %self.ground.scope, "worker installed");

@@ -51,6 +51,9 @@ impl Link for SiteLink {
         if state == WorkerState::Installing {
             return refused(UpdateRefused::State("update: this worker is being installed".to_owned()));
         }
+        if site.life().off {
+            return refused(UpdateRefused::Failed("update: the worker is off".to_owned()));
+        }
         if unregistered {
             return refused(UpdateRefused::Failed("update: the registration was removed".to_owned()));
         }

@@ -33,7 +33,7 @@ impl Inner {
                 while self.waits(id) && changes.changed().await.is_ok() {}
             };
             let activated = tokio::time::timeout(HOLD, activated).await.is_ok();
-            self.life().holding = false;
+            self.release(id);
             self.announce();
             if activated {
                 return;
@@ -45,8 +45,17 @@ impl Inner {
     /// Holds new events back, if the worker still waits.
     fn hold(&self, id: Id) -> bool {
         let mut life = self.life();
-        life.holding = life.cycle.waiting.is_some_and(|slot| slot.id == id);
-        life.holding
+        let waits = life.cycle.waiting.is_some_and(|slot| slot.id == id);
+        if waits {
+            life.holding_for = Some(id);
+        }
+        waits
+    }
+
+    /// Lets events in again, unless they are held back for another worker by now.
+    fn release(&self, id: Id) {
+        let mut life = self.life();
+        life.holding_for = life.holding_for.filter(|other| *other != id);
     }
 
     fn waits(&self, id: Id) -> bool {

@@ -33,6 +33,9 @@ impl Inner {
         if self.closed.is_cancelled() {
             return fallback(event.request, FallbackReason::Stopped, None);
         }
+        if self.life().off {
+            return fallback(event.request, FallbackReason::Off, None);
+        }
         match self.active() {
             Some(worker) => self.follow_routes(&worker, event).await,
             None => self.ask_script(event, Way::default()).await,

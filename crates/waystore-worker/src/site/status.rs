@@ -6,7 +6,12 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Life, Site};
-use crate::{FetchOutcome, WorkerState, isolate::too_many_abandoned, lifecycle::Slot};
+use crate::{
+    FetchOutcome, LastError, WorkerState,
+    isolate::{Isolate, too_many_abandoned},
+    lifecycle::Slot,
+    registration::KeptWorker,
+};
 
 /// A site at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,12 +26,28 @@ pub struct SiteStatus {
     pub waiting: Option<WorkerStatus>,
     /// The version that answers, or is about to.
     pub active: Option<WorkerStatus>,
-    /// Whether workers are off: too many threads of this process are stuck in script.
-    pub off: bool,
+    /// The version that was active before; [`rollback`](Site::rollback) leads back to it.
+    pub previous: Option<WorkerStatus>,
+    /// The version that a rollback led away from: update checks do not install it again.
+    pub barred: Option<String>,
+    /// Why workers are off, if they are: the network answers.
+    pub off: Option<Off>,
+    /// Why the last update or install failed, if it did.
+    pub last_failure: Option<String>,
     /// When the script was last checked, in milliseconds since 1970.
     pub last_check_ms: Option<u64>,
     /// What happened since the site was opened.
     pub counters: Counters,
+}
+
+/// Why no worker is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Off {
+    /// It was switched off.
+    Switched,
+    /// Too many threads of this process are stuck in script.
+    Stuck,
 }
 
 /// One version at one moment.
@@ -44,6 +65,12 @@ pub struct WorkerStatus {
     pub imports: Vec<Url>,
     /// Whether an isolate runs it at the moment.
     pub running: bool,
+    /// How many isolates run it.
+    pub isolates: usize,
+    /// The events that these have.
+    pub events: usize,
+    /// What its script did not catch last, or the limit that it reached last.
+    pub last_error: Option<LastError>,
 }
 
 /// What happened since a site was opened.
@@ -123,7 +150,14 @@ impl Site {
             installing: life.status(life.cycle.installing),
             waiting: life.status(life.cycle.waiting),
             active: life.status(life.cycle.active),
-            off: too_many_abandoned(),
+            previous: life.previous.as_ref().map(kept_status),
+            barred: life.barred.as_ref().map(|barred| barred.version.clone()),
+            off: match () {
+                () if life.off => Some(Off::Switched),
+                () if too_many_abandoned() => Some(Off::Stuck),
+                () => None,
+            },
+            last_failure: life.last_failure.clone(),
             last_check_ms: life.last_check_ms,
             counters: self.inner.counts.get(),
         }
@@ -134,13 +168,32 @@ impl Life {
     fn status(&self, slot: Option<Slot>) -> Option<WorkerStatus> {
         let slot = slot?;
         let worker = self.workers.get(&slot.id)?;
+        let isolates = worker.isolates();
         Some(WorkerStatus {
             version: worker.version.clone(),
             state: slot.state,
             skips_waiting: slot.skips_waiting(),
             event_types: worker.event_types().into_iter().flatten().cloned().collect(),
             imports: worker.scripts.imports().into_keys().collect(),
-            running: worker.running().is_some(),
+            running: !isolates.is_empty(),
+            isolates: isolates.len(),
+            events: isolates.iter().map(Isolate::load).sum(),
+            last_error: worker.last_error(),
         })
+    }
+}
+
+/// A version that is kept, and does nothing.
+fn kept_status(kept: &KeptWorker) -> WorkerStatus {
+    WorkerStatus {
+        version: kept.version.clone(),
+        state: kept.state,
+        skips_waiting: false,
+        event_types: kept.event_types.iter().cloned().collect(),
+        imports: kept.imports.keys().cloned().collect(),
+        running: false,
+        isolates: 0,
+        events: 0,
+        last_error: None,
     }
 }

@@ -94,6 +94,12 @@ impl Net {
         self.asked.lock().unwrap().iter().filter(|asked| **asked == path).count()
     }
 
+    /// Forgets what was asked for.
+    pub fn forget(&self) {
+        self.asked.lock().unwrap().clear();
+        self.heads.lock().unwrap().clear();
+    }
+
     pub fn heads(&self) -> Vec<waystore::RequestHead> {
         self.heads.lock().unwrap().clone()
     }
@@ -171,7 +177,8 @@ impl World {
             net: Arc::default(),
             store: Waystore::in_memory(),
             clock: Arc::new(Clock::fixed(1_800_000_000_000, 7)),
-            limits: Limits::default(),
+            // Globals that a test counts in stay in one isolate, however busy the machine is.
+            limits: Limits { patience: Duration::from_secs(60), ..Limits::default() },
             scope: None,
             worker_type: WorkerType::Classic,
             lines,

@@ -42,6 +42,18 @@ struct Counts {
     whole: AtomicU64,
 }
 
+impl Counts {
+    /// Whether enough was done to show something, however busy the machine is.
+    fn are_enough(&self) -> bool {
+        let more_than = |count: &AtomicU64, least| count.load(Ordering::Relaxed) > least;
+        more_than(&self.puts, 500)
+            && more_than(&self.matches, 500)
+            && more_than(&self.deletes, 50)
+            && more_than(&self.swaps, 5)
+            && more_than(&self.whole, 5)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_load_no_body_is_torn_no_update_lost_and_the_counters_are_exact() {
     let seconds = std::env::var("WAYSTORE_TEST_LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
@@ -72,8 +84,6 @@ async fn under_load_no_body_is_torn_no_update_lost_and_the_counters_are_exact() 
         count(&counts.whole),
         store.log_usage(),
     );
-    assert!(count(&counts.puts) > 500 && count(&counts.matches) > 500 && count(&counts.deletes) > 50);
-    assert!(count(&counts.swaps) > 5 && count(&counts.whole) > 5);
     assert!(!dir.path().join("log/0000000001.seg").exists(), "segments were freed");
     assert!(dir.path().join("checkpoint").exists());
     assert_eq!(versions(&caches).await, written, "no update is lost");
@@ -97,7 +107,7 @@ async fn work(task: u64, caches: &CacheStorage, counts: &Counts, until: Instant)
     let cache = caches.open("live").await.unwrap();
     let (mut own, mut kept) = (BTreeMap::new(), VecDeque::new());
     for version in 1.. {
-        if Instant::now() >= until {
+        if Instant::now() >= until && counts.are_enough() {
             break;
         }
         let url = url("own", task * OWN + random.random_range(0..OWN));

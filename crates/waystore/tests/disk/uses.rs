@@ -179,3 +179,13 @@ async fn after_a_restart_the_key_that_was_used_least_recently_is_evicted_first()
     }
     assert_eq!(gone.len(), 3);
 }
+
+#[tokio::test]
+async fn a_store_that_was_only_looked_into_is_closed_as_empty_as_it_was() {
+    let disk = SimDisk::default();
+    let (store, waystore) = at(&disk, 0);
+    assert!(caches(&waystore).match_("/a", PLAIN).await.unwrap().is_none());
+    drop((store, waystore));
+    let (store, _) = at(&disk, 1);
+    assert_eq!(store.report().damage, [""; 0]);
+}

@@ -5,7 +5,10 @@ use std::{io, io::Write, path::Path};
 use serde::Serialize;
 use waystore::store::disk::{CheckReport, Effect, Finding, RepairReport};
 
-use crate::commands::cache::columns::{printable, size};
+use crate::{
+    commands::cache::columns::{printable, size},
+    talk::tell,
+};
 
 pub(super) fn check(report: &CheckReport, data: &Path, json: bool, out: &mut dyn Write) -> io::Result<()> {
     if json {
@@ -13,11 +16,11 @@ pub(super) fn check(report: &CheckReport, data: &Path, json: bool, out: &mut dyn
     }
     write_findings(report, out)?;
     if report.unfinished_write {
-        eprintln!("note: the log ends in a write that never ended; the next process that opens it goes on before that");
+        tell!("note: the log ends in a write that never ended; the next process that opens it goes on before that");
     }
     if let Some(writer) = report.writer {
         let process = writer.pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-        eprintln!("note: {process} writes to it: whether there are files that nobody needs cannot be told meanwhile");
+        tell!("note: {process} writes to it: whether there are files that nobody needs cannot be told meanwhile");
     }
     let verdict = if report.is_whole() { "whole".to_owned() } else { counted(report) };
     writeln!(out, "{}: {verdict}", held(report))

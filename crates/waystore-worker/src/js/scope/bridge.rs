@@ -23,7 +23,7 @@ use waystore::{Body, BodyError, Fetch, FetchError, Response};
 use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
-    isolate::{Answer, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
+    isolate::{Answer, Event, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
         idl::{Arguments, native_operation},
@@ -104,10 +104,11 @@ impl Bridge {
     }
 
     /// Begins an event; `None` where nobody waits for it any more.
-    pub(super) fn begin(&self, id: u64) -> Option<Arc<Ticket>> {
+    pub(super) fn begin(&self, id: u64) -> Option<(Arc<Ticket>, Event)> {
         let ticket = self.shared.ticket(id)?;
+        let event = ticket.claim()?;
         self.events.borrow_mut().insert(id, Instant::now() + self.limits.event);
-        Some(ticket)
+        Some((ticket, event))
     }
 
     /// The event is no longer active.

@@ -144,8 +144,9 @@ impl Inner {
         self.settle()?;
         self.ahead.discard(&*self.bodies.io).map_err(Error::unavailable)?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
-        // Uses are in the checkpoint only.
-        if since.is_some() || self.looked_up.load(Ordering::Relaxed) {
+        let is_empty = self.log()?.end == Position::default();
+        // Uses are in the checkpoint only; where nothing was ever stored, nothing was used.
+        if since.is_some() || (self.looked_up.load(Ordering::Relaxed) && !is_empty) {
             self.checkpoint(&[])?;
         }
         let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;

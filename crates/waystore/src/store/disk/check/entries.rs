@@ -183,6 +183,7 @@ mod tests {
         let hash = *blake3::hash(body).as_bytes();
         let file = bodies.get(BodyName { owner: [1; 16], hash }, body.len() as u64);
         let written = [&body[..], &checksum_of_first(checksum(0, body), &hash)].concat();
+        disk.create_dir(&file.name.dir()).unwrap();
         disk.create(&file.name.path()).unwrap().write_at(&written, 0).unwrap();
         let mut ignored = |_| {};
         let mut meter = Meter::new(0, &mut ignored);

@@ -1,0 +1,223 @@
+//! Mixed events for a while, with updates, rollbacks and restarts in between: nothing is lost, and nothing grows.
+//!
+//! Ten seconds by default; `scripts/soak` runs it for longer. In a process of its own, whose memory, threads
+//! and open files it looks at.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod support;
+
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use support::{World, tell};
+use waystore::{AbortSignal, Body, Request, Waystore};
+use waystore_worker::{FetchEvent, FetchOutcome, Site, SiteHost, Updated, WorkerState};
+
+/// From here on memory may grow no more, in a run that is long enough.
+const SETTLED: Duration = Duration::from_secs(120);
+/// The most that it may grow after that.
+const GROWTH: f64 = 1.05;
+
+fn script(version: u64) -> String {
+    format!(
+        r#"
+        importScripts("/lib.js");
+        const CACHE = "v{version}";
+        oninstall = e => {{ skipWaiting(); e.waitUntil(caches.open(CACHE).then(c => c.addAll(["/a", "/b"]))) }};
+        onactivate = e => e.waitUntil(caches.keys().then(names =>
+          Promise.all(names.filter(name => name !== CACHE && name !== "pages").map(name => caches.delete(name)))));
+        onmessage = e => e.waitUntil(caches.open("pages").then(c => c.put("/told", new Response(JSON.stringify(e.data)))));
+        onfetch = e => {{
+          const path = new URL(e.request.url).pathname;
+          if (path === "/left") return;
+          if (path === "/throws") throw new Error("thrown");
+          if (path === "/rejects") return e.respondWith(Promise.reject(new Error("rejected")));
+          if (path === "/never") return e.respondWith(new Promise((_, no) => e.request.signal.onabort = no));
+          if (path === "/post") return e.respondWith(e.request.text().then(text => new Response(reversed(text))));
+          if (path === "/streamed") return e.respondWith(new Response(new ReadableStream({{
+            start(c) {{ this.n = 0 }},
+            async pull(c) {{ if (this.n++ < 8) c.enqueue(new Uint8Array(4096)); else c.close() }} }})));
+          if (path === "/later") return e.respondWith(new Promise(r => setTimeout(() => r(new Response("later")), 5)));
+          if (path === "/busy") {{ for (let n = 0; n < 200000; n++) path.length; return e.respondWith(new Response("busy")) }}
+          e.respondWith(caches.match(e.request).then(async hit => {{
+            if (hit) return hit;
+            const response = await fetch(e.request);
+            e.waitUntil(caches.open("pages").then(c => c.put(e.request, response.clone())));
+            return response;
+          }}));
+        }};"#
+    )
+}
+
+/// Opens the site with a console that keeps nothing.
+async fn ready(world: &World) -> Site {
+    let host = SiteHost { console: Arc::new(|_| {}), ..world.host() };
+    let site = Site::open(world.options(), &world.store, host).await.unwrap();
+    site.ready().await.unwrap();
+    site
+}
+
+/// Does the event of number `n`; whether its outcome is right.
+async fn event(site: &Site, n: u64) -> bool {
+    let path =
+        ["/a", "/left", "/throws", "/rejects", "/never", "/post", "/streamed", "/later", "/busy", "/page", "/a", "/b"]
+            [usize::try_from(n % 12).unwrap()];
+    let path = if path == "/page" { format!("/page/{}", n % 64) } else { path.to_owned() };
+    let signal = AbortSignal::new();
+    let mut request = Request { signal: Some(signal.clone()), ..support::get(&path) };
+    if path == "/post" {
+        request.head.method = http::Method::POST;
+        request.body = Some(Body::from_stream(futures::stream::iter([Ok("abc".into()), Ok("def".into())]), None));
+    }
+    let asked = site.fetch(FetchEvent::of(request));
+    let outcome = if path == "/never" {
+        let ((), outcome) = tokio::join!(
+            async {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                signal.abort();
+            },
+            asked
+        );
+        outcome
+    } else {
+        asked.await
+    };
+    match outcome {
+        FetchOutcome::Response { response, .. } => {
+            let body = response.body.unwrap_or_default().collect(1 << 20).await;
+            let length = body.map_or(0, |body| body.len());
+            match path.as_str() {
+                "/post" => length == 6,
+                "/streamed" => length == 8 * 4096,
+                "/left" | "/throws" | "/rejects" | "/never" => false,
+                _ => length > 0,
+            }
+        }
+        FetchOutcome::Fallback { .. } => matches!(path.as_str(), "/left" | "/throws" | "/never"),
+        FetchOutcome::NetworkError { .. } => matches!(path.as_str(), "/rejects" | "/never"),
+        FetchOutcome::TimedOut { .. } => false,
+    }
+}
+
+/// A second of events, eight visitors at a time; how many there were.
+async fn second(site: &Site, from: u64) -> u64 {
+    let until = Instant::now() + Duration::from_secs(1);
+    let visitors = (0..8).map(|visitor| async move {
+        let mut done = 0;
+        while Instant::now() < until {
+            let n = from + done * 8 + visitor;
+            assert!(event(site, n).await, "event {n}: {:?}", site.status());
+            done += 1;
+        }
+        done
+    });
+    futures::future::join_all(visitors).await.into_iter().sum()
+}
+
+/// What the process holds: resident memory that is its own in KiB, threads, open files.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Held {
+    memory: u64,
+    threads: u64,
+    files: usize,
+}
+
+fn held() -> Held {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let number = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let files = fs::read_dir("/proc/self/fd").unwrap().count();
+    Held { memory: number("RssAnon:"), threads: number("Threads:"), files }
+}
+
+/// What is held while nothing runs: the isolates stopped, and their threads are gone.
+async fn held_at_rest(site: &Site) -> Held {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while site.status().active.is_some_and(|worker| worker.running || worker.events > 0) {
+        assert!(Instant::now() < deadline, "{:?}", site.status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut last = held();
+    loop {
+        // A thread that ended takes a moment to be gone.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = held();
+        if (now.threads, now.files) == (last.threads, last.files) || Instant::now() > deadline {
+            return now;
+        }
+        last = now;
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_grows() {
+    // Threads of the blocking pool that have nothing to do are gone when they are counted.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().thread_keep_alive(Duration::from_millis(50));
+    runtime.build().unwrap().block_on(soak());
+}
+
+async fn soak() {
+    let seconds = std::env::var("WAYSTORE_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let length = Duration::from_secs(seconds);
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::with(&script(1));
+    world.limits = waystore_worker::Limits { idle: Duration::from_millis(300), isolates: 2, ..Default::default() };
+    world.clock = Arc::new(waystore::Clock::system());
+    world.net.script("/lib.js", "self.reversed = text => [...text].reverse().join('')");
+    for path in ["/a", "/b"].into_iter().map(str::to_owned).chain((0..64).map(|page| format!("/page/{page}"))) {
+        world.net.text(&path, &"words ".repeat(400));
+    }
+    world.store = Waystore::open(folder.path()).await.unwrap();
+
+    let (mut site, began) = (ready(&world).await, Instant::now());
+    let (mut events, mut version, mut rounds, mut settled) = (0, 1, 0_u64, None);
+    while began.elapsed() < length {
+        events += second(&site, events).await;
+        tell(&site, serde_json::json!({ "round": rounds })).await;
+        rounds += 1;
+        match rounds % 5 {
+            1 => {
+                version += 1;
+                world.net.script("/sw.js", &script(version));
+                assert!(matches!(site.update(false).await, Ok(Updated::Installed { .. })));
+            }
+            2 => drop(site.rollback().await.unwrap()),
+            3 => {
+                site.switch_off().await.unwrap();
+                site.switch_on().await.unwrap();
+            }
+            4 => {
+                site.close(Duration::from_secs(30)).await;
+                site = ready(&world).await;
+            }
+            _ => {
+                let held = held_at_rest(&site).await;
+                if seconds > 60 {
+                    println!("{:4} s: {events} events, {held:?}", began.elapsed().as_secs());
+                }
+                if settled.is_none() && began.elapsed() >= SETTLED.min(length / 2) {
+                    settled = Some(held);
+                }
+            }
+        }
+        world.net.forget();
+        // What was installed last is active, or about to be.
+        while site.status().active.is_none_or(|worker| worker.state != WorkerState::Activated) {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (settled, end) = (settled.expect("it ran for five rounds"), held_at_rest(&site).await);
+    println!("{events} events in {rounds} rounds, {version} versions; settled {settled:?}, in the end {end:?}");
+    assert_eq!((end.threads, end.files), (settled.threads, settled.files));
+    if length > SETTLED {
+        assert!(end.memory as f64 <= settled.memory as f64 * GROWTH, "{settled:?} became {end:?}");
+    }
+    site.close(Duration::from_secs(5)).await;
+}

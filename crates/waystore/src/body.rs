@@ -120,7 +120,8 @@ impl Body {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),
             Source::End => Some(&EMPTY),
-            Source::Stored(_) | Source::Stream(_) => None,
+            Source::Stored(body) => body.at_hand(),
+            Source::Stream(_) => None,
         }
     }
 
@@ -168,7 +169,10 @@ impl Stream for Body {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let Source::Stored(body) = &this.source {
-            this.source = Source::Stream(SyncWrapper::new(Arc::clone(body).open()));
+            this.source = match body.at_hand() {
+                Some(bytes) => Source::Bytes(bytes.clone()),
+                None => Source::Stream(SyncWrapper::new(Arc::clone(body).open())),
+            };
         }
         let item = match &mut this.source {
             Source::Stream(stream) => ready!(stream.get_mut().poll_next_unpin(cx)),

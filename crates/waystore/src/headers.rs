@@ -136,11 +136,17 @@ impl HeaderList {
 
     /// The list with this stored form, or `None` where its lengths do not add up.
     pub fn from_encoded(bytes: Bytes) -> Option<Self> {
-        let mut rest = &bytes[..];
+        Self::is_encoded(&bytes).then_some(Self(bytes))
+    }
+
+    /// Whether these bytes are a list's stored form.
+    pub(crate) fn is_encoded(bytes: &[u8]) -> bool {
+        let mut rest = bytes;
         while !rest.is_empty() {
-            rest = split_header(rest)?.2;
+            let Some((.., after)) = split_header(rest) else { return false };
+            rest = after;
         }
-        Some(Self(bytes))
+        true
     }
 }
 

@@ -3,7 +3,7 @@
 //! Not in the standard, whose `keys()` is all at once. Walks the pages of the list and decides on
 //! nothing but the range that was asked for.
 
-use std::{collections::VecDeque, time::SystemTime};
+use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
 use futures::{Stream, stream};
 use url::Url;
@@ -63,7 +63,7 @@ impl EntryRange {
 /// A walk over a cache, oldest entry first: see [`Cache::entries`].
 #[derive(Debug)]
 pub struct Entries {
-    cache: Cache,
+    cache: Arc<Cache>,
     prefix: Option<String>,
     after: Option<EntryId>,
     page: VecDeque<Candidate>,
@@ -81,7 +81,7 @@ impl Entries {
             while let Some(found) = self.page.pop_front() {
                 self.after = Some(found.id);
                 if self.prefix.as_deref().is_none_or(|prefix| found.entry.url().starts_with(prefix)) {
-                    return Ok(Some(StoredEntry { found, cache: self.cache.clone() }));
+                    return Ok(Some(StoredEntry { found, cache: Arc::clone(&self.cache) }));
                 }
             }
             if self.ended {
@@ -103,7 +103,7 @@ impl Entries {
 #[derive(Debug, Clone)]
 pub struct StoredEntry {
     found: Candidate,
-    cache: Cache,
+    cache: Arc<Cache>,
 }
 
 impl StoredEntry {
@@ -236,7 +236,7 @@ impl Cache {
     /// [`Error::Type`](crate::Error::Type): the prefix is neither a path nor the start of a URL.
     pub fn entries(&self, range: &EntryRange) -> Result<Entries> {
         Ok(Entries {
-            cache: self.clone(),
+            cache: Arc::new(self.clone()),
             prefix: range.absolute_prefix(&self.base)?,
             after: range.after,
             page: VecDeque::new(),
@@ -262,6 +262,9 @@ impl Cache {
     /// ```
     pub fn recording(&self) -> Vec<StoredEntry> {
         let of_list = self.shared.recorded.of(self.list.id());
-        of_list.iter().map(|put| StoredEntry { found: put.candidate().clone(), cache: self.clone() }).collect()
+        of_list
+            .iter()
+            .map(|put| StoredEntry { found: put.candidate().clone(), cache: Arc::new(self.clone()) })
+            .collect()
     }
 }

@@ -252,7 +252,7 @@ pub enum CandidateBody {
     Null,
     /// A small body, at hand.
     Inline(Bytes),
-    /// A larger one, to be opened.
+    /// One that is verified when it is read, or has to be opened.
     Stored(Arc<dyn StoredBody>),
 }
 
@@ -264,6 +264,11 @@ pub trait StoredBody: fmt::Debug + Send + Sync {
     /// The length that its readers are told beforehand; `None` where it is not certain yet.
     fn known_length(&self) -> Option<u64> {
         Some(self.length())
+    }
+
+    /// All of it, where nobody has to wait for it: verified, or `None`, and [`open`](Self::open) tells why.
+    fn at_hand(&self) -> Option<&Bytes> {
+        None
     }
 
     /// Opens it. Each block is verified before it is handed out; damaged bytes end the stream with

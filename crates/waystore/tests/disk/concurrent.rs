@@ -131,3 +131,18 @@ fn a_strict_commit_that_finds_its_change_made_waits_until_that_is_safe() {
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Commit::Applied, Commit::Applied));
     });
 }
+
+#[tokio::test]
+async fn a_strict_batch_of_a_hundred_is_one_write_and_one_sync() {
+    let disk = SimDisk::default();
+    let store = open(&disk, options(Durability::Strict).segment_bytes(1024 * 1024)).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let list = list(&store, "c").await;
+    let (changes, syncs) = (disk.changes(), disk.syncs());
+    let body = NewBody::Inline(vec![7; 4096].into());
+    let insert = (0..100).map(|at| NewEntry { entry: entry(&format!("/{at}")), body: body.clone() }).collect();
+    let change = ListChange { list: list.clone(), remove: vec![], insert };
+    commit(&store, &ReadSet::default(), Changes { names: vec![], lists: vec![change] }).await.unwrap();
+    assert_eq!((disk.changes() - changes, disk.syncs() - syncs), (2, 1), "the sync is the other change");
+    assert_eq!(store.page(&list, None, usize::MAX).await.unwrap().len(), 100);
+}

@@ -10,6 +10,7 @@ mod compaction;
 mod concurrent;
 mod crash;
 mod damage;
+mod damage_bodies;
 mod faults;
 mod kill;
 mod load;

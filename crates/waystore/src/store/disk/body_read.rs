@@ -1,4 +1,4 @@
-//! Bodies on their way out: verified block by block, 256 KiB at a time; some are read ahead of who reads on.
+//! Bodies on their way out: verified block by block, up to 1 MiB at a time; some is read ahead of who reads on.
 
 use std::{collections::VecDeque, io, sync::Arc};
 
@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{BodyError, store::StoredBody};
 
-/// Blocks read in one go.
-const BLOCKS: usize = 4;
+/// Blocks read by one thread before it hands them over.
+const BLOCKS: usize = 16;
+/// How many the first are: who reads should not wait long for them.
+const FIRST: usize = 4;
 /// How often that is done ahead, once the reader came back for more.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 impl StoredBody for BodyFile {
     fn length(&self) -> u64 {
@@ -103,10 +105,11 @@ impl Reader {
 
     fn start(&mut self) {
         let (body, file, first) = (Arc::clone(&self.body), self.file.clone(), self.next);
-        self.next += BLOCKS as u64;
+        let count = if first == 0 { FIRST } else { BLOCKS };
+        self.next += count as u64;
         self.coming.push_back(Started::new(move || {
             let file = file.map_or_else(|| body.open_file(), Ok)?;
-            let blocks = read_blocks(&*file, body.length, Some(&body.name.hash), first, BLOCKS, &body.bodies.buffers)?;
+            let blocks = read_blocks(&*file, body.length, Some(&body.name.hash), first, count, &body.bodies.buffers)?;
             Ok((file, blocks))
         }));
     }

@@ -104,7 +104,7 @@ impl Checkpoint {
     }
 
     fn write_to(&self, file: &dyn DiskFile) -> io::Result<u64> {
-        let mut out = Out { file, at: HEADER as u64, gathered: Vec::new(), hasher: Xxh3::new() };
+        let mut out = Out { file, at: HEADER as u64, gathered: Vec::new(), hashed: 0, hasher: Xxh3::new() };
         let mut catalogue = self.encode_segments();
         catalogue.put_u64_le(self.lists.len() as u64);
         for list in &self.lists {
@@ -257,6 +257,8 @@ struct Out<'a> {
     file: &'a dyn DiskFile,
     at: u64,
     gathered: Vec<u8>,
+    /// How much of that the hasher has: it is given much at once.
+    hashed: usize,
     hasher: Xxh3,
 }
 
@@ -266,21 +268,28 @@ impl Out<'_> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= GATHERED { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.hash();
         self.file.write_at(&self.gathered, self.at)?;
         self.at += self.gathered.len() as u64;
         self.gathered.clear();
+        self.hashed = 0;
         Ok(())
     }
 
     /// The checksum of what was put since the last call.
     fn take_checksum(&mut self) -> u64 {
+        self.hash();
         std::mem::take(&mut self.hasher).digest()
+    }
+
+    fn hash(&mut self) {
+        self.hasher.update(&self.gathered[self.hashed..]);
+        self.hashed = self.gathered.len();
     }
 }
 

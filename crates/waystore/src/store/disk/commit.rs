@@ -135,6 +135,9 @@ impl Inner {
             index.apply(Step::Insert { list: ListId(draft.list), slot, stored_in });
         }
         log.live = index.usage.live();
+        if index.has_trash() {
+            log.wake();
+        }
         Ok(())
     }
 }

@@ -227,7 +227,7 @@ impl Inner {
                     bytes += payload.len();
                     found.push(Record { header, payload });
                 }
-                (None, Some(located)) => self.note_damaged(&located),
+                (None, Some(located)) => self.note_damaged(located.place),
                 // It was damaged when the log was last read, too, or its other copy did its work.
                 (None, None) => {}
             }
@@ -241,7 +241,7 @@ impl Inner {
             let index = self.index();
             index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, &slot)).collect()
         };
-        lost.iter().for_each(|located| self.note_damaged(located));
+        lost.iter().for_each(|located| self.note_damaged(located.place));
     }
 
     /// Says in the log that `victims` are not needed. Returns where the log ends then.

@@ -111,8 +111,7 @@ impl Inner {
     /// What is done every second: makes damage known to the log, syncs, says so in the log, unlinks
     /// the bodies that are not needed, and rewrites segments of which little is.
     pub(super) fn tick(&self) -> Result<()> {
-        let trash = self.index_mut().take_trash();
-        drop(trash);
+        self.drop_trash();
         self.settle()?;
         self.prepare_segment()?;
         self.compact()?;
@@ -121,6 +120,12 @@ impl Inner {
             self.checkpoint(&[])?;
         }
         Ok(())
+    }
+
+    /// Drops lists that nobody can reach any more; nobody waits for that.
+    fn drop_trash(&self) {
+        let trash = self.index_mut().take_trash();
+        drop(trash);
     }
 
     /// Makes the next segment, where it will be needed soon.
@@ -135,8 +140,7 @@ impl Inner {
 
     /// What is done when the store is closed, so that the next open need not read the log.
     pub(super) fn close(&self) -> Result<()> {
-        let trash = self.index_mut().take_trash();
-        drop(trash);
+        self.drop_trash();
         self.settle()?;
         self.ahead.discard(&*self.bodies.io).map_err(Error::unavailable)?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
@@ -196,7 +200,7 @@ impl Inner {
     }
 }
 
-/// Two threads: one syncs now and then, one makes segments when it is told to. Both end when this is dropped.
+/// Two threads: one syncs now and then, one makes segments and drops lists when it is told to. Both end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
     inner: Weak<Inner>,
@@ -247,6 +251,7 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
 fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
     while asked.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
+        inner.drop_trash();
         if let Err(error) = inner.prepare_segment() {
             tracing::warn!(%error, "making a segment ahead failed");
         }

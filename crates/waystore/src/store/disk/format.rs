@@ -3,7 +3,7 @@
 //! Turns values into bytes and back. Whatever is read may be damaged: a length or number that does
 //! not fit is `None`, never a panic.
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
@@ -32,9 +32,13 @@ const SEGMENT_MAGIC: [u8; 8] = *b"waystore";
 const VERSION: u32 = 1;
 const END: u8 = 1;
 /// Bytes of an insertion's payload before the entry.
-pub(super) const INSERT_FIXED: usize = 16;
+pub(super) const INSERT_FIXED: usize = 24;
+/// Where the checksum of an inline body is among them.
+pub(super) const BODY_CHECKSUM: usize = 16;
 /// Bytes of an insertion's payload that stand for a body in a file.
 pub(super) const FILE_REFERENCE: usize = 40;
+/// What an insertion's payload says of a body that comes after the entry.
+const INLINE: u8 = 1;
 
 /// A place in the log: the segment's number, then the offset in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +113,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn from_stored(number: u8) -> Option<Self> {
+    pub(super) fn from_stored(number: u8) -> Option<Self> {
         [Self::Bind, Self::Unbind, Self::Insert, Self::Remove, Self::Mark, Self::Seal, Self::Rename]
             .into_iter()
             .find(|kind| *kind as u8 == number)
@@ -234,9 +238,10 @@ pub(super) struct BatchHead {
     pub(super) op: OpId,
 }
 
-/// Where a written record's payload is, and its checksum.
+/// Where a written record's payload is, and the checksum of its sealed part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written {
+    pub(super) kind: Kind,
     pub(super) payload_at: u32,
     pub(super) payload_length: u32,
     pub(super) checksum: u64,
@@ -246,7 +251,8 @@ impl Written {
     /// Where the payload of the record with this header is.
     pub(super) fn of(header: &Header) -> Option<Self> {
         let payload_at = u32::try_from(header.payload()?.start).ok()?;
-        Some(Self { payload_at, payload_length: header.payload_length, checksum: header.payload_checksum })
+        let Header { kind, payload_length, payload_checksum: checksum, .. } = *header;
+        Some(Self { kind, payload_at, payload_length, checksum })
     }
 
     /// Where the record begins.
@@ -270,12 +276,12 @@ pub(super) fn encode_batch(
         let offset = start.offset().checked_add(u32::try_from(header_at).ok()?)?;
         bytes.resize(header_at + HEADER, 0);
         draft.payload.iter().for_each(|part| bytes.extend_from_slice(part));
-        let payload = &bytes[header_at + HEADER..];
+        let payload_checksum = seal(draft.kind, &mut bytes[header_at + HEADER..], seed)?;
         let header = Header {
             kind: draft.kind,
             end: index + 1 == drafts.len(),
             index: u32::try_from(index).ok()?,
-            payload_length: u32::try_from(payload.len()).ok()?,
+            payload_length: u32::try_from(bytes.len() - header_at - HEADER).ok()?,
             batch: head.number,
             position: Position::new(start.segment(), offset),
             synced: head.synced,
@@ -283,17 +289,49 @@ pub(super) fn encode_batch(
             entry: draft.entry,
             key: draft.key.unwrap_or(head.key),
             op: head.op,
-            payload_checksum: xxh3_64_with_seed(payload, seed),
+            payload_checksum,
         };
         bytes[header_at..header_at + HEADER].copy_from_slice(&header.encode(seed));
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
         written.push(Written {
+            kind: header.kind,
             payload_at: offset.checked_add(HEADER as u32)?,
             payload_length: header.payload_length,
             checksum: header.payload_checksum,
         });
     }
     Some((bytes, written))
+}
+
+/// Puts the checksum of an inline body into the payload. Returns that of the sealed part.
+pub(super) fn seal(kind: Kind, payload: &mut [u8], seed: u64) -> Option<u64> {
+    let sealed = sealed_length(kind, payload)?;
+    if is_inline(kind, payload) {
+        let checksum = xxh3_64_with_seed(&payload[sealed..], seed);
+        payload[BODY_CHECKSUM..INSERT_FIXED].copy_from_slice(&checksum.to_le_bytes());
+    }
+    Some(xxh3_64_with_seed(&payload[..sealed], seed))
+}
+
+/// How long the sealed part of a payload is, of which its record's header has the checksum: all but an inline body. `None`:
+/// the payload is none.
+pub(super) fn sealed_length(kind: Kind, payload: &[u8]) -> Option<usize> {
+    if is_inline(kind, payload) { body_at(payload) } else { Some(payload.len()) }
+}
+
+/// What a sealed part says the checksum of the inline body after it is.
+pub(super) fn body_checksum(payload: &[u8]) -> Option<u64> {
+    u64_at(payload, BODY_CHECKSUM)
+}
+
+fn is_inline(kind: Kind, payload: &[u8]) -> bool {
+    kind == Kind::Insert && payload.get(12) == Some(&INLINE)
+}
+
+/// Where the entry ends in the payload of an insertion.
+fn body_at(payload: &[u8]) -> Option<usize> {
+    let entry_length = usize::try_from(u32_at(payload, 8)?).ok()?;
+    INSERT_FIXED.checked_add(entry_length).filter(|at| *at <= payload.len())
 }
 
 /// A list's name, and where it stands among the names of its place.
@@ -400,28 +438,33 @@ pub(super) fn encode_insert(stored_at_ms: u64, entry: &Bytes, body: RecordBody) 
     fixed.put_u32_le(u32::try_from(entry.len()).expect("heads are bounded by who parsed them"));
     let (kind, body) = match body {
         RecordBody::Null => (0, Bytes::new()),
-        RecordBody::Inline(bytes) => (1, bytes),
+        RecordBody::Inline(bytes) => (INLINE, bytes),
         RecordBody::File { hash, length } => (2, [&hash[..], &length.to_le_bytes()].concat().into()),
     };
     fixed.put_slice(&[kind, 0, 0, 0]);
+    // The checksum of an inline body comes with the place in the log.
+    fixed.put_u64_le(0);
     [fixed.into(), entry.clone(), body]
 }
 
 /// Splits the payload of an insertion: when it was stored, the entry, the body.
-pub(super) fn parse_insert(payload: &Bytes) -> Option<(u64, Bytes, RecordBody)> {
-    let stored_at_ms = u64_at(payload, 0)?;
-    let entry_length = usize::try_from(u32_at(payload, 8)?).ok()?;
-    let body_at = INSERT_FIXED.checked_add(entry_length).filter(|at| *at <= payload.len())?;
-    let body = match payload.get(12)? {
+pub(super) fn parse_insert(mut payload: Bytes) -> Option<(u64, Bytes, RecordBody)> {
+    let stored_at_ms = u64_at(&payload, 0)?;
+    let body_at = body_at(&payload)?;
+    let entry = payload.slice(INSERT_FIXED..body_at);
+    let body = match *payload.get(12)? {
         0 if body_at == payload.len() => RecordBody::Null,
-        1 => RecordBody::Inline(payload.slice(body_at..)),
+        INLINE => {
+            payload.advance(body_at);
+            RecordBody::Inline(payload)
+        }
         2 => {
             let (hash, length) = payload[body_at..].split_first_chunk()?;
             RecordBody::File { hash: *hash, length: u64::from_le_bytes(length.try_into().ok()?) }
         }
         _ => return None,
     };
-    Some((stored_at_ms, payload.slice(INSERT_FIXED..body_at), body))
+    Some((stored_at_ms, entry, body))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{
     DiskOptions, DiskStore,
     checkpoint::write_closed,
-    format::{FIRST_RECORD, FORMAT, HEADER, Position, RECORD_MAGIC, SegmentHeader, record_length},
+    format::{FIRST_RECORD, FORMAT, HEADER, Kind, Position, RECORD_MAGIC, SegmentHeader, record_length, seal},
     io::{Access, DiskIo},
     segment::Segment,
     sim::SimDisk,
@@ -251,8 +251,10 @@ fn fix_segment(bytes: &mut [u8], number: u32) -> bool {
         if bytes[at..].starts_with(&RECORD_MAGIC) {
             bytes[at + 12..at + 16].copy_from_slice(&(length as u32).to_le_bytes());
             put_u64(bytes, at + 24, Position::new(number, at as u32).0);
-            let payload = xxh3_64_with_seed(&bytes[at + HEADER..at + HEADER + length], seed);
-            put_u64(bytes, at + 88, payload);
+            let kind = Kind::from_stored(bytes[at + 4]).unwrap_or(Kind::Seal);
+            if let Some(checksum) = seal(kind, &mut bytes[at + HEADER..at + HEADER + length], seed) {
+                put_u64(bytes, at + 88, checksum);
+            }
             let checksum = xxh3_64_with_seed(&bytes[at..at + 96], seed);
             put_u64(bytes, at + 96, checksum);
             sane &= [16, 40, 48].iter().all(|field| u64_at(bytes, at + field) < SANE);
@@ -293,8 +295,9 @@ impl Walk<'_> {
             self.skip(24)?;
             self.skip_items(8)?;
             self.skip_items(1)?;
-            self.skip(16)?;
+            self.skip(20)?;
             self.skip_items(12)?;
+            self.skip(8)?;
             let (start, length) = (usize::try_from(self.long()?).ok()?, usize::try_from(self.long()?).ok()?);
             let start = start.checked_add(CHECKPOINT_HEADER)?;
             if let Some(section) = self.bytes.get(start..start.checked_add(length)?) {
@@ -346,4 +349,20 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 fn put_u64(bytes: &mut [u8], at: usize, number: u64) {
     bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_was_changed_gets_a_checksum_that_is_right() {
+        let mut bytes = read_file(used_disk(), "checkpoint");
+        // The padding of the first slot.
+        bytes[CHECKPOINT_HEADER + 40] ^= 1;
+        fix_checkpoint(&mut bytes);
+        let disk = used_disk().copy();
+        disk.edit("checkpoint", |content| *content = bytes);
+        assert_eq!(open(&disk).report().damage, [""; 0]);
+    }
 }

@@ -227,6 +227,11 @@ impl Index {
         self.lists.iter().filter(|(_, entries)| wanted(entries)).map(|(list, _)| *list).collect()
     }
 
+    /// Whether there is anything to be dropped.
+    pub(super) fn has_trash(&self) -> bool {
+        !self.trash.is_empty()
+    }
+
     /// Lists that nobody can reach any more, to be dropped where nobody waits for it.
     pub(super) fn take_trash(&mut self) -> impl Sized + use<> {
         std::mem::take(&mut self.trash)

@@ -25,7 +25,7 @@ use super::{
     replay::{Replayed, replay},
     report::OpenReport,
     segment::Segment,
-    slot::Located,
+    slot::Place,
 };
 use crate::{
     Clock, Error, Result,
@@ -233,12 +233,11 @@ impl Inner {
     }
 
     /// From now on the entry counts as absent: its bytes are not what was written.
-    pub(super) fn note_damaged(&self, located: &Located) {
-        let list = located.list;
+    pub(super) fn note_damaged(&self, place: Place) {
+        let list = place.list;
         let mut index = self.index_mut();
         // It may have been moved since, and be whole where it is now.
-        let Some(removed) =
-            index.get(list, located.entry).map(|slot| slot.removed()).filter(|now| now.at == located.at)
+        let Some(removed) = index.get(list, place.entry).map(|slot| slot.removed()).filter(|now| now.at == place.at)
         else {
             return;
         };

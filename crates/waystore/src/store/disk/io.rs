@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     fmt, fs,
     fs::{File, OpenOptions},
     io::{self, Write},
@@ -100,6 +101,14 @@ pub trait Mapping: fmt::Debug + Send + Sync {
 
     /// Some of the bytes, or `None` where the range goes beyond the end.
     fn slice(&self, range: Range<usize>) -> Option<Bytes>;
+
+    /// Some of the bytes to be looked at now, or `None` where the range goes beyond the end.
+    fn view(&self, range: Range<usize>) -> Option<Cow<'_, [u8]>> {
+        Some(Cow::Owned(self.slice(range)?.into()))
+    }
+
+    /// Has some of the bytes brought near, where they are far; only makes reading them sooner done.
+    fn touch(&self, _range: Range<usize>) {}
 
     /// Gone once the mapping and all its slices are.
     fn readers(&self) -> Weak<()>;

@@ -34,7 +34,7 @@ pub(super) struct Log {
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
     pub(super) ahead: Arc<Ahead>,
-    /// Who makes the next segment when it is told that it will be needed.
+    /// Who makes the next segment, and drops lists that are gone, when it is told that there is something to do.
     pub(super) maker: Option<SyncSender<()>>,
     /// The last segment for which it was told.
     pub(super) asked: u32,
@@ -103,10 +103,15 @@ impl Log {
         let written = self.write(&segment, batch)?;
         if self.asked != segment.number() && self.needs_next_soon() {
             self.asked = segment.number();
-            // Full: it was told, and looks when it gets to it.
-            let _ = self.maker.as_ref().map(|maker| maker.try_send(()));
+            self.wake();
         }
         Ok((segment, written))
+    }
+
+    /// Tells who works in the background that there is something to do now.
+    pub(super) fn wake(&self) {
+        // Full: it was told, and looks when it gets to it.
+        let _ = self.maker.as_ref().map(|maker| maker.try_send(()));
     }
 
     /// The next segment, where it will be needed soon.

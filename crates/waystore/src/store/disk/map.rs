@@ -1,12 +1,15 @@
 //! Files as memory: the one place that needs `unsafe`.
 #![allow(unsafe_code, reason = "mapping a file is unsafe: another process could change or cut it")]
 
-use std::{fs::File, io, ops::Range, sync::Weak};
+use std::{borrow::Cow, fs::File, hint::black_box, io, ops::Range, sync::Weak};
 
 use bytes::Bytes;
 use memmap2::Mmap;
 
 use super::{io::Mapping, spare::Readers};
+
+/// What a processor brings near at once, in bytes.
+const CACHE_LINE: usize = 64;
 
 /// A file mapped to be read.
 #[derive(Debug)]
@@ -49,6 +52,16 @@ impl Mapping for FileMap {
 
     fn slice(&self, range: Range<usize>) -> Option<Bytes> {
         (range.start <= range.end && range.end <= self.bytes.len()).then(|| self.bytes.slice(range))
+    }
+
+    fn view(&self, range: Range<usize>) -> Option<Cow<'_, [u8]>> {
+        self.bytes.get(range).map(Cow::Borrowed)
+    }
+
+    fn touch(&self, range: Range<usize>) {
+        let lines = self.bytes.get(range).unwrap_or_default().iter().step_by(CACHE_LINE);
+        // Loads that do not depend on each other are waited for together.
+        black_box(lines.fold(0, |all, byte| all ^ byte));
     }
 
     fn readers(&self) -> Weak<()> {

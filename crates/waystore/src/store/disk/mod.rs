@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
-//! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs
+//! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
 //! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
@@ -31,6 +31,7 @@ pub(crate) mod fuzz;
 mod hold;
 mod home;
 mod index;
+mod inline;
 mod inner;
 pub mod io;
 mod log;
@@ -64,6 +65,7 @@ use self::{
     failure::blocking,
     inner::Inner,
     io::{DiskIo, RealDisk},
+    slot::read_all,
 };
 use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
@@ -278,26 +280,26 @@ impl Store for DiskStore {
                 found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot)).collect::<Vec<_>>());
             }
         }
+        let home = Arc::downgrade(&self.inner);
         let mut seen = Vec::with_capacity(reads.len());
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut given = HashSet::new();
-        for (read, slots) in reads.iter().zip(found) {
-            let list = read.list.id();
-            let mut entries = Vec::with_capacity(slots.len());
-            for slot in slots {
-                if reads.len() > 1 && !given.insert(slot.entry) {
-                    entries.push(slot.entry);
-                    continue;
-                }
-                match slot.read() {
-                    Some(candidate) => {
-                        entries.push(slot.entry);
-                        candidates.push(candidate);
+        for (read, mut slots) in reads.iter().zip(found) {
+            let mut entries: Vec<EntryId> = slots.iter().map(|slot| slot.place.entry).collect();
+            slots.retain(|slot| reads.len() == 1 || given.insert(slot.place.entry));
+            candidates.reserve(slots.len());
+            let mut damaged = HashSet::new();
+            for read in read_all(slots, &home) {
+                match read {
+                    Ok(candidate) => candidates.push(candidate),
+                    Err(place) => {
+                        damaged.insert(place.entry);
+                        self.inner.note_damaged(place);
                     }
-                    None => self.inner.note_damaged(&slot),
                 }
             }
-            seen.push(Seen { list, url: read.url.into(), entries });
+            entries.retain(|entry| !damaged.contains(entry));
+            seen.push(Seen { list: read.list.id(), url: read.url.into(), entries });
         }
         Ok((ReadSet(seen), candidates))
     }
@@ -305,13 +307,14 @@ impl Store for DiskStore {
     async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
         let list = list.id();
         self.inner.load([list])?;
+        let home = Arc::downgrade(&self.inner);
         loop {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
                 index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot)).collect()
             };
-            match slots.iter().map(|slot| slot.read().ok_or(slot)).collect() {
+            match read_all(slots, &home).collect() {
                 Ok(page) => return Ok(page),
                 // Without it the page would be too short: that means the end.
                 Err(damaged) => self.inner.note_damaged(damaged),

@@ -14,13 +14,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{
     format::{
         ALIGNMENT, FIRST_RECORD, HEADER, Header, Position, RECORD_MAGIC, SECOND_HEADER, SEGMENT_HEADER, SegmentHeader,
-        Written,
+        Written, body_checksum, sealed_length,
     },
     io::{Access, DiskFile, DiskIo, Mapping},
 };
 
 /// What is looked at in one go when records are searched for.
 const SEARCH_BYTES: usize = 64 * 1024;
+
+/// What is brought near of a record that will be read: the heads, mostly.
+const BEGINNING: usize = 1024;
 
 /// A segment, open.
 #[derive(Debug)]
@@ -116,15 +119,36 @@ impl Segment {
 
     /// A payload, where its bytes are still what was written.
     pub(super) fn payload(&self, written: Written) -> Option<Bytes> {
+        let (payload, sealed) = self.sealed(written)?;
+        let body = &payload[sealed..];
+        // Only an inline body is not sealed.
+        (body.is_empty() || body_checksum(&payload)? == self.checksum(body)).then_some(payload)
+    }
+
+    /// A payload, where the bytes of its sealed part are still what was written, and the length of that part.
+    /// Nobody looked at what comes after it.
+    pub(super) fn sealed(&self, written: Written) -> Option<(Bytes, usize)> {
         let start = written.payload_at as usize;
         let payload = self.map.slice(start..start.checked_add(written.payload_length as usize)?)?;
-        (xxh3_64_with_seed(&payload, self.header.seed) == written.checksum).then_some(payload)
+        let sealed = sealed_length(written.kind, &payload)?;
+        (self.checksum(&payload[..sealed]) == written.checksum).then_some((payload, sealed))
+    }
+
+    /// What bytes of this segment are verified by.
+    fn checksum(&self, bytes: &[u8]) -> u64 {
+        xxh3_64_with_seed(bytes, self.header.seed)
+    }
+
+    /// Has the beginning of the record at `offset` brought near.
+    pub(super) fn touch(&self, offset: u32) {
+        let start = offset as usize;
+        self.map.touch(start..start.saturating_add(BEGINNING).min(self.map.length()));
     }
 
     /// The record at `offset`.
     pub(super) fn record_at(&self, offset: u32) -> Option<Header> {
         let start = offset as usize;
-        let bytes = self.map.slice(start..start.checked_add(HEADER)?)?;
+        let bytes = self.map.view(start..start.checked_add(HEADER)?)?;
         let header = Header::parse(&bytes, Position::new(self.number(), offset), self.header.seed)?;
         header.next().filter(|next| *next <= self.header.length)?;
         Some(header)

@@ -1,21 +1,29 @@
 //! An entry whose place in the log is known, and how it is read from there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{
     bodies::BodyFile,
-    format::{Kind, Position, RecordBody, Written, parse_insert},
+    format::{Kind, Position, RecordBody, Written, body_checksum, parse_insert},
+    inline::InlineBody,
+    inner::Inner,
     segment::Segment,
 };
 use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId, Uses};
 
-/// What is needed to read one entry. The segment stays readable while somebody has this.
-#[derive(Debug, Clone)]
-pub(super) struct Located {
+/// Which entry, and where its record is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
     pub(super) list: ListId,
     pub(super) entry: EntryId,
-    pub(super) segment: Arc<Segment>,
     pub(super) at: Position,
+}
+
+/// What is needed to read one entry. The segment stays readable while somebody has this.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) place: Place,
+    pub(super) segment: Arc<Segment>,
     /// The body's file, where it has one.
     pub(super) file: Option<Arc<BodyFile>>,
     /// The counter of its uses.
@@ -24,21 +32,59 @@ pub(super) struct Located {
 
 impl Located {
     /// Reads the entry. `None`: its bytes are not what was written. They are checked each time,
-    /// because the disk may change them at any time.
-    pub(super) fn read(&self) -> Option<Candidate> {
-        let header = self.segment.record_at(self.at.offset())?;
-        if (header.kind, header.list, header.entry) != (Kind::Insert, self.list.0, self.entry.0) {
+    /// because the disk may change them at any time; those of the body not before it is read, and `home` is told then.
+    pub(super) fn read(self, home: &Weak<Inner>) -> Option<Candidate> {
+        let Place { list, entry: id, at } = self.place;
+        let header = self.segment.record_at(at.offset())?;
+        if (header.kind, header.list, header.entry) != (Kind::Insert, list.0, id.0) {
             return None;
         }
-        let payload = self.segment.payload(Written::of(&header)?)?;
-        let (stored_at_ms, entry, body) = parse_insert(&payload)?;
-        let body = match (body, &self.file) {
+        let (payload, _) = self.segment.sealed(Written::of(&header)?)?;
+        let checksum = body_checksum(&payload)?;
+        let (stored_at_ms, entry, body) = parse_insert(payload)?;
+        let body = match (body, self.file) {
             (RecordBody::Null, _) => CandidateBody::Null,
-            (RecordBody::Inline(bytes), _) => CandidateBody::Inline(bytes),
-            (RecordBody::File { .. }, Some(file)) => CandidateBody::Stored(Arc::<BodyFile>::clone(file)),
+            (RecordBody::Inline(bytes), _) => CandidateBody::Stored(Arc::new(InlineBody {
+                home: Weak::clone(home),
+                place: self.place,
+                bytes,
+                seed: self.segment.header.seed,
+                checksum,
+            })),
+            (RecordBody::File { .. }, Some(file)) => CandidateBody::Stored(file),
             (RecordBody::File { .. }, None) => return None,
         };
-        let (entry, uses) = (Entry::parse(entry).ok()?, self.uses.clone());
-        Some(Candidate { id: self.entry, list: self.list, stored_at_ms, entry, body, uses })
+        let entry = Entry::parse(entry).ok()?;
+        Some(Candidate { id, list, stored_at_ms, entry, body, uses: self.uses })
     }
+
+    /// Whether all of its bytes in the log are what was written.
+    pub(super) fn reads_whole(self) -> bool {
+        let is_in_file = self.file.is_some();
+        self.read(&Weak::new()).is_some_and(|read| match read.body {
+            CandidateBody::Stored(body) if !is_in_file => body.at_hand().is_some(),
+            CandidateBody::Null | CandidateBody::Inline(_) | CandidateBody::Stored(_) => true,
+        })
+    }
+}
+
+/// Entries that are brought near together.
+const NEAR: usize = 16;
+
+/// Reads many entries. Where one is damaged, its place is told instead.
+pub(super) fn read_all(all: Vec<Located>, home: &Weak<Inner>) -> impl Iterator<Item = Result<Candidate, Place>> {
+    let mut near = 0;
+    let mut all = all.into_iter();
+    std::iter::from_fn(move || {
+        if near == 0 {
+            let next = &all.as_slice()[..NEAR.min(all.len())];
+            // Most of the time that reading an entry takes is waiting for memory.
+            next.iter().for_each(|located| located.segment.touch(located.place.at.offset()));
+            near = NEAR;
+        }
+        near -= 1;
+        let located = all.next()?;
+        let place = located.place;
+        Some(located.read(home).ok_or(place))
+    })
 }

@@ -92,9 +92,10 @@ fn drop_unreadable(inner: &Inner) -> Result<()> {
         let index = inner.index();
         let found = index.all().filter_map(|(list, slot)| Some((list, index.get(list, slot.entry)?)));
         let located = found.filter_map(|(list, found)| index.locate(list, &found));
-        located.filter(|located| located.read().is_none()).collect()
+        let looked_at = located.map(|located| (located.place, located.reads_whole()));
+        looked_at.filter(|(_, is_whole)| !is_whole).map(|(place, _)| place).collect()
     };
-    broken.iter().for_each(|located| inner.note_damaged(located));
+    broken.into_iter().for_each(|place| inner.note_damaged(place));
     inner.remove_damaged(&mut *inner.log()?)
 }
 

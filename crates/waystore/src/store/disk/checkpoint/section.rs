@@ -159,15 +159,17 @@ fn mark_of(hash: u32) -> u32 {
 
 /// Writes the section of `snapshot`. Returns how many entries it has, and the files of their bodies.
 pub(super) fn write(out: &mut Out<'_>, snapshot: &Snapshot) -> io::Result<(u32, Vec<Arc<BodyFile>>)> {
-    let (mut count, mut files) = (0_u32, Vec::new());
+    // To be looked at several times: going through the slots again would take longer.
+    let (mut hashes, mut files) = (Vec::new(), Vec::new());
     for (slot, uses) in snapshot.iter() {
-        count = count.checked_add(1).ok_or(io::ErrorKind::FileTooLarge)?;
+        hashes.push(slot.hashes);
         files.extend(slot.file.clone());
         let file = slot.file.as_ref().map_or(0, |_| files.len() as u32);
         out.put(&encode_slot(&slot, file, uses))?;
     }
-    write_table(out, count, || snapshot.iter().map(|(slot, _)| slot.hashes.url))?;
-    write_table(out, count, || snapshot.iter().map(|(slot, _)| slot.hashes.path))?;
+    let count = u32::try_from(hashes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    write_table(out, count, || hashes.iter().map(|of| of.url))?;
+    write_table(out, count, || hashes.iter().map(|of| of.path))?;
     Ok((count, files))
 }
 
@@ -234,7 +236,7 @@ pub(in crate::store::disk) fn stored(snapshot: &Snapshot) -> Section {
     use crate::store::disk::{io::DiskIo, sim::SimDisk};
 
     let file = SimDisk::default().create("checkpoint").unwrap();
-    let mut out = Out { file: &*file, at: 0, gathered: Vec::new(), hasher: super::Xxh3::new() };
+    let mut out = Out { file: &*file, at: 0, gathered: Vec::new(), hashed: 0, hasher: super::Xxh3::new() };
     let (count, files) = write(&mut out, snapshot).unwrap();
     out.flush().unwrap();
     let checksum = out.take_checksum();

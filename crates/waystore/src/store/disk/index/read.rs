@@ -15,7 +15,7 @@ use crate::{
         EntryId, ListId, UrlMatch,
         disk::{
             format::{Named, Position},
-            slot::Located,
+            slot::{self, Located},
             slots::{By, Found, Slot, UrlHashes},
         },
     },
@@ -122,7 +122,8 @@ impl Index {
         let segment = found.at.segment();
         let segment = self.usage.segment(segment).or_else(|| entries.kept.get(&segment))?;
         let (uses, file) = (entries.slots()?.uses(found), found.file.clone());
-        Some(Located { list, entry: found.entry, segment: Arc::clone(segment), at: found.at, file, uses })
+        let place = slot::Place { list, entry: found.entry, at: found.at };
+        Some(Located { place, segment: Arc::clone(segment), file, uses })
     }
 
     /// Every entry of the lists that are loaded.

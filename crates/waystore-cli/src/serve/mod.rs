@@ -65,7 +65,8 @@ pub(crate) struct ServeArgs {
 /// Serves until a signal, and then ends in order.
 pub(crate) fn run(args: Box<ServeArgs>) -> Result<(), Failure> {
     let (settings, file) = read_settings(*args)?;
-    log::start(LogForm::parse(settings.log.as_deref())?);
+    let form = LogForm::parse(settings.log.as_deref())?;
+    let _log = log::start(form).map_err(|error| Failure::failed(format!("the log could not be started: {error}")))?;
     let config = Config::new(&settings, file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;

@@ -37,7 +37,7 @@ pub(super) fn of_script(request: &RequestHead, hidden: Option<&Hidden>, public: 
             headers.set("origin", public.serialized());
         }
     } else if !reads {
-        default(&mut headers, "origin", &public.serialized());
+        default(&mut headers, "origin", public.serialized());
     }
     if !has_body && matches!(request.method, Method::POST | Method::PUT) {
         headers.set("content-length", "0");

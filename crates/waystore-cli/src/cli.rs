@@ -18,8 +18,10 @@ pub(crate) enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Look at and command the worker of a running gateway.
     Worker(control::command::WorkerArgs),
-    /// Look at the caches of an origin.
+    /// Look at caches and change them, in a data directory or in the gateway that runs on it.
     Cache(commands::cache::CacheArgs),
+    /// Verify a data directory, and repair it.
+    Check(commands::check::CheckArgs),
     /// Evaluate classic scripts as a page would, without a DOM.
     Run(commands::run::RunArgs),
 }

@@ -2,8 +2,12 @@
 
 use std::{fmt, process::ExitCode};
 
+use serde::{Deserialize, Serialize};
+
+use crate::talk::printable_lines;
+
 /// Why a command ends without having done its work. Shown as `error:` and, where there is one, `hint:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
@@ -34,9 +38,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Names and URLs of others are in it.
+        write!(f, "error: {}", printable_lines(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", printable_lines(hint)),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Each command is a module; this file knows which is which, and how a failure ends the process.
 
+mod caches;
 mod cli;
 mod commands;
 mod control;
@@ -9,6 +10,7 @@ mod failure;
 mod fetch;
 mod serve;
 mod store;
+mod talk;
 
 use std::process::ExitCode;
 
@@ -25,12 +27,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Worker(args) => control::command::run(args),
         Command::Cache(args) => commands::cache::run(args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Run(args) => commands::run::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            talk::tell!("{failure}");
             failure.exit_code()
         }
     }

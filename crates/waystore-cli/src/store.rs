@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use waystore::Waystore;
+use waystore::{Waystore, store::disk::DiskOptions};
 
 use crate::failure::Failure;
 
@@ -23,5 +23,14 @@ pub(crate) fn none(data: &Path, reason: &str) -> Failure {
 ///
 /// Another process holds it, it is not ours, or the disk refused.
 pub(crate) async fn open(data: &Path) -> Result<Waystore, Failure> {
-    Ok(Waystore::open(data).await?)
+    open_with(data, DiskOptions::default()).await
+}
+
+/// Opens the store in the directory `data` in this way.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(crate) async fn open_with(data: &Path, options: DiskOptions) -> Result<Waystore, Failure> {
+    Ok(Waystore::open_with(data, options).await?)
 }

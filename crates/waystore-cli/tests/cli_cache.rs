@@ -52,7 +52,7 @@ fn ls_sums_up_each_cache() {
     let output = waystore(parent.path(), &["cache", "ls"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let lines: Vec<Vec<_>> = stdout(&output).lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST"]);
+    assert_eq!(lines[0], ["CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST", "USED", "HITS"]);
     assert_eq!(lines[1][..4], ["pages-v1", "2", "19", "B"]);
     assert_eq!(lines[2][..4], ["goods-v1", "1", "195.3", "KiB"]);
 }

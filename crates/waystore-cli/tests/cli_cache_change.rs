@@ -195,7 +195,7 @@ fn a_directory_in_use_is_said_to_be_and_can_still_be_looked_at() {
     for change in [&["put", "v1", "/", "page.html"][..], &["rm", "v1"], &["add", "v1", "/"]] {
         let output = cache(parent.path(), change);
         assert_eq!(output.status.code(), Some(1), "{change:?}");
-        let expected = format!("is in use by process {}\nhint: a gateway that runs on it", std::process::id());
+        let expected = format!("is in use by process {}\nhint: no gateway answers there", std::process::id());
         assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
     }
     done(&cache(parent.path(), &["export", "v1", "v1.waystore"]));

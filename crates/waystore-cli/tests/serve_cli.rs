@@ -50,6 +50,18 @@ fn every_key_has_a_flag_of_the_same_name_with_a_line_about_it() {
     assert!(flags > 25, "{flags} flags");
 }
 
+#[test]
+fn every_flag_is_in_the_document_as_a_key() {
+    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
+    let document = include_str!("../../../docs/commands.md");
+    let flags: Vec<_> =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[']).next()).collect();
+    assert!(flags.len() > 35, "{flags:?}");
+    for key in flags.iter().filter(|flag| **flag != "help").map(|flag| flag.replace('-', "_")) {
+        assert!(document.contains(&format!("| `{key}` |")), "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named_with_what_to_do() {
     let upstream = upstream(|_| async { text(200, "yes") }).await;
@@ -138,4 +150,30 @@ async fn the_data_directory_is_its_owners_alone() {
     let gateway = Gateway::proxy(upstream, &[]);
     let mode = |name: &str| std::fs::metadata(gateway.data().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(""), mode("control.sock"), mode("visitor.key")), (0o700, 0o600, 0o600));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_written_ends_nothing() {
+    use std::io::{BufRead, BufReader};
+    let upstream = upstream(|_| async { text(200, "yes") }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (url, data) = (format!("http://{upstream}"), folder.path().join("data").to_string_lossy().into_owned());
+    let arguments = ["serve", "--no-worker", "--upstream", &url, "--listen", "127.0.0.1:0", "--data", &data];
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = support::waystore(&arguments).stdout(std::process::Stdio::piped()).stderr(full).spawn().unwrap();
+    let mut greeting = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+    let (_, address) = greeting.trim().rsplit_once("http://").unwrap();
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(
+            &mut stream,
+            format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
+        let answer = support::read_all(stream);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("yes"), "{answer}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

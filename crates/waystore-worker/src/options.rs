@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
-use waystore::{Clock, Fetch};
+use waystore::{CachePolicies, Clock, Fetch};
 
 use crate::{ConsoleLine, Limits, SiteError};
 
@@ -23,6 +23,8 @@ pub struct SiteOptions {
     pub update_via_cache: UpdateViaCache,
     /// What the worker may use.
     pub limits: Limits,
+    /// How its caches keep what it puts into them. What it puts while it installs is pinned.
+    pub policies: CachePolicies,
 }
 
 impl SiteOptions {
@@ -34,6 +36,7 @@ impl SiteOptions {
             worker_type: WorkerType::default(),
             update_via_cache: UpdateViaCache::default(),
             limits: Limits::default(),
+            policies: CachePolicies::default(),
         }
     }
 

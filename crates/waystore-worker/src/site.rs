@@ -125,7 +125,7 @@ impl Site {
     pub async fn open(options: SiteOptions, waystore: &Waystore, host: SiteHost) -> Result<Self, SiteError> {
         let (script, scope) = options.urls()?;
         let store_error = |source| SiteError::Store { scope: Box::new(scope.clone()), source: Arc::new(source) };
-        let caches = waystore.caches(script.as_str()).map_err(store_error)?;
+        let caches = waystore.caches(script.as_str()).map_err(store_error)?.with_policies(options.policies.clone());
         let registrations = waystore.registrations(script.as_str()).map_err(store_error)?;
         let registrations = Registrations::new(registrations, scope.clone());
         let kept = registrations.load(options.limits.script_bytes).await.map_err(store_error)?;

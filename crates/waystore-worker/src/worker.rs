@@ -168,6 +168,9 @@ impl Worker {
     async fn launch(&self) -> Result<Isolate, String> {
         let Ground { scope, update_via_cache, caches, host, limits, runtime, views } = self.ground.clone();
         let limit = limits.start;
+        // What is put while it installs is the site's own choice of what has to be there.
+        let scripts = Arc::clone(&self.scripts);
+        let caches = caches.pinning_while(move || scripts.is_open());
         let launch = Launch {
             version: self.version.clone(),
             script: self.script.clone(),

@@ -27,10 +27,11 @@ pub use self::{
 };
 
 use crate::{
-    Body, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource, ResponseType, Result,
-    Spooler, StorageKey,
+    Body, CacheName, CachePolicies, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource,
+    ResponseType, Result, Spooler, StorageKey,
     buckets::Life,
     info::{RequestFilter, RequestInfo, Resolved},
+    policy::Pin,
     recorded::overlay,
     shared::Shared,
     spec::{
@@ -74,14 +75,16 @@ pub struct Cache {
 }
 
 /// How what a handle stores is kept.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Keeping {
     /// What the entries of a cache that are not pinned may be charged together.
     pub(crate) budget_bytes: Option<u64>,
     /// Whether what is stored is pinned.
-    pub(crate) pinned: bool,
+    pub(crate) pin: Pin,
     /// When a put resolves.
     pub(crate) level: PutLevel,
+    /// How the caches of the origin are kept, where that was said.
+    pub(crate) policies: Option<Arc<CachePolicies>>,
 }
 
 /// One step of a batch. Spec: [cache batch operation](https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation)
@@ -264,7 +267,7 @@ impl Cache {
 
     /// The same cache, where what is put is pinned.
     pub(crate) fn pinning(&self) -> Self {
-        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self.clone() }
+        Self { keeping: Keeping { pin: Pin::Always, ..self.keeping.clone() }, ..self.clone() }
     }
 
     /// Where a tee of a response of this cache's origin puts what it cannot hold.
@@ -285,12 +288,15 @@ impl Cache {
         Ok(removed.into_iter().flatten().collect())
     }
 
-    /// Where a budget evicts entries of this cache, lets those go that make up for `error`. Returns
-    /// whether it is worth trying again.
+    /// Where a budget evicts entries of this cache, lets those go that make up for `error`, of any cache of the
+    /// same key that has a budget. Returns whether it is worth trying again.
     async fn evict_for(&self, error: &Error) -> Result<bool> {
+        let Keeping { budget_bytes, policies, .. } = &self.keeping;
+        let has_budget =
+            |name: &CacheName| policies.as_ref().is_none_or(|policies| policies.of(name).budget_bytes.is_some());
         let budgets = &self.shared.budgets;
-        Ok(self.keeping.budget_bytes.is_some()
-            && budgets.make_room(&*self.store, &self.clock, &self.key, &self.list, error).await?)
+        Ok(budget_bytes.is_some()
+            && budgets.make_room(&*self.store, &self.clock, &self.key, &self.list, has_budget, error).await?)
     }
 
     pub(crate) async fn keep_within_budget(&self) -> Result<()> {

@@ -73,6 +73,7 @@ mod headers;
 mod info;
 mod key;
 mod name;
+mod policy;
 mod quota;
 mod recorded;
 mod request;
@@ -100,11 +101,12 @@ pub use self::{
     info::{RequestFilter, RequestInfo},
     key::{Bottle, Place, StorageKey},
     name::CacheName,
+    policy::{CachePolicies, CachePolicy},
     quota::{Estimate, Limits},
     request::{Referrer, Request, RequestBody, RequestHead, parse_request_url},
     response::{Response, ResponseHead, ResponseSource},
     shared::KeyGuard,
-    spec::CacheQueryOptions,
+    spec::{CacheQueryOptions, is_same_site},
     storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
     values::{
         Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,

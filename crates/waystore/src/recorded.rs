@@ -158,6 +158,11 @@ fn removes(step: Step<'_>, candidate: &Candidate) -> bool {
 }
 
 impl Pending {
+    /// The entry as it is so far.
+    pub(crate) fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
     fn displaces(&self, candidate: &Candidate) -> bool {
         let step = Step::Put { request: &self.request, visitor: self.visitor, entry: &self.candidate.entry };
         removes(step, candidate)

@@ -5,9 +5,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use url::Url;
+use url::{Origin, Url};
 
-use crate::{Body, CredentialHash, HeaderList, ResponseType, Result, Spooler};
+use crate::{
+    Body, CredentialHash, EmbedderPolicy, HeaderList, ResponseType, Result, Spooler,
+    spec::corp::{Reader, may_embed},
+};
 
 /// What a response says, without its body: everything that is stored of it.
 ///
@@ -25,7 +28,7 @@ pub struct ResponseHead {
     pub status_text: Bytes,
     /// The internal header list.
     pub headers: HeaderList,
-    /// The header names that a CORS response exposes; `*` for all.
+    /// The header names that a CORS response exposes beyond those it always does; none stands for others.
     pub exposed_headers: Vec<String>,
     /// Whether the request asked for a range.
     pub range_requested: bool,
@@ -96,6 +99,13 @@ impl ResponseHead {
         (200..=299).contains(&self.visible_status())
     }
 
+    /// Whether a page of `origin` that demands `policy` may use the response. Only an opaque one is ever refused.
+    ///
+    /// Spec: <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check>
+    pub fn may_be_embedded_by(&self, origin: &Origin, policy: EmbedderPolicy) -> bool {
+        may_embed(self, &Reader { origin: origin.clone(), embedder_policy: policy })
+    }
+
     fn is_hidden(&self) -> bool {
         matches!(self.kind, ResponseType::Opaque | ResponseType::OpaqueRedirect | ResponseType::Error)
     }
@@ -112,7 +122,7 @@ pub(crate) fn shows_header<'a>(kind: ResponseType, exposed: impl Iterator<Item =
         ResponseType::Basic => !cookie,
         ResponseType::Cors => {
             let mut exposed = exposed;
-            !cookie && (SAFELISTED.into_iter().any(is) || exposed.any(|listed| listed == "*" || is(listed)))
+            !cookie && (SAFELISTED.into_iter().any(is) || exposed.any(is))
         }
         ResponseType::Opaque | ResponseType::OpaqueRedirect | ResponseType::Error => false,
     }

@@ -140,8 +140,9 @@ impl Shared {
 
     /// Notes that a look-up answers with `found`.
     pub(crate) fn note_use(&self, found: &Candidate, clock: &Clock) {
-        found.uses.note(clock.about_now_ms());
-        self.budgets.note_use(found.list, found.id);
+        let now_ms = clock.about_now_ms();
+        found.uses.note(now_ms);
+        self.budgets.note_use(found.list, found.id, now_ms);
     }
 
     fn note_eviction(&self, key: &StorageKey) {

@@ -12,6 +12,7 @@ use crate::{
     buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
+    policy::Pin,
     quota::NO_LIMIT,
     recorded::overlay,
     shared::Shared,
@@ -22,7 +23,7 @@ use crate::{
     },
     store::{
         Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
-        disk::{DiskOptions, DiskStore},
+        disk::{CheckReport, DiskOptions, DiskStore, RepairReport},
         memory::MemoryStore,
     },
     transfer::gathering::is_gathering,
@@ -90,6 +91,29 @@ impl Waystore {
     /// As [`open`](Self::open), but [`Error::Locked`].
     pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::with_store(Arc::new(DiskStore::open_read_only(dir).await?), Arc::new(Clock::system())))
+    }
+
+    /// Verifies the data directory `dir`: every checksum, every reference, every counter. Changes nothing, and works beside a
+    /// process that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Unavailable`]: the disk refused. Places that it cannot read are findings.
+    pub async fn check(dir: impl AsRef<Path>) -> Result<CheckReport> {
+        DiskStore::check(dir, |_| {}).await
+    }
+
+    /// Makes the data directory `dir` whole: drops entries that cannot be read and keeps everything else. What is taken out is
+    /// moved to a folder of its own in it, `damaged/N`. Where nothing is damaged, nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
+    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused. Repairing again goes on from there.
+    pub async fn repair(dir: impl AsRef<Path>) -> Result<RepairReport> {
+        DiskStore::repair(dir, |_| {}).await
     }
 
     /// Caches over a store of the caller's own.
@@ -236,7 +260,7 @@ pub struct CacheStorage {
     pub(crate) clock: Arc<Clock>,
     reader: Arc<Reader>,
     pub(crate) shared: Arc<Shared>,
-    keeping: Keeping,
+    pub(crate) keeping: Keeping,
     /// The bucket they are in, where it has a name.
     pub(crate) bucket: Option<Arc<Life>>,
 }
@@ -272,7 +296,7 @@ impl CacheStorage {
         self.shared.touch(&self.place.key);
         loop {
             if let Some(list) = self.store.list(&self.place, &name).await? {
-                return Ok(self.cache(list));
+                return Ok(self.cache(&name, list));
             }
             self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
         }
@@ -531,8 +555,8 @@ impl CacheStorage {
     }
 
     /// The same caches, where each one gives up the entries that were least recently used when it is
-    /// charged more than `bytes` after something was put in it through these handles, or when there is
-    /// no room for what is put. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
+    /// charged more than `bytes` after something was put in it through these handles. Where there is no room
+    /// for what is put, the least recently used entries of all caches of the origin go. Entries that are pinned ([`pinning`](Self::pinning)) stay and do not
     /// count. Without this, and so by default, no entry is ever evicted.
     ///
     /// An entry is used when it is stored and when `match_` answers with it. After a restart the order is
@@ -564,7 +588,7 @@ impl CacheStorage {
     /// after a restart, until it is deleted or replaced.
     #[must_use]
     pub fn pinning(self) -> Self {
-        Self { keeping: Keeping { pinned: true, ..self.keeping }, ..self }
+        Self { keeping: Keeping { pin: Pin::Always, ..self.keeping }, ..self }
     }
 
     /// The same caches, where [`Cache::put`] resolves as `level` says; the default is
@@ -621,7 +645,12 @@ impl CacheStorage {
         }
     }
 
-    fn cache(&self, list: List) -> Cache {
+    fn cache(&self, name: &CacheName, list: List) -> Cache {
+        let mut keeping = self.keeping.clone();
+        if let Some(policies) = &keeping.policies {
+            let policy = policies.of(name);
+            (keeping.budget_bytes, keeping.level) = (policy.budget_bytes, policy.put_level);
+        }
         Cache {
             store: Arc::clone(&self.store),
             key: self.place.key.clone(),
@@ -630,7 +659,7 @@ impl CacheStorage {
             clock: Arc::clone(&self.clock),
             reader: Arc::clone(&self.reader),
             shared: Arc::clone(&self.shared),
-            keeping: self.keeping,
+            keeping,
             bucket: self.bucket.clone(),
         }
     }

@@ -1,31 +1,32 @@
-//! `waystore cache`: looks at the caches in a data directory, also while a gateway writes to it, and changes
-//! them while none does.
+//! `waystore cache`: looks at caches and changes them, in a data directory or in the gateway that runs on it.
 //!
-//! Each subcommand is a module that writes to whatever it is given; this one knows
-//! the terminal's side of it.
+//! Each subcommand is a module: what it takes, what it asks, how it shows the answer. The answers come from
+//! `crate::caches`, wherever that runs; this one knows the terminal's side of it.
 
 mod add;
-mod change;
-mod columns;
-mod data;
+pub(super) mod columns;
 mod explain;
 mod get;
+mod input;
+mod interrupt;
 mod keys;
 mod ls;
-mod progress;
+mod output;
+mod place;
+pub(super) mod progress;
 mod put;
 mod rm;
 #[cfg(test)]
 mod samples;
 mod transfer;
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-};
+use std::io::{self, BufWriter, Write};
 
-use self::{change::Changing, data::Data};
-use crate::failure::Failure;
+use self::interrupt::Interrupt;
+use crate::{
+    caches::{Answer, Part, Record},
+    failure::Failure,
+};
 
 /// What `waystore cache` takes.
 #[derive(Debug, clap::Args)]
@@ -56,59 +57,65 @@ enum CacheCommand {
     Import(transfer::ImportArgs),
 }
 
-/// Which data directory, and whose caches in it.
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Whose caches, such as `https://shop.example`. Needed only where the directory holds several origins.
-    #[arg(long, value_name = "URL")]
-    origin: Option<String>,
-}
-
 pub(crate) fn run(args: CacheArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("the runtime did not start: {error}")))?;
     let mut out = BufWriter::new(io::stdout().lock());
-    match runtime.block_on(carry_out(args.command, &mut out)) {
-        Ok(()) | Err(Stop::NobodyReads) => Ok(()),
-        Err(Stop::Failed(failure)) => Err(failure),
+    let done = runtime.block_on(carry_out(args.command, &mut out));
+    // A read of stdin that nobody waits for any more.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => Ok(()),
+        Err(stop) => {
+            // What was written before it failed counts, and comes before the error.
+            let flushed = out.flush();
+            match stop {
+                Stop::NobodyReads => Ok(()),
+                Stop::Failed(_) if flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
+                Stop::Failed(failure) => Err(failure),
+            }
+        }
     }
 }
 
 async fn carry_out(command: CacheCommand, out: &mut dyn Write) -> Result<(), Stop> {
     match command {
-        CacheCommand::Ls(args) => ls::ls(&Data::open(&args.place.data).await?, &args, out).await?,
-        CacheCommand::Keys(args) => keys::keys(&Data::open(&args.place.data).await?, &args, out).await?,
-        CacheCommand::Get(args) => get::get(&Data::open(&args.place.data).await?, &args, out).await?,
-        CacheCommand::Explain(args) => explain::explain(&Data::open(&args.place.data).await?, &args, out).await?,
-        CacheCommand::Export(args) => transfer::export(&Data::open(&args.place.data).await?, &args, out).await?,
+        CacheCommand::Ls(args) => ls::ls(&args, args.place.look().await?, out).await?,
+        CacheCommand::Keys(args) => keys::keys(&args, args.place.look().await?, out).await?,
+        CacheCommand::Get(args) => get::get(&args, args.place.look().await?, out).await?,
+        CacheCommand::Explain(args) => explain::explain(&args, args.place.look().await?, out).await?,
+        CacheCommand::Export(args) => transfer::export(&args, args.place.look().await?, out).await?,
         CacheCommand::Put(args) => {
+            let interrupt = Interrupt::listen()?;
             // First: what cannot be read is no reason to make a directory.
-            let body = put::open(&args.file).await?;
-            let data = Changing::open(&args.place.data).await?;
-            put::put(&data, body, &args, out).await?;
-            data.close().await?;
+            let body = input::open(&args.file, &interrupt).await?;
+            interrupt.told(put::put(&args, args.place.make(None).await?, body, out).await)?;
         }
-        CacheCommand::Add(args) => {
-            let data = Changing::open(&args.place.data).await?;
-            add::add(&data, &args, out).await?;
-            data.close().await?;
-        }
-        CacheCommand::Rm(args) => {
-            let data = Changing::open_existing(&args.place.data).await?;
-            rm::rm(&data, &args, out).await?;
-            data.close().await?;
-        }
+        CacheCommand::Add(args) => add::add(&args, args.place.make(args.cacert.clone()).await?, out).await?,
+        CacheCommand::Rm(args) => rm::rm(&args, args.place.change().await?, out).await?,
         CacheCommand::Import(args) => {
-            let file = put::open(&args.file).await?;
-            let data = Changing::open(&args.place.data).await?;
-            transfer::import(&data, file, &args, out).await?;
-            data.close().await?;
+            let interrupt = Interrupt::listen()?;
+            let file = input::open(&args.file, &interrupt).await?;
+            interrupt.told(transfer::import(&args, args.place.make(None).await?, file, out).await)?;
         }
     }
     Ok(out.flush()?)
+}
+
+/// The one record that an answer is.
+async fn only(mut answer: Answer) -> Result<Record, Stop> {
+    let mut only = None;
+    while let Some(part) = answer.next().await? {
+        if let Part::Record(record) = part {
+            only = Some(*record);
+        }
+    }
+    Ok(only.ok_or_else(unexpected)?)
+}
+
+/// The answer is to another question.
+fn unexpected() -> Failure {
+    Failure::failed("the gateway answered something else than was asked").hint("start it anew with this version")
 }
 
 /// Why a command stops before its end.
@@ -122,12 +129,6 @@ enum Stop {
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
-    }
-}
-
-impl From<waystore::Error> for Stop {
-    fn from(error: waystore::Error) -> Self {
-        Self::Failed(error.into())
     }
 }
 

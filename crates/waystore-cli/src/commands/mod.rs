@@ -1,4 +1,5 @@
 //! The commands that are done when they return.
 
 pub(crate) mod cache;
+pub(crate) mod check;
 pub(crate) mod run;

@@ -20,6 +20,7 @@ use crate::{
         Network, Origin, Parts,
         client::{Client, Roots},
         hidden::Events,
+        preflight::Consents,
     },
     serve::{
         causes::Causes,
@@ -109,7 +110,7 @@ fn read(file: &Path, page: &Url) -> Result<(Url, Vec<u8>), Failure> {
 }
 
 /// The page's own origin wherever it is, and the public internet.
-pub(super) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> Result<Network, Failure> {
+pub(crate) fn network(page: &Url, authorities: Option<&Path>, clock: &Arc<Clock>) -> Result<Network, Failure> {
     let mut origin = page.clone();
     origin.set_path("/");
     origin.set_query(None);
@@ -124,10 +125,14 @@ pub(super) fn network(page: &Url, authorities: Option<&Path>, clock: &Clock) -> 
         origin: Origin::Server { client, scheme: page.scheme().to_owned(), host: public.host() },
         public: Arc::new(public),
         world: Client::world(&roots, TIMEOUTS),
+        trust_all: false,
+        consents: Consents::default(),
+        clock: Arc::clone(clock),
         events: Events::new(Duration::ZERO),
         // One user, as in a browser: nothing is kept from anybody.
         personal: Personal::new(key, Names::new(["*"]), Globs::new(["/**"])),
         causes: Causes::default(),
+        clear: None,
         script: None,
     }))
 }

@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1 on a Unix socket. Whoever may open the data directory may command its gateway.
 
+mod caches;
 pub(crate) mod client;
 pub(crate) mod command;
 mod place;

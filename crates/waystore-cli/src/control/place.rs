@@ -18,6 +18,8 @@ const LONGEST: usize = 103;
 
 /// The path at which a gateway that holds `data` binds its socket, made ready for it: a stale one is gone.
 pub(super) fn prepare(data: &Path) -> io::Result<PathBuf> {
+    // Absolute: whoever looks for it may stand elsewhere, and has to come to the same end.
+    let data = &data.canonicalize()?;
     remove(&data.join(ELSEWHERE))?;
     let own = data.join(SOCKET);
     remove(&own)?;
@@ -25,8 +27,7 @@ pub(super) fn prepare(data: &Path) -> io::Result<PathBuf> {
         return Ok(own);
     }
     let runtime = env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from);
-    let absolute = data.canonicalize()?;
-    let hash = blake3::hash(absolute.as_os_str().as_encoded_bytes()).to_hex();
+    let hash = blake3::hash(data.as_os_str().as_encoded_bytes()).to_hex();
     let folder = runtime.join(format!("waystore-{}-{}", rustix::process::getuid().as_raw(), &hash[..16]));
     own_folder(&folder)?;
     let elsewhere = folder.join(SOCKET);
@@ -41,6 +42,8 @@ pub(super) fn prepare(data: &Path) -> io::Result<PathBuf> {
 
 /// The path of the socket of the gateway that holds `data`, should there be one.
 pub(super) fn find(data: &Path) -> PathBuf {
+    let absolute = data.canonicalize();
+    let data = absolute.as_deref().unwrap_or(data);
     match fs::read_to_string(data.join(ELSEWHERE)) {
         Ok(elsewhere) => PathBuf::from(elsewhere),
         Err(_) => data.join(SOCKET),

@@ -1,4 +1,4 @@
-//! The gateway's end of the control socket: three calls, each a line of [`answer`].
+//! The gateway's end of the control socket: a few calls, each a line of [`answer`].
 
 use std::{
     convert::Infallible,
@@ -10,17 +10,25 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use waystore_worker::{MessageEvent, Site, Updated};
 
-use super::place;
-use crate::failure::{Failure, chain};
+use super::{caches, place};
+use crate::{
+    caches::Desk,
+    failure::{Failure, chain},
+};
 
 /// The longest message.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -59,7 +67,7 @@ impl Drop for Control {
 
 impl Control {
     /// Answers until `stop`.
-    pub(crate) async fn serve(self, site: Option<Arc<Site>>, stop: CancellationToken) {
+    pub(crate) async fn serve(self, site: Option<Arc<Site>>, desk: Arc<Desk>, stop: CancellationToken) {
         let calls = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -67,7 +75,7 @@ impl Control {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => drop(calls.spawn(call(stream, site.clone()))),
+                Ok((stream, _)) => drop(calls.spawn(call(stream, site.clone(), Arc::clone(&desk)))),
                 Err(error) => {
                     tracing::warn!(%error, "a call to the control socket was not accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -79,10 +87,20 @@ impl Control {
     }
 }
 
-async fn call(stream: UnixStream, site: Option<Arc<Site>>) {
-    let service = service_fn(move |request| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(respond(answer(site.as_deref(), request).await)) }
+async fn call(stream: UnixStream, site: Option<Arc<Site>>, desk: Arc<Desk>) {
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let (site, desk) = (site.clone(), Arc::clone(&desk));
+        async move {
+            Ok::<_, Infallible>(match (request.method(), request.uri().path()) {
+                (&Method::POST, "/cache") => match caches::answer(&desk, request.into_body()).await {
+                    Ok(frames) => http::Response::new(UnsyncBoxBody::new(StreamBody::new(
+                        frames.map(|frame| frame.map(Frame::data)),
+                    ))),
+                    Err(refused) => respond(Err(refused)),
+                },
+                _ => respond(answer(site.as_deref(), request).await),
+            })
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).keep_alive(false);
@@ -130,12 +148,12 @@ async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer
     }
 }
 
-fn respond(answer: Answer) -> http::Response<Full<Bytes>> {
+fn respond(answer: Answer) -> http::Response<UnsyncBoxBody<Bytes, Infallible>> {
     let (status, value) = match answer {
         Ok(value) => (StatusCode::OK, value),
         Err((status, error)) => (status, json!({ "error": error })),
     };
-    let mut response = http::Response::new(Full::from(format!("{value}\n")));
+    let mut response = http::Response::new(UnsyncBoxBody::new(Full::from(format!("{value}\n"))));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     response

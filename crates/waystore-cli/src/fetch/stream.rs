@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{
+    Stream, StreamExt, TryFutureExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::{
     io::{AsyncRead, BufReader},
     time::{Instant, Sleep},
@@ -25,6 +28,9 @@ pub(crate) type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 
 /// Bytes that are read of a file or a decoder at a time.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Codings of one body, one around the other, that are removed.
+const MOST_CODINGS: usize = 5;
 
 /// The data of an HTTP body; trailers are dropped.
 pub(crate) fn incoming<B>(body: B) -> Chunks
@@ -102,7 +108,7 @@ impl Stream for Abortable {
 /// The bytes of a reader, and an error where they are fewer than `length`.
 pub(crate) fn exactly(reader: impl AsyncRead + Send + 'static, length: u64) -> Body {
     let chunks = ReaderStream::with_capacity(reader, CHUNK_BYTES).map_err(BodyError::failed);
-    let counted = futures::stream::try_unfold((Box::pin(chunks), length), |(mut chunks, left)| async move {
+    let counted = stream::try_unfold((Box::pin(chunks), length), |(mut chunks, left)| async move {
         match chunks.try_next().await? {
             Some(chunk) => {
                 let left = left.saturating_sub(chunk.len() as u64);
@@ -125,28 +131,64 @@ pub(crate) fn decoded(inner: Chunks, content_encoding: Option<&str>) -> (Chunks,
     if codings.is_empty() || !codings.iter().all(known) {
         return (inner, false);
     }
+    if codings.len() > MOST_CODINGS {
+        let reason = format!("its body was coded {} times, and {MOST_CODINGS} is the most", codings.len());
+        return (stream::iter([Err(BodyError::failed(reason))]).boxed(), true);
+    }
     (codings.iter().rev().fold(inner, |inner, coding| decode(inner, coding)), true)
 }
 
+/// `inner` without one coding. A body without a byte needs no decoder: servers label empty ones, too.
 fn decode(inner: Chunks, coding: &str) -> Chunks {
-    let reader = BufReader::new(StreamReader::new(inner.map_err(io::Error::other)));
-    let reader: Pin<Box<dyn AsyncRead + Send>> = match coding {
-        "deflate" => Box::pin(ZlibDecoder::new(reader)),
-        "br" => Box::pin(BrotliDecoder::new(reader)),
-        "zstd" => Box::pin(ZstdDecoder::new(reader)),
-        _ => {
-            let mut gzip = GzipDecoder::new(reader);
-            gzip.multiple_members(true);
-            Box::pin(gzip)
-        }
+    let coding = coding.to_owned();
+    let decoded = async move {
+        let (start, inner) = started(inner).await?;
+        let Some(start) = start else { return Ok(stream::empty().boxed()) };
+        let kind = if coding == "deflate" && !has_zlib_header(&start) { "raw deflate" } else { &coding };
+        let whole = stream::iter([Ok(start)]).chain(inner).map_err(io::Error::other);
+        let reader = BufReader::new(StreamReader::new(whole));
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match kind {
+            "deflate" => Box::pin(ZlibDecoder::new(reader)),
+            "raw deflate" => Box::pin(DeflateDecoder::new(reader)),
+            "br" => Box::pin(BrotliDecoder::new(reader)),
+            "zstd" => {
+                let mut zstd = ZstdDecoder::new(reader);
+                zstd.multiple_members(true);
+                Box::pin(zstd)
+            }
+            _ => {
+                let mut gzip = GzipDecoder::new(reader);
+                gzip.multiple_members(true);
+                Box::pin(gzip)
+            }
+        };
+        Ok::<_, BodyError>(ReaderStream::with_capacity(reader, CHUNK_BYTES).map_err(BodyError::failed).boxed())
     };
-    ReaderStream::with_capacity(reader, CHUNK_BYTES).map_err(BodyError::failed).boxed()
+    decoded.try_flatten_stream().boxed()
+}
+
+/// The first two bytes or more, as far as there are any, and the rest.
+async fn started(mut inner: Chunks) -> Result<(Option<Bytes>, Chunks), BodyError> {
+    let mut start = Bytes::new();
+    while start.len() < 2 {
+        match inner.try_next().await? {
+            Some(chunk) if start.is_empty() => start = chunk,
+            Some(chunk) => start = [start, chunk].concat().into(),
+            None => break,
+        }
+    }
+    Ok(((!start.is_empty()).then_some(start), inner))
+}
+
+/// Whether what is called `deflate` has the header it should have; many servers leave it out.
+fn has_zlib_header(start: &[u8]) -> bool {
+    let &[method, flags, ..] = start else { return false };
+    method & 0x0F == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
 }
 
 #[cfg(test)]
 mod tests {
-    use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
-    use futures::stream;
+    use async_compression::tokio::bufread::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
     use tokio::io::AsyncReadExt;
 
     use super::*;
@@ -161,10 +203,14 @@ mod tests {
     }
 
     async fn encoded(coding: &str) -> Vec<u8> {
-        let text = &b"hello hello hello"[..];
+        coded(coding, b"hello hello hello").await
+    }
+
+    async fn coded(coding: &str, text: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         match coding {
             "gzip" => GzipEncoder::new(text).read_to_end(&mut bytes).await,
+            "raw deflate" => DeflateEncoder::new(text).read_to_end(&mut bytes).await,
             "deflate" => ZlibEncoder::new(text).read_to_end(&mut bytes).await,
             "br" => BrotliEncoder::new(text).read_to_end(&mut bytes).await,
             _ => ZstdEncoder::new(text).read_to_end(&mut bytes).await,
@@ -179,6 +225,44 @@ mod tests {
             let (plain, was) = decoded(chunks(&encoded(coding).await), Some(coding));
             assert!(was, "{coding}");
             assert_eq!(all(plain).await.unwrap(), "hello hello hello", "{coding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn several_codings_are_removed_from_the_last_to_the_first() {
+        let twice = coded("br", &encoded("gzip").await).await;
+        assert_eq!(all(decoded(chunks(&twice), Some("gzip, BR")).0).await.unwrap(), "hello hello hello");
+        assert!(all(decoded(chunks(&twice), Some("br, gzip")).0).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_coded_again_and_again_is_an_error() {
+        let mut bytes = b"hello".to_vec();
+        for _ in 0..5 {
+            bytes = coded("gzip", &bytes).await;
+        }
+        assert_eq!(all(decoded(chunks(&bytes), Some("gzip,gzip,gzip,gzip,gzip")).0).await.unwrap(), "hello");
+        let bytes = coded("gzip", &bytes).await;
+        assert!(all(decoded(chunks(&bytes), Some("gzip,gzip,gzip,gzip,gzip,gzip")).0).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn deflate_may_come_without_its_header() {
+        let raw = encoded("raw deflate").await;
+        assert_eq!(all(decoded(chunks(&raw), Some("deflate")).0).await.unwrap(), "hello hello hello");
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_is_empty_whatever_it_is_called() {
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            assert_eq!(all(decoded(chunks(b""), Some(coding)).0).await.unwrap(), "", "{coding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_coded_as_it_says_is_an_error() {
+        for coding in ["gzip", "br", "zstd", "deflate"] {
+            assert!(all(decoded(chunks(b"\xFFplain text"), Some(coding)).0).await.is_err(), "{coding}");
         }
     }
 

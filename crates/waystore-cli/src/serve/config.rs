@@ -11,6 +11,7 @@ use waystore_worker::{Limits, UpdateViaCache, WorkerType};
 
 use super::{
     inbound::HeaderRules,
+    keeping::Keeping,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
@@ -63,11 +64,14 @@ pub(crate) struct Config {
     pub(crate) headers: HeaderRules,
     pub(crate) ignore_cookies: Names,
     pub(crate) shared: Globs,
+    /// Whether other origins are taken to consent to everything.
+    pub(crate) trust_all: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) update_interval: Duration,
     pub(crate) check_interval: Duration,
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
+    pub(crate) keeping: Keeping,
 }
 
 /// What stands behind the gateway.
@@ -149,6 +153,11 @@ impl Config {
                 None => Names::new(ANALYTICS_COOKIES),
             },
             shared: Globs::new(list(settings.shared.as_ref())),
+            trust_all: match settings.cors.as_deref() {
+                None | Some("check") => false,
+                Some("trust-all") => true,
+                Some(other) => return Err(one_of("cors", other, "`check` or `trust-all`")),
+            },
             timeouts: Timeouts {
                 connect: span(settings.connect_timeout, 10),
                 head: span(settings.head_timeout, 60),
@@ -158,6 +167,7 @@ impl Config {
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
             max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
             stop_grace: span(settings.stop_grace, 10),
+            keeping: Keeping::new(settings)?,
         })
     }
 
@@ -337,6 +347,15 @@ mod tests {
         assert_eq!(script("/sw.js").unwrap(), Script::Origin("/sw.js".into()));
         assert_eq!(script("https://a.test/sw.js").unwrap(), Script::Origin("https://a.test/sw.js".into()));
         assert!(script("no-such-sw.js").unwrap_err().to_string().contains("no such file"));
+    }
+
+    #[test]
+    fn other_origins_have_to_consent_unless_all_are_trusted() {
+        let trusts = |cors: Option<&str>| {
+            Config::new(&Settings { cors: cors.map(str::to_owned), ..settings() }, None).map(|config| config.trust_all)
+        };
+        assert!(!trusts(None).unwrap() && !trusts(Some("check")).unwrap() && trusts(Some("trust-all")).unwrap());
+        assert!(trusts(Some("none")).unwrap_err().to_string().contains("`check` or `trust-all`"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn start(form: LogForm) -> std::io::Result<Log> {
     let lines = Lines::written_to(std::io::stderr(), lost)?;
     let log = Log(lines.clone());
     let filter = EnvFilter::try_from_env("WAYSTORE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
     let started = match form {
         LogForm::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogForm::Json => subscriber.json().flatten_event(true).try_init(),

@@ -4,9 +4,11 @@
 
 mod access;
 pub(crate) mod causes;
+pub(crate) mod clear;
 pub(crate) mod config;
 mod handler;
 pub(crate) mod inbound;
+mod keeping;
 mod listener;
 mod log;
 mod outbound;
@@ -15,6 +17,7 @@ pub(crate) mod personal;
 pub(crate) mod public;
 mod refusal;
 mod settings;
+mod size;
 mod socket;
 mod stop;
 mod tunnel;
@@ -32,6 +35,7 @@ use url::Url;
 use waystore::Clock;
 
 use self::{
+    clear::Clear,
     config::{Config, Script, Upstream},
     handler::Gateway,
     log::LogForm,
@@ -41,6 +45,7 @@ use self::{
     tunnel::Tunnel,
 };
 use crate::{
+    caches::Desk,
     control,
     failure::Failure,
     fetch::{
@@ -48,6 +53,7 @@ use crate::{
         client::{Client, Roots},
         folder::Folder,
         hidden::Events,
+        preflight::Consents,
     },
     store,
 };
@@ -93,21 +99,30 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = listener::bind(config.listen).await?;
     let address =
         listener.local_addr().map_err(|error| Failure::failed(format!("the socket has no address: {error}")))?;
-    let store = store::open(&config.data).await?;
+    let store = store::open_with(&config.data, config.keeping.disk()).await?;
     let public = Public::new(config.public_origin(address), &config.aliases).map_err(Failure::usage)?;
     let public = Arc::new(public);
     let clock = Arc::new(Clock::system());
-    let (network, tunnel) = network(&config, &public, &clock)?;
+    let _held = config.keeping.apply(&store, public.origin())?;
+    let clear = config.keeping.honour_clear_site_data.then(|| Arc::new(Clear::default()));
+    let (network, tunnel) = network(&config, &public, &clock, clear.clone())?;
 
     let site = match &config.worker {
-        Some(worker) => Some(worker::open(worker, &public, &store, network.clone(), Arc::clone(&clock)).await?),
+        Some(worker) => {
+            Some(worker::open(worker, &config.keeping, &public, &store, network.clone(), Arc::clone(&clock)).await?)
+        }
         None => None,
     };
     let tasks = TaskTracker::new();
     let control = control::server::bind(&config.data)?;
-    tasks.spawn(control.serve(site.clone(), stop.clone()));
+    let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized().to_owned());
+    tasks.spawn(control.serve(site.clone(), Arc::new(desk), stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
+    }
+    if let Some(clear) = clear {
+        let origin = public.serialized().to_owned();
+        tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), stop.clone()));
     }
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
     let gateway = Gateway { config, network, site: site.clone(), tunnel, clock, last_update_ms };
@@ -132,7 +147,12 @@ fn announce(public: &Public, address: std::net::SocketAddr) {
     let _ = stdout.flush();
 }
 
-fn network(config: &Config, public: &Arc<Public>, clock: &Clock) -> Result<(Network, Option<Tunnel>), Failure> {
+fn network(
+    config: &Config,
+    public: &Arc<Public>,
+    clock: &Arc<Clock>,
+    clear: Option<Arc<Clear>>,
+) -> Result<(Network, Option<Tunnel>), Failure> {
     let (roots, upstream) = match &config.upstream {
         Upstream::Server { url, host, ca } => {
             let roots = Roots::new(ca.as_deref()).map_err(|reason| {
@@ -166,9 +186,13 @@ fn network(config: &Config, public: &Arc<Public>, clock: &Clock) -> Result<(Netw
         public: Arc::clone(public),
         origin,
         world: Client::world(&roots, config.timeouts),
+        trust_all: config.trust_all,
+        consents: Consents::default(),
+        clock: Arc::clone(clock),
         events: Events::new(lifetime),
         personal: Personal::new(key, config.ignore_cookies.clone(), config.shared.clone()),
         causes: causes::Causes::default(),
+        clear,
         script,
     });
     Ok((network, tunnel))

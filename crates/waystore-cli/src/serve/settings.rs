@@ -8,6 +8,7 @@ use std::{fmt, path::Path, str::FromStr, time::Duration};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::size::Size;
 use crate::failure::Failure;
 
 /// The file that a site's folder holds.
@@ -76,6 +77,10 @@ pub(crate) struct Settings {
     /// `**` for anything.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) shared: Option<Vec<String>>,
+    /// Whether other origins have to consent to what the worker fetches there: `check` (default, as browsers do), or
+    /// `trust-all`, which asks none and shows the worker everything.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) cors: Option<String>,
     /// How long a connection to the upstream may take. Default: 10s.
     #[arg(long, value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,
@@ -116,6 +121,46 @@ pub(crate) struct Settings {
     /// After SIGINT or SIGTERM, how long requests under way may go on. Default: 10s.
     #[arg(long, value_name = "TIME")]
     pub(crate) stop_grace: Option<Span>,
+    /// How much the site may store, such as `5 GiB`: its caches and its registration, headers included. Default: half
+    /// of the volume that the data directory is on.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) quota: Option<Size>,
+    /// How much all origins in the data directory may store together. Default: no limit.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) total_quota: Option<Size>,
+    /// Where `total_quota` is full, empty the other origin in the data directory that was least recently used. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) evict_origins: Option<bool>,
+    /// Spare the site's origin from that eviction also when another one is served; script sees it in
+    /// `navigator.storage.persisted()`. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) persist: Option<bool>,
+    /// How much a cache may hold of what was not put during `install`, before the least recently used goes: a size, `quota`
+    /// (default: as much as fits, and where the quota is full, the least recently used of all caches goes) or `none` (nothing
+    /// is evicted, and a full quota fails the put).
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) budget: Option<String>,
+    /// The budget of single caches, such as `images-*=200 MiB`: a trailing `*` stands for any ending.
+    #[arg(long, value_name = "NAME=SIZE", value_delimiter = ',')]
+    pub(crate) cache_budget: Option<Vec<String>>,
+    /// When `cache.put()` of the worker resolves: `complete` (default: the body is stored), `recorded` (it may still stream, and
+    /// is found already) or `durable` (it survives power loss).
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) put: Option<String>,
+    /// The same for single caches, such as `pages-*=recorded`.
+    #[arg(long, value_name = "NAME=LEVEL", value_delimiter = ',')]
+    pub(crate) cache_put: Option<Vec<String>>,
+    /// What a change waits for: `relaxed` (default: it survives the end of the process; after power loss the last second may be
+    /// missing) or `strict` (it survives power loss too).
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) durability: Option<String>,
+    /// Charge opaque responses more than their length, so that usage does not tell it to script. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) pad_opaque: Option<bool>,
+    /// Where a response of the site to a visitor says `Clear-Site-Data: "storage"`, remove all its caches and its worker, which is
+    /// registered anew: for everybody. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) honour_clear_site_data: Option<bool>,
     /// The form of the log: `text` (default) or `json`.
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<String>,

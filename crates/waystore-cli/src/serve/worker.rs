@@ -9,6 +9,7 @@ use waystore_worker::{ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
 
 use super::{
     config::{Script, Worker},
+    keeping::Keeping,
     public::Public,
     script_url,
 };
@@ -24,6 +25,7 @@ use crate::{
 /// The configuration cannot be registered.
 pub(super) async fn open(
     worker: &Worker,
+    keeping: &Keeping,
     public: &Public,
     store: &Waystore,
     network: Network,
@@ -41,6 +43,7 @@ pub(super) async fn open(
         worker_type: worker.kind,
         update_via_cache: worker.update_via_cache,
         limits: worker.limits.clone(),
+        policies: keeping.policies.clone(),
     };
     let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log) };
     let site = Site::open(options, store, host).await;

@@ -28,13 +28,20 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
 
 fn decode<'js>(arguments: &Arguments<'js>) -> Outcome<'js, ByteString> {
     let refused = || Thrown::Dom("InvalidCharacterError", "the string is not base64".to_owned());
-    let DomString::Text(mut text) = arguments.get(0).to_dom_string()? else { return Err(refused()) };
-    text.retain(|character| !matches!(character, '\t' | '\n' | '\x0C' | '\r' | ' '));
+    let DomString::Text(text) = arguments.get(0).to_dom_string()? else { return Err(refused()) };
+    forgiving(text.as_bytes()).map(ByteString).ok_or_else(refused)
+}
+
+/// What base64 stands for, as the web reads it; `None` where it is none.
+///
+/// Spec: <https://infra.spec.whatwg.org/#forgiving-base64-decode>
+pub(super) fn forgiving(text: &[u8]) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text.iter().copied().filter(|byte| !b"\t\n\x0C\r ".contains(byte)).collect();
     let unpadded = match text.len() % 4 {
-        0 => text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(&text),
+        0 => text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(&text),
         _ => &text,
     };
-    FORGIVING.decode(unpadded).map(ByteString).map_err(|_| refused())
+    FORGIVING.decode(unpadded).ok()
 }
 
 fn encode<'js>(arguments: &Arguments<'js>) -> Outcome<'js, String> {

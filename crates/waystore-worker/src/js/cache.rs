@@ -10,6 +10,7 @@ use waystore::{CacheQueryOptions, RequestFilter, RequestInfo};
 use super::{
     body::Taken,
     exception::{Outcome, Thrown},
+    fetch::ScriptFetch,
     idl::{Call, Convert, Dictionary, Interface, frozen, interface},
     realm::realm,
     request::{Request, new_request},
@@ -139,11 +140,11 @@ fn add_all<'js>(
     call: &Call<'js, Cache>,
     requests: Vec<Asked<'js>>,
 ) -> Outcome<'js, impl Future<Output = Outcome<'js, ()>> + use<'js>> {
-    let realm = realm(call.ctx())?;
+    let network = ScriptFetch::of(&*realm(call.ctx())?);
     let to_fetch = requests.iter().map(|request| request.to_fetch(call.ctx())).collect::<Outcome<'js, Vec<_>>>()?;
     let cache = call.this.borrow().0.clone();
     Ok(async move {
-        let done = cache.add_all(&*realm.fetch, to_fetch).await;
+        let done = cache.add_all(&network, to_fetch).await;
         // Until here: a signal that follows others lives no longer than the request that follows it.
         drop(requests);
         Ok(done?)

@@ -3,17 +3,21 @@
 //! Knows no HTTP. Spec: <https://fetch.spec.whatwg.org/#fetch-method>
 
 mod data_url;
+mod integrity;
+mod scheme;
 
-use std::{future::Future, rc::Rc};
+use std::future::Future;
 
 use futures::{StreamExt, stream};
 use rquickjs::{Class, Ctx, Object};
-use waystore::{AbortSignal, Body, BodyError, FetchError, ResponseType};
+use waystore::{AbortSignal, Body, BodyError, Fetch, FetchError, ResponseType};
+
+pub(super) use self::scheme::ScriptFetch;
 
 use super::{
     exception::{Outcome, Thrown},
     idl::{Arguments, global_promise},
-    realm::{Realm, realm},
+    realm::realm,
     request,
     response::{Response, new_response},
 };
@@ -26,7 +30,7 @@ fn fetch<'js>(
     arguments: &Arguments<'js>,
 ) -> Outcome<'js, impl Future<Output = Outcome<'js, Class<'js, Response<'js>>>> + use<'js>> {
     let ctx = arguments.ctx().clone();
-    let realm = realm(&ctx)?;
+    let network = ScriptFetch::of(&*realm(&ctx)?);
     let request = request::construct(&ctx, &arguments.get(0), &arguments.get(1))?;
     if let Some(reason) = request.abort_reason()? {
         return Err(reason);
@@ -35,7 +39,7 @@ fn fetch<'js>(
     let request = request.to_native(&ctx, true)?;
     Ok(async move {
         let signal = request.signal.clone();
-        let fetched = unless_aborted(signal.as_ref(), fetched(&realm, request)).await;
+        let fetched = unless_aborted(signal.as_ref(), network.fetch(request)).await;
         let mut response = fetched.map_err(|error| failure(error, reason_in.as_ref()))?;
         if response.kind == ResponseType::Error {
             return Err(Thrown::type_error("the network failed"));
@@ -45,15 +49,6 @@ fn fetch<'js>(
         }
         new_response(&ctx, response, reason_in)
     })
-}
-
-/// Fetches from where the URL's scheme says.
-async fn fetched(realm: &Rc<Realm>, request: waystore::Request) -> Result<waystore::Response, FetchError> {
-    match request.url.scheme() {
-        "http" | "https" => realm.fetch.fetch(request).await,
-        "data" => data_url::fetch(&request),
-        scheme => Err(FetchError::Network(format!("`{}`: nothing is fetched by `{scheme}:`", request.url))),
-    }
 }
 
 async fn unless_aborted<T>(

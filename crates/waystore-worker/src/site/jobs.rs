@@ -82,6 +82,14 @@ impl Site {
     pub async fn update(&self, force: bool) -> Result<Updated, SiteError> {
         self.inner.queue_update(force).done.await
     }
+
+    /// Removes the registration, and tells whether there was one. Its worker ends the events it has;
+    /// [`update`](Self::update) registers again.
+    ///
+    /// Spec: <https://w3c.github.io/ServiceWorker/#navigator-service-worker-unregister>
+    pub async fn unregister(&self) -> bool {
+        self.inner.unregister().await
+    }
 }
 
 /// A job's way to say that its install begins. Dropped, it says that there is none.

@@ -172,6 +172,11 @@ impl StoredEntry {
         self.found.entry.response_headers()
     }
 
+    /// Whether no budget evicts it: see [`CacheStorage::pinning`](crate::CacheStorage::pinning).
+    pub fn is_pinned(&self) -> bool {
+        self.found.entry.is_pinned()
+    }
+
     /// Whom the response belongs to, where it is not for everybody.
     pub fn personal(&self) -> Option<CredentialHash> {
         self.found.entry.personal()
@@ -237,5 +242,26 @@ impl Cache {
             page: VecDeque::new(),
             ended: false,
         })
+    }
+
+    /// Returns the entries that are recorded and whose bodies still stream
+    /// ([`PutLevel::Recorded`](crate::PutLevel::Recorded)), in the order of their puts. Their lengths are
+    /// what has come so far. [`entries`](Self::entries) does not have them yet.
+    ///
+    /// ```
+    /// use waystore::{Body, PutLevel, Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let cache = Waystore::in_memory().caches("https://shop.example")?.open("v1").await?;
+    /// let never_ends = Body::from_stream(futures::stream::pending(), None);
+    /// cache.put_with("/live", Response::new(never_ends), PutLevel::Recorded).await?;
+    /// assert_eq!(cache.recording()[0].url(), "https://shop.example/live");
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recording(&self) -> Vec<StoredEntry> {
+        let of_list = self.shared.recorded.of(self.list.id());
+        of_list.iter().map(|put| StoredEntry { found: put.candidate().clone(), cache: self.clone() }).collect()
     }
 }

@@ -25,7 +25,7 @@ impl Cache {
 
     /// The entry as it is kept: pinned or padded, where it is to be.
     pub(super) fn kept(&self, entry: Entry, response: &ResponseHead, body_length: u64) -> Entry {
-        let entry = if self.keeping.pinned { entry.pinned() } else { entry };
+        let entry = if self.keeping.pin.holds() { entry.pinned() } else { entry };
         match self.shared.padding_of(&self.key, response, body_length) {
             0 => entry,
             padding => entry.with_padding(padding),

@@ -4,7 +4,7 @@
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#batch-cache-operations-algorithm
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::Method;
 
@@ -13,6 +13,7 @@ use super::{
     audience::{Audience, displaces},
     matching::request_matches_cached_item,
     query::may_match,
+    url_key::without_query,
     vary::varies_by_everything,
 };
 use crate::{
@@ -45,26 +46,43 @@ pub(crate) struct Plan {
 /// Spec: <https://w3c.github.io/ServiceWorker/#batch-cache-operations-algorithm>
 pub(crate) fn plan_batch<'a>(cached: impl Iterator<Item = &'a Candidate>, steps: &[Step<'_>]) -> Result<Plan> {
     let cached: Vec<_> = cached.collect();
-    let mut added: Vec<&Entry> = Vec::new();
+    // A step matches nothing but what has its path. Alone it was given nothing else; among many, looking at
+    // everything for each of them would take the square of their number.
+    let by_path = (steps.len() > 1).then(|| by_path(&cached));
+    let mut added: HashMap<&str, Vec<&Entry>> = HashMap::new();
     let mut gone: HashSet<EntryId> = HashSet::new();
     let mut plan = Plan::default();
     for step in steps {
         let (request, options) = step.query();
-        if added.iter().any(|earlier| request_matches_cached_item(request, earlier, options)) {
+        let path = without_query(request.url.as_str());
+        let mut earlier = added.get(path).into_iter().flatten();
+        if earlier.any(|earlier| request_matches_cached_item(request, earlier, options)) {
             return Err(Error::Duplicate { url: request.url.clone() });
         }
         let before = plan.remove.len();
-        for candidate in &cached {
+        let candidates = by_path.as_ref().map_or(Some(&cached), |by_path| by_path.get(path));
+        for candidate in candidates.into_iter().flatten() {
             if step.removes(&candidate.entry) && gone.insert(candidate.id) {
                 plan.remove.push(candidate.id);
             }
         }
         plan.removed.push(plan.remove.len() - before);
-        if let Step::Put { entry, .. } = step {
-            added.push(entry);
+        if let Step::Put { entry, .. } = step
+            && steps.len() > 1
+        {
+            added.entry(without_query(entry.url())).or_default().push(entry);
         }
     }
     Ok(plan)
+}
+
+/// The entries by their URLs without query, in the order given.
+fn by_path<'a>(cached: &[&'a Candidate]) -> HashMap<&'a str, Vec<&'a Candidate>> {
+    let mut by_path: HashMap<_, Vec<_>> = HashMap::new();
+    for candidate in cached {
+        by_path.entry(without_query(candidate.entry.url())).or_default().push(*candidate);
+    }
+    by_path
 }
 
 impl Step<'_> {
@@ -144,4 +162,50 @@ pub(crate) fn check_added(request: &RequestHead, response: &ResponseHead) -> Res
         return Err(Error::type_error(format!("`{}` answered with status {status}, which add refuses", request.url)));
     }
     check_vary(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::store::{CandidateBody, ListId, Uses};
+
+    fn head(path: &str) -> RequestHead {
+        RequestHead::get(Url::parse("https://a.test/").unwrap().join(path).unwrap())
+    }
+
+    fn cached(id: u64, path: &str) -> Candidate {
+        let entry = Entry::new(&head(path), &ResponseHead::with_status(200));
+        let (body, uses) = (CandidateBody::Null, Uses::default());
+        Candidate { id: EntryId(id), list: ListId(1), stored_at_ms: 0, entry, body, uses }
+    }
+
+    #[test]
+    fn a_step_among_many_finds_what_it_would_find_alone() {
+        let list = [cached(1, "/x?a#f"), cached(2, "/y"), cached(3, "/x?b"), cached(4, "/x")];
+        let (x, y) = (head("/x"), head("/y#g"));
+        let options = CacheQueryOptions { ignore_search: true, ..CacheQueryOptions::default() };
+        let steps = [
+            Step::Delete { request: &y, options: CacheQueryOptions::default() },
+            Step::Delete { request: &x, options },
+            Step::Delete { request: &x, options },
+        ];
+        let plan = plan_batch(list.iter(), &steps).unwrap();
+        assert_eq!(plan.remove, [2, 1, 3, 4].map(EntryId));
+        assert_eq!(plan.removed, [1, 3, 0]);
+        assert_eq!(plan_batch(list.iter(), &steps[1..2]).unwrap().remove, [1, 3, 4].map(EntryId));
+    }
+
+    #[test]
+    fn a_step_that_matches_an_earlier_put_whatever_its_query_is_refused() {
+        let (put, delete) = (head("/x?a"), head("/x?b"));
+        let entry = Entry::new(&put, &ResponseHead::with_status(200));
+        let steps = |options| {
+            [Step::Put { request: &put, visitor: None, entry: &entry }, Step::Delete { request: &delete, options }]
+        };
+        let ignoring = CacheQueryOptions { ignore_search: true, ..CacheQueryOptions::default() };
+        assert!(plan_batch([].into_iter(), &steps(CacheQueryOptions::default())).is_ok());
+        assert!(matches!(plan_batch([].into_iter(), &steps(ignoring)), Err(Error::Duplicate { .. })));
+    }
 }

@@ -32,7 +32,7 @@ enum Policy {
 ///
 /// [`Error::Type`]: the response's policy, or the reader's, forbids it.
 pub(crate) fn check_readable(response: &ResponseHead, reader: &Reader) -> Result<()> {
-    if response.kind != ResponseType::Opaque || may_embed(response, reader) {
+    if may_embed(response, reader) {
         return Ok(());
     }
     let url = response.url_list.last().map_or("a response", Url::as_str);
@@ -43,8 +43,13 @@ pub(crate) fn check_readable(response: &ResponseHead, reader: &Reader) -> Result
     )))
 }
 
+/// Whether `reader` may be given `response`. Only opaque responses are ever refused.
+///
 /// Spec: <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-internal-check>
-fn may_embed(response: &ResponseHead, reader: &Reader) -> bool {
+pub(crate) fn may_embed(response: &ResponseHead, reader: &Reader) -> bool {
+    if response.kind != ResponseType::Opaque {
+        return true;
+    }
     let Some(url) = response.url_list.last() else { return true };
     let policy = policy_of(response).unwrap_or(match reader.embedder_policy {
         EmbedderPolicy::RequireCorp => Policy::SameOrigin,
@@ -68,6 +73,27 @@ fn policy_of(response: &ResponseHead) -> Option<Policy> {
         b"same-site" => Some(Policy::SameSite),
         b"cross-origin" => Some(Policy::CrossOrigin),
         _ => None,
+    }
+}
+
+/// Whether two origins have the same scheme, and the same host or hosts with the same registrable domain.
+///
+/// ```
+/// use waystore::is_same_site;
+///
+/// let origin = |url: &str| url::Url::parse(url).map(|url| url.origin());
+/// assert!(is_same_site(&origin("https://www.a.example")?, &origin("https://api.a.example:8443")?));
+/// assert!(!is_same_site(&origin("https://a.example")?, &origin("http://a.example")?));
+/// # Ok::<(), url::ParseError>(())
+/// ```
+///
+/// Spec: <https://html.spec.whatwg.org/#same-site>
+pub fn is_same_site(one: &Origin, two: &Origin) -> bool {
+    match (one, two) {
+        (Origin::Tuple(one_scheme, ..), Origin::Tuple(two_scheme, ..)) => {
+            one_scheme == two_scheme && schemelessly_same_site(one, two)
+        }
+        _ => false,
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod query;
 pub(crate) mod url_key;
 pub(crate) mod vary;
 
+pub use self::corp::is_same_site;
+
 /// How a look-up compares. Spec: <https://w3c.github.io/ServiceWorker/#dictdef-cachequeryoptions>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CacheQueryOptions {

@@ -1,7 +1,12 @@
 //! Caches that give up entries to stay within a budget.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
 use super::support::{Canned, PLAIN, caches, get, keys, put, request};
-use crate::{Cache, Error, Limits, Response, Waystore};
+use crate::{Cache, CachePolicies, CachePolicy, Error, Limits, Response, Waystore};
 
 super::case_list!(Case:
     without_a_budget_no_entry_is_evicted,
@@ -12,6 +17,9 @@ super::case_list!(Case:
     a_batch_larger_than_the_budget_leaves_its_last_entries,
     a_full_quota_lets_entries_go_instead_of_failing,
     nothing_goes_for_what_can_never_fit,
+    a_new_cache_takes_room_from_those_that_filled_the_quota,
+    a_full_quota_leaves_pinned_entries_of_other_caches_alone,
+    a_cache_whose_policy_has_no_budget_gives_up_nothing,
     a_budget_holds_under_many_writers,
 );
 
@@ -100,6 +108,45 @@ async fn nothing_goes_for_what_can_never_fit(store: Waystore) {
     let refused = cache.put("/large", Response::new("y".repeat(400_000))).await;
     assert!(matches!(refused, Err(Error::QuotaExceeded { .. })));
     assert_eq!(keys(&cache).await, ["/1", "/2", "/3"]);
+}
+
+async fn a_new_cache_takes_room_from_those_that_filled_the_quota(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let old = with_budget(&store, u64::MAX).await;
+    fill(&old, &["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]).await;
+    get(&old, "/1").await;
+    let new = caches(&store).with_budget(u64::MAX).open("next").await.unwrap();
+    fill(&new, &["/1"]).await;
+    fill(&new, &["/2", "/3"]).await;
+    assert_eq!(keys(&new).await, ["/1", "/2", "/3"], "its first entry is as new as the others");
+    let left = keys(&old).await;
+    assert!(left.contains(&"/1".to_owned()) && !left.contains(&"/2".to_owned()), "{left:?}");
+}
+
+async fn a_full_quota_leaves_pinned_entries_of_other_caches_alone(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let installs = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&installs);
+    let old = caches(&store).pinning_while(move || asked.load(Relaxed)).open("c").await.unwrap();
+    fill(&old, &["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"]).await;
+    installs.store(false, Relaxed);
+    fill(&old, &["/9"]).await;
+    let new = caches(&store).with_budget(u64::MAX).open("next").await.unwrap();
+    fill(&new, &["/1", "/2"]).await;
+    assert_eq!((keys(&old).await.len(), keys(&new).await), (8, vec!["/2".to_owned()]));
+}
+
+async fn a_cache_whose_policy_has_no_budget_gives_up_nothing(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let evicts = CachePolicy { budget_bytes: Some(u64::MAX), ..CachePolicy::default() };
+    let policies = CachePolicies::new(evicts).with("keep-*", CachePolicy::default());
+    let storage = caches(&store).with_policies(policies);
+    let (kept, gives) = (storage.open("keep-1").await.unwrap(), storage.open("c").await.unwrap());
+    fill(&kept, &["/1", "/2", "/3", "/4", "/5"]).await;
+    fill(&gives, &["/1", "/2", "/3", "/4", "/5", "/6"]).await;
+    assert_eq!((keys(&kept).await.len(), keys(&gives).await.len()), (5, 4));
+    let refused = kept.put("/6", Response::new("x".repeat(30_000))).await;
+    assert!(matches!(refused, Err(Error::QuotaExceeded { .. })));
 }
 
 async fn a_budget_holds_under_many_writers(store: Waystore) {

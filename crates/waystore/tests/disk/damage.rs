@@ -12,7 +12,7 @@ use waystore::{
 use super::support::{Op, State, after, apply, commit, entry, full, list, open, read, relaxed, state};
 
 /// Something deleted, something replaced, something in a second cache, a cache that is gone.
-const SMALL: &[Op] = &[
+pub const SMALL: &[Op] = &[
     Op::Open("v1"),
     Op::Open("v2"),
     Op::Open("v3"),
@@ -33,7 +33,7 @@ async fn closed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
 }
 
 /// A disk with what `script` leaves, closed, and what that is.
-async fn checkpointed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
+pub async fn checkpointed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
     let disk = SimDisk::default();
     let store = open(&disk, options).unwrap();
     let mut expected = State::new();
@@ -46,12 +46,12 @@ async fn checkpointed(script: &[Op], options: DiskOptions) -> (SimDisk, State) {
 }
 
 /// One segment, as short as it can be.
-fn short() -> DiskOptions {
+pub fn short() -> DiskOptions {
     relaxed().segment_bytes(8 * 1024)
 }
 
 /// Whether nothing is in `found` that is not in `expected`.
-fn is_part_of(found: &State, expected: &State) -> bool {
+pub fn is_part_of(found: &State, expected: &State) -> bool {
     found.iter().all(|(name, entries)| {
         let of_name = expected.iter().find(|(other, _)| other == name);
         of_name.is_some_and(|(_, all)| entries.iter().all(|entry| all.contains(entry)))
@@ -136,7 +136,7 @@ async fn a_checkpoint_cut_anywhere_or_of_another_log_is_not_used() {
     assert_eq!(store.report().damage_count, 1);
 }
 
-fn count(state: &State) -> usize {
+pub fn count(state: &State) -> usize {
     state.iter().map(|(_, entries)| entries.len()).sum()
 }
 
@@ -349,4 +349,61 @@ async fn s60_what_was_put_into_a_deleted_cache_is_no_damage() {
     let store = open(&disk, relaxed()).unwrap();
     assert!(store.report().is_clean(), "{:?}", store.report());
     assert!(state(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_closed_store_that_loses_a_segment_loses_what_was_in_it_and_nothing_comes_back() {
+    let (disk, expected) = checkpointed(super::check::LIVED, relaxed()).await;
+    let segments = disk.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("log/"));
+    for path in segments {
+        for headless in [false, true] {
+            let disk = disk.copy();
+            if headless {
+                disk.edit(&path, |bytes| bytes[..1024].fill(1));
+            } else {
+                disk.remove(&path);
+            }
+            let store = open(&disk, relaxed()).unwrap();
+            assert!(store.report().damage_count > 0, "{path}");
+            let found = state(&store).await;
+            assert!(is_part_of(&found, &expected), "{path}: {found:?}");
+            assert_eq!(found.len(), expected.len(), "{path}: {found:?}");
+            super::support::assert_counted(&store, &path).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_the_place_of_another_of_the_same_length_is_not_served() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let held = list(&store, "c").await;
+    let mut insert = Vec::new();
+    for (url, byte) in [("/a", 1), ("/b", 2)] {
+        let mut writer = store.write_body(&super::support::key());
+        for _ in 0..6 {
+            writer.write(vec![byte; 50_000].into()).await.unwrap();
+        }
+        insert.push(NewEntry { entry: entry(url), body: NewBody::Written(writer.finish().await.unwrap()) });
+    }
+    let change = ListChange { list: held.clone(), remove: vec![], insert };
+    commit(&store, &ReadSet::default(), Changes { names: vec![], lists: vec![change] }).await.unwrap();
+    for (candidate, byte) in store.page(&held, None, 10).await.unwrap().iter().zip([1, 2]) {
+        assert_eq!(read(candidate).await.unwrap(), vec![byte; 300_000]);
+    }
+    drop((held, store));
+    let bodies: Vec<_> =
+        disk.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("bodies/")).collect();
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    disk.edit(&bodies[0], |bytes| one.clone_from(bytes));
+    disk.edit(&bodies[1], |bytes| std::mem::swap(bytes, &mut one));
+    disk.edit(&bodies[0], |bytes| std::mem::swap(bytes, &mut one));
+    disk.edit(&bodies[0], |bytes| other.clone_from(bytes));
+    assert_ne!(one, other);
+    let store = open(&disk, relaxed()).unwrap();
+    let held = list(&store, "c").await;
+    for candidate in store.page(&held, None, 10).await.unwrap() {
+        assert!(matches!(read(&candidate).await, Err(BodyError::Damaged(_))), "{}", candidate.entry.url());
+    }
 }

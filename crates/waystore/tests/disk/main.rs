@@ -4,6 +4,8 @@
 
 mod ahead;
 mod bodies;
+mod check;
+mod check_bits;
 mod compaction;
 mod concurrent;
 mod crash;
@@ -12,6 +14,7 @@ mod faults;
 mod kill;
 mod load;
 mod opening;
+mod repair;
 mod rounds;
 mod scripts;
 mod support;

@@ -1,15 +1,20 @@
 //! `waystore cache add`: fetches URLs and stores all of them, or none.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::PathBuf};
 
 use serde::Serialize;
-use waystore::{Clock, Fetch, Request, parse_request_url};
 
-use super::{Place, Stop, change::Changing, columns::printable};
-use crate::{commands::run::network, failure::Failure};
+use super::{
+    Stop,
+    columns::printable,
+    only,
+    place::{Place, Reach},
+    unexpected,
+};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache add` takes.
 #[derive(Debug, clap::Args)]
@@ -20,7 +25,8 @@ pub(super) struct AddArgs {
     /// The URLs to fetch; without scheme and host, at the origin.
     #[arg(value_name = "URL", required = true)]
     pub(super) urls: Vec<String>,
-    /// A PEM file of certificate authorities to trust, beside the well-known ones.
+    /// A PEM file of certificate authorities to trust, beside the well-known ones. Of no use while a gateway runs,
+    /// which fetches itself, as it does for its worker.
     #[arg(long, value_name = "FILE")]
     pub(super) cacert: Option<PathBuf>,
     #[command(flatten)]
@@ -30,35 +36,26 @@ pub(super) struct AddArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn add(data: &Changing, args: &AddArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let caches = data.caches(&args.place, args.urls.first().map(String::as_str)).await?;
-    let base = parse_request_url(caches.storage_key().origin(), None)?;
-    let fetch = fetcher(&base, args.cacert.as_deref())?;
-    let parse = |url: &String| parse_request_url(url, Some(&base));
-    let urls = args.urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let cache = caches.open(args.cache.as_str()).await?;
-    cache.add_all(&fetch, urls.iter().cloned().map(Request::from)).await?;
+pub(super) async fn add(args: &AddArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let question = Question::Add { cache: args.cache.clone(), urls: args.urls.clone() };
+    let answer = args.place.ask(reach, question, None).await?;
+    let Record::Changed(Changed::Added { urls }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
-        let told = Told { cache: &args.cache, urls: urls.iter().map(|url| url.as_str()).collect() };
+        let told = Told { cache: &args.cache, urls: &urls };
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let what = match &urls[..] {
-            [only] => format!("`{}`", printable(only.as_str())),
+            [only] => format!("`{}`", printable(only)),
             several => format!("{} responses", several.len()),
         };
-        eprintln!("stored {what} in `{}`", printable(&args.cache));
+        tell!("stored {what} in `{}`", printable(&args.cache));
     }
     Ok(())
-}
-
-/// Fetches as a page of the origin would.
-fn fetcher(origin: &url::Url, cacert: Option<&Path>) -> Result<impl Fetch + use<>, Failure> {
-    network(origin, cacert, &Clock::system())
 }
 
 #[derive(Serialize)]
 struct Told<'a> {
     cache: &'a str,
-    urls: Vec<&'a str>,
+    urls: &'a [String],
 }

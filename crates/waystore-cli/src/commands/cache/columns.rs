@@ -1,9 +1,12 @@
-//! Numbers as people read them: sizes, ages, times. And text that cannot steer a terminal.
+//! Numbers as people read them: sizes, ages. And columns that are as wide as what is in them.
 
-use std::time::{Duration, UNIX_EPOCH};
+pub(in crate::commands) use crate::talk::printable;
+
+/// No column is wider: what is longer than this stands out of its line.
+const WIDEST: usize = 40;
 
 /// A number of bytes: `17 B`, `4.2 KiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::commands) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -32,23 +35,20 @@ pub(super) fn age(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
-/// A time for programs, as RFC 3339 has it; `None` where it is beyond the year 9999.
-pub(super) fn timestamp(ms: u64) -> Option<String> {
-    let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms))?;
-    let mut text = String::new();
-    std::fmt::write(&mut text, format_args!("{}", humantime::format_rfc3339_millis(time))).ok()?;
-    Some(text)
+/// The same for a time that is known to the minute.
+pub(super) fn age_in_minutes(then_ms: u64, now_ms: u64) -> String {
+    if now_ms.saturating_sub(then_ms) < 60_000 { "<1 min".to_owned() } else { age(then_ms, now_ms) }
 }
 
-/// `text` with its control characters written out, so that a name cannot move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+/// The widths of columns that hold these rows.
+pub(super) fn widths<'a, const N: usize>(rows: impl IntoIterator<Item = &'a [String; N]>) -> [usize; N] {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().clamp(*width, WIDEST.max(*width));
+        }
+    }
+    widths
 }
 
 #[cfg(test)]
@@ -72,16 +72,13 @@ mod tests {
         assert_eq!(age(0, 7_199_999), "1 h");
         assert_eq!(age(0, 86_400_000 * 3), "3 d");
         assert_eq!(age(5000, 0), "0 s", "the clock was set back");
+        assert_eq!((&*age_in_minutes(0, 59_999), &*age_in_minutes(0, 60_000)), ("<1 min", "1 min"));
     }
 
     #[test]
-    fn a_time_is_utc_to_the_millisecond() {
-        assert_eq!(timestamp(1_000).as_deref(), Some("1970-01-01T00:00:01.000Z"));
-        assert_eq!(timestamp(u64::MAX), None);
-    }
-
-    #[test]
-    fn control_characters_are_written_out() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{e9}"), "a\\u{1b}[2Jb\u{e9}");
+    fn a_column_is_as_wide_as_its_cells_and_has_an_end() {
+        let rows = [["a".to_owned(), "x".repeat(100_000)], ["abc".to_owned(), String::new()]];
+        assert_eq!(widths(&rows), [3, WIDEST]);
+        assert_eq!(widths::<2>([]), [0, 0]);
     }
 }

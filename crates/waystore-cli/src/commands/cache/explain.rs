@@ -1,16 +1,18 @@
 //! `waystore cache explain`: why a look-up finds what it finds.
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
 use serde::Serialize;
-use waystore::{CacheQueryOptions, Considered, Waystore};
 
 use super::{
-    Place, Stop,
+    Stop,
     columns::printable,
-    data::Data,
-    get::{parse_header, request},
+    get::parse_header,
+    only,
+    place::{Place, Reach},
+    unexpected,
 };
+use crate::caches::{Candidate, Question, Record};
 
 /// What `waystore cache explain` takes.
 #[derive(Debug, clap::Args)]
@@ -31,36 +33,29 @@ pub(super) struct ExplainArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn explain(data: &Data, args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let owner = data.owner(args.place.origin.as_deref()).await?;
-    data.cache(&owner, &args.cache).await?;
-    let caches = Waystore::with_store(Arc::clone(&data.store), Arc::clone(&data.clock)).caches(owner.origin())?;
-    let cache = caches.open(args.cache.as_str()).await?;
-    let request = request(&args.url, &args.headers, &owner)?;
-    let explanation = cache.explain(&request, CacheQueryOptions::default()).await?;
-    let is_answer = |considered: &Considered| Some(considered.id) == explanation.answer;
+pub(super) async fn explain(args: &ExplainArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let ExplainArgs { cache, url, headers, .. } = args;
+    let question = Question::Explain { cache: cache.clone(), url: url.clone(), headers: headers.clone() };
+    let Record::Explained(explained) = only(args.place.ask(reach, question, None).await?).await? else {
+        return Err(unexpected().into());
+    };
     if args.json {
-        let candidates = explanation.considered.iter().map(|considered| Candidate {
-            url: considered.request.url.as_str(),
-            verdict: considered.verdict.to_string(),
-            answers: is_answer(considered),
-        });
-        let told = Told { hit: explanation.answer.is_some(), candidates: candidates.collect() };
+        let told = Told { hit: explained.hit, candidates: &explained.candidates };
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-        return Ok(());
+        return Ok(writeln!(out)?);
     }
-    let (url, name) = (printable(request.url.as_str()), printable(&args.cache));
-    match explanation.answer {
-        Some(_) => writeln!(out, "hit: `{url}` is in `{name}`")?,
-        None => writeln!(out, "miss: `{url}` is not in `{name}`")?,
+    let (url, name) = (printable(&explained.url), printable(cache));
+    if explained.hit {
+        writeln!(out, "hit: `{url}` is in `{name}`")?;
+    } else {
+        writeln!(out, "miss: `{url}` is not in `{name}`")?;
     }
-    if explanation.considered.is_empty() {
+    if explained.candidates.is_empty() {
         writeln!(out, "  nothing is stored under this URL, with any query")?;
     }
-    for considered in &explanation.considered {
-        let verdict = if is_answer(considered) { "answers".to_owned() } else { considered.verdict.to_string() };
-        writeln!(out, "  {}  {}", printable(considered.request.url.as_str()), printable(&verdict))?;
+    for candidate in &explained.candidates {
+        let verdict = if candidate.answers { "answers" } else { &candidate.verdict };
+        writeln!(out, "  {}  {}", printable(&candidate.url), printable(verdict))?;
     }
     Ok(())
 }
@@ -68,14 +63,5 @@ pub(super) async fn explain(data: &Data, args: &ExplainArgs, out: &mut dyn Write
 #[derive(Serialize)]
 struct Told<'a> {
     hit: bool,
-    candidates: Vec<Candidate<'a>>,
-}
-
-#[derive(Serialize)]
-struct Candidate<'a> {
-    url: &'a str,
-    /// The rule that decided, in words.
-    verdict: String,
-    /// Whether it is what the look-up gives.
-    answers: bool,
+    candidates: &'a [Candidate],
 }

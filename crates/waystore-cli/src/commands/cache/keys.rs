@@ -2,15 +2,19 @@
 
 use std::io::Write;
 
-use serde::Serialize;
-use waystore::{HeaderList, ResponseType, parse_request_url, store::Candidate};
-
 use super::{
-    Place, Stop,
-    columns::{age, printable, size, timestamp},
-    data::{Data, body_bytes},
+    Stop,
+    columns::{age, age_in_minutes, printable, size, widths},
+    place::{Place, Reach},
+    unexpected,
 };
-use crate::failure::Failure;
+use crate::{
+    caches::{Key, Moment, Part, Question, Record},
+    talk::tell,
+};
+
+/// Rows that say how wide the columns are.
+const ROWS: usize = 256;
 
 /// What `waystore cache keys` takes.
 #[derive(Debug, clap::Args)]
@@ -28,124 +32,97 @@ pub(super) struct KeysArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn keys(data: &Data, args: &KeysArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let owner = data.owner(args.place.origin.as_deref()).await?;
-    let list = data.cache(&owner, &args.cache).await?;
-    let prefix = args.prefix.as_deref().map(|prefix| absolute(prefix, owner.origin())).transpose()?;
-    let wanted = |entry: &Candidate| prefix.as_deref().is_none_or(|prefix| entry.entry.url().starts_with(prefix));
-
-    let now_ms = data.clock.now_ms();
-    let mut written = 0;
-    if args.json {
-        write!(out, "[")?;
-    }
-    let write_one = |entry: &Candidate| {
-        if !wanted(entry) {
-            return Ok(());
-        }
+pub(super) async fn keys(args: &KeysArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let now_ms = reach.now_ms();
+    let question = Question::Keys { cache: args.cache.clone(), prefix: args.prefix.clone() };
+    let mut answer = args.place.ask(reach, question, None).await?;
+    let mut written = 0_u64;
+    let mut table = Table::default();
+    while let Some(part) = answer.next().await? {
+        let Part::Record(record) = part else { return Err(unexpected().into()) };
+        let Record::Key(key) = *record else { return Err(unexpected().into()) };
         if args.json {
-            out.write_all(if written == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut *out, &Key::of(entry)).map_err(std::io::Error::from)?;
+            out.write_all(if written == 0 { b"[\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *out, &key).map_err(std::io::Error::from)?;
         } else {
-            if written == 0 {
-                writeln!(out, "{:>14}  {:>10}  {:>7}  {:<24}  URL", "STATUS", "SIZE", "AGE", "TYPE")?;
-            }
-            write_line(entry, now_ms, out)?;
+            table.add(&key, now_ms, out)?;
         }
         written += 1;
-        Ok(())
-    };
-    data.each_entry(&list, write_one).await?;
+    }
     if args.json {
-        writeln!(out, "{}]", if written == 0 { "" } else { "\n" })?;
+        out.write_all(if written == 0 { b"[]\n" } else { b"\n]\n" })?;
     } else if written == 0 {
-        eprintln!(
-            "no entry of `{}` {}",
-            args.cache,
-            prefix.map_or("is there".to_owned(), |url| format!("starts with `{url}`"))
-        );
+        let name = printable(&args.cache);
+        match &args.prefix {
+            Some(prefix) => tell!("no entry of `{name}` starts with `{}`", printable(prefix)),
+            None => tell!("`{name}` is empty"),
+        }
     }
-    Ok(())
+    Ok(table.write(out)?)
 }
 
-/// `prefix` at `origin`, where it is a path. A URL is taken as it is, since it may end anywhere.
-fn absolute(prefix: &str, origin: &str) -> Result<String, Failure> {
-    if prefix.contains("://") {
-        return Ok(prefix.to_owned());
-    }
-    let base = parse_request_url(origin, None)?;
-    Ok(parse_request_url(prefix, Some(&base))?.to_string())
+/// Lines that wait until it is known how wide their columns are.
+#[derive(Default)]
+struct Table {
+    widths: Option<[usize; 6]>,
+    rows: Vec<([String; 6], String)>,
 }
 
-fn write_line(found: &Candidate, now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
-    let headers = found.entry.response_headers();
-    let mime = headers.get_text("content-type").unwrap_or_default();
-    let essence = mime.split(';').next().unwrap_or_default().trim();
-    write!(
-        out,
-        "{:>14}  {:>10}  {:>7}  {:<24}  {}",
-        status(found),
-        size(body_bytes(&found.body)),
-        age(found.stored_at_ms, now_ms),
-        printable(if essence.is_empty() { "-" } else { essence }),
-        printable(found.entry.url()),
-    )?;
-    if let Some(vary) = headers.get_text("vary") {
-        write!(out, "  (varies by {})", printable(&vary))?;
+impl Table {
+    fn add(&mut self, key: &Key, now_ms: u64, out: &mut dyn Write) -> std::io::Result<()> {
+        let mime = key.response_header("content-type").unwrap_or_default();
+        let essence = mime.split(';').next().unwrap_or_default().trim();
+        let since = |then: Option<Moment>, age: fn(u64, u64) -> String| {
+            then.map_or_else(|| "-".to_owned(), |then| age(then.0, now_ms))
+        };
+        let (stored, used) = (since(key.stored_at, age), since(key.last_used, age_in_minutes));
+        let mime = printable(if essence.is_empty() { "-" } else { essence });
+        self.rows.push(([status(key), size(key.bytes), stored, used, key.hits.to_string(), mime], rest(key)));
+        if self.rows.len() < ROWS { Ok(()) } else { self.write(out) }
     }
-    if found.entry.personal().is_some() {
-        write!(out, "  (for one visitor)")?;
+
+    /// Writes what waits. The first rows say how wide the columns are for all.
+    fn write(&mut self, out: &mut dyn Write) -> std::io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let [status, size, age, used, hits, mime] = match self.widths {
+            Some(widths) => widths,
+            None => {
+                let head = (["STATUS", "SIZE", "AGE", "USED", "HITS", "TYPE"].map(str::to_owned), "URL".to_owned());
+                self.rows.insert(0, head);
+                *self.widths.insert(widths(self.rows.iter().map(|(cells, _)| cells)))
+            }
+        };
+        for (cells, rest) in self.rows.drain(..) {
+            let [a, b, c, d, e, f] = cells;
+            writeln!(out, "{a:>status$}  {b:>size$}  {c:>age$}  {d:>used$}  {e:>hits$}  {f:<mime$}  {rest}")?;
+        }
+        Ok(())
     }
-    Ok(writeln!(out)?)
+}
+
+/// The URL, and what there is to say of it.
+fn rest(key: &Key) -> String {
+    let mut text = printable(&key.url);
+    if let Some(vary) = key.response_header("vary") {
+        text.push_str(&format!("  (varies by {})", printable(&vary)));
+    }
+    for (note, holds) in [("for one visitor", key.personal), ("pinned", key.pinned), ("being recorded", key.recording)]
+    {
+        if holds {
+            text.push_str(&format!("  ({note})"));
+        }
+    }
+    text
 }
 
 /// The status, or why a script sees none.
-fn status(found: &Candidate) -> String {
-    match found.entry.kind() {
-        ResponseType::Opaque => "opaque".to_owned(),
-        ResponseType::OpaqueRedirect => "opaqueredirect".to_owned(),
-        _ => found.entry.status().to_string(),
+fn status(key: &Key) -> String {
+    match key.kind.as_str() {
+        kind @ ("opaque" | "opaqueredirect") => kind.to_owned(),
+        _ => key.status.to_string(),
     }
-}
-
-/// One entry, for programs.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Key<'a> {
-    url: &'a str,
-    method: &'a str,
-    request_headers: Vec<(String, String)>,
-    status: u16,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    response_headers: Vec<(String, String)>,
-    bytes: u64,
-    stored_at: Option<String>,
-    /// Whether it is for one visitor only.
-    personal: bool,
-}
-
-impl<'a> Key<'a> {
-    fn of(found: &'a Candidate) -> Self {
-        let entry = &found.entry;
-        Self {
-            url: entry.url(),
-            method: entry.method(),
-            request_headers: pairs(&entry.request_headers()),
-            status: entry.status(),
-            kind: entry.kind().as_str(),
-            response_headers: pairs(&entry.response_headers()),
-            bytes: body_bytes(&found.body),
-            stored_at: timestamp(found.stored_at_ms),
-            personal: entry.personal().is_some(),
-        }
-    }
-}
-
-/// Names and values as text; bytes above ASCII are read as Latin-1, as script reads them.
-pub(super) fn pairs(headers: &HeaderList) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
-    headers.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 #[cfg(test)]
@@ -158,20 +135,23 @@ mod tests {
     fn run(sample: &Sample, cache: &str, prefix: Option<&str>, json: bool) -> Result<String, String> {
         let args = KeysArgs { cache: cache.to_owned(), prefix: prefix.map(str::to_owned), place: place(None), json };
         let mut out = Vec::new();
-        let done = block_on(keys(&sample.data(), &args, &mut out));
+        let done = block_on(async { keys(&args, sample.reach(), &mut out).await });
         done.map(|()| String::from_utf8(out).unwrap()).map_err(failure)
     }
 
     #[test]
-    fn a_line_has_status_size_age_type_and_url() {
+    fn a_line_has_status_size_ages_hits_type_and_url() {
         let sample = Sample::new();
         sample.put("https://a.test", "v1", "/x?y#z", "hello");
         let table = run(&sample, "v1", None, false).unwrap();
         let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["STATUS", "SIZE", "AGE", "TYPE", "URL"]);
+        assert_eq!(
+            lines[0].split_whitespace().collect::<Vec<_>>(),
+            ["STATUS", "SIZE", "AGE", "USED", "HITS", "TYPE", "URL"]
+        );
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
-            ["200", "5", "B", "0", "s", "text/plain", "https://a.test/x?y#z"]
+            ["200", "5", "B", "0", "s", "-", "0", "text/plain", "https://a.test/x?y#z"]
         );
         assert_eq!(lines[0].find("URL"), lines[1].find("https:"), "the columns are aligned");
     }

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
-use serde::Serialize;
-use waystore::{CacheName, StorageKey, store::List};
-
 use super::{
-    Place, Stop,
-    columns::{age, printable, size, timestamp},
-    data::{Data, body_bytes},
+    Stop,
+    columns::{age, age_in_minutes, printable, size, widths},
+    place::{Place, Reach},
+    unexpected,
+};
+use crate::{
+    caches::{Moment, Part, Question, Record, Summary},
+    talk::tell,
 };
 
 /// What `waystore cache ls` takes.
@@ -21,69 +23,26 @@ pub(super) struct LsArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn ls(data: &Data, args: &LsArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let owners = match &args.place.origin {
-        Some(origin) => vec![data.owner(Some(origin)).await?],
-        None => data.owners().await?,
-    };
+pub(super) async fn ls(args: &LsArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let now_ms = reach.now_ms();
+    let mut answer = args.place.ask(reach, Question::Ls, None).await?;
     let mut caches = Vec::new();
-    for owner in &owners {
-        for (name, list) in data.caches(owner).await? {
-            caches.push(Summary::of(data, owner, &name, &list).await?);
+    while let Some(part) = answer.next().await? {
+        match part {
+            Part::Record(record) => match *record {
+                Record::Summary(summary) => caches.push(summary),
+                _ => return Err(unexpected().into()),
+            },
+            Part::Bytes(_) => return Err(unexpected().into()),
         }
     }
     match () {
         () if args.json => write_json(&caches, out),
         () if caches.is_empty() => {
-            eprintln!("`{}` holds no caches", data.dir());
+            tell!("`{}` holds no caches", args.place.data.display());
             Ok(())
         }
-        () => write_table(&caches, owners.len() > 1, data.clock.now_ms(), out),
-    }
-}
-
-/// One cache in a line.
-#[derive(Debug, Serialize)]
-struct Summary {
-    origin: String,
-    cache: String,
-    entries: u64,
-    /// Of the bodies.
-    bytes: u64,
-    oldest: Option<Stored>,
-    newest: Option<Stored>,
-}
-
-/// When something was stored, in milliseconds since 1970; as a timestamp in JSON.
-#[derive(Debug, Clone, Copy)]
-struct Stored(u64);
-
-impl Serialize for Stored {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        timestamp(self.0).serialize(serializer)
-    }
-}
-
-impl Summary {
-    async fn of(data: &Data, owner: &StorageKey, name: &CacheName, list: &List) -> Result<Self, Stop> {
-        let mut summary = Self {
-            origin: owner.to_string(),
-            cache: name.to_string(),
-            entries: 0,
-            bytes: 0,
-            oldest: None,
-            newest: None,
-        };
-        let count = |entry: &waystore::store::Candidate| {
-            let stored = Stored(entry.stored_at_ms);
-            summary.entries += 1;
-            summary.bytes += body_bytes(&entry.body);
-            summary.oldest.get_or_insert(stored);
-            summary.newest = Some(stored);
-            Ok(())
-        };
-        data.each_entry(list, count).await?;
-        Ok(summary)
+        () => write_table(&caches, now_ms, out),
     }
 }
 
@@ -92,9 +51,10 @@ fn write_json(caches: &[Summary], out: &mut dyn Write) -> Result<(), Stop> {
     Ok(writeln!(out)?)
 }
 
-fn write_table(caches: &[Summary], with_origin: bool, now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
-    let mut rows = vec![["ORIGIN", "CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST"].map(str::to_owned)];
-    let age_of = |stored: Option<Stored>| stored.map_or_else(|| "-".to_owned(), |Stored(then)| age(then, now_ms));
+fn write_table(caches: &[Summary], now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {
+    let with_origin = caches.iter().any(|cache| cache.origin != caches[0].origin);
+    let mut rows = vec![["ORIGIN", "CACHE", "ENTRIES", "SIZE", "OLDEST", "NEWEST", "USED", "HITS"].map(str::to_owned)];
+    let age_of = |stored: Option<Moment>| stored.map_or_else(|| "-".to_owned(), |Moment(then)| age(then, now_ms));
     rows.extend(caches.iter().map(|cache| {
         [
             printable(&cache.origin),
@@ -103,17 +63,22 @@ fn write_table(caches: &[Summary], with_origin: bool, now_ms: u64, out: &mut dyn
             size(cache.bytes),
             age_of(cache.oldest),
             age_of(cache.newest),
+            cache.used.map_or_else(|| "-".to_owned(), |used| age_in_minutes(used.0, now_ms)),
+            cache.hits.to_string(),
         ]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    for [origin, cache, numbers @ ..] in &rows {
+    let widths = widths(&rows);
+    let recording = caches.iter().map(|cache| cache.recording);
+    for ([origin, cache, numbers @ ..], recording) in rows.iter().zip(std::iter::once(0).chain(recording)) {
         if with_origin {
             write!(out, "{origin:<0$}  ", widths[0])?;
         }
         write!(out, "{cache:<0$}", widths[1])?;
         for (number, width) in numbers.iter().zip(&widths[2..]) {
             write!(out, "  {number:>width$}")?;
+        }
+        if recording > 0 {
+            write!(out, "  ({recording} more being recorded)")?;
         }
         writeln!(out)?;
     }
@@ -129,7 +94,7 @@ mod tests {
 
     fn run(sample: &Sample, origin: Option<&str>, json: bool) -> Result<String, String> {
         let mut out = Vec::new();
-        let done = block_on(ls(&sample.data(), &LsArgs { place: place(origin), json }, &mut out));
+        let done = block_on(async { ls(&LsArgs { place: place(origin), json }, sample.reach(), &mut out).await });
         done.map(|()| String::from_utf8(out).unwrap()).map_err(failure)
     }
 
@@ -142,9 +107,9 @@ mod tests {
         let table = run(&sample, None, false).unwrap();
         assert_eq!(
             table,
-            "CACHE        ENTRIES     SIZE  OLDEST  NEWEST\n\
-             pages              2  2.0 KiB     0 s     0 s\n\
-             empty-after        1      1 B     0 s     0 s\n"
+            "CACHE        ENTRIES     SIZE  OLDEST  NEWEST  USED  HITS\n\
+             pages              2  2.0 KiB     0 s     0 s     -     0\n\
+             empty-after        1      1 B     0 s     0 s     -     0\n"
         );
     }
 

@@ -1,18 +1,23 @@
 //! `waystore cache put`: stores a file, or stdin, as a response.
 
-use std::{
-    io::Write,
-    os::fd::AsFd,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::PathBuf};
 
-use futures::StreamExt;
 use serde::Serialize;
-use tokio_util::io::ReaderStream;
-use waystore::{Body, BodyError, Request, Response, parse_request_url};
+use waystore::Body;
 
-use super::{Place, Stop, change::Changing, columns::printable, get::parse_header, progress::watched};
-use crate::failure::Failure;
+use super::{
+    Stop,
+    columns::printable,
+    get::parse_header,
+    only,
+    place::{Place, Reach},
+    progress::watched,
+    unexpected,
+};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
+};
 
 /// What `waystore cache put` takes.
 #[derive(Debug, clap::Args)]
@@ -39,27 +44,22 @@ pub(super) struct PutArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn put(data: &Changing, body: Body, args: &PutArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let caches = data.caches(&args.place, Some(&args.url)).await?;
-    let base = parse_request_url(caches.storage_key().origin(), None)?;
-    let url = parse_request_url(&args.url, Some(&base))?;
-    let mut response = Response::new(watched(body, "storing"));
-    response.status = args.status;
-    let named = args.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+pub(super) async fn put(args: &PutArgs, reach: Reach, body: Body, out: &mut dyn Write) -> Result<(), Stop> {
+    let mut headers = args.headers.clone();
+    let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if let Some(mime) = mime_guess::from_path(&args.file).first_raw().filter(|_| !named) {
-        response = response.header("content-type", mime);
+        headers.insert(0, ("content-type".to_owned(), mime.to_owned()));
     }
-    for (name, value) in &args.headers {
-        response = response.header(name, value);
-    }
-    let cache = caches.open(args.cache.as_str()).await?;
-    cache.put(Request::from(url.clone()), response).await?;
+    let (cache, url, length) = (args.cache.clone(), args.url.clone(), body.length());
+    let question = Question::Put { cache, url, status: args.status, headers, length };
+    let answer = args.place.ask(reach, question, Some(watched(body, "storing"))).await?;
+    let Record::Changed(Changed::Put { url, status }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
-        let told = Told { cache: &args.cache, url: url.as_str(), status: args.status };
+        let told = Told { cache: &args.cache, url: &url, status };
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        eprintln!("stored `{}` in `{}`", printable(url.as_str()), printable(&args.cache));
+        tell!("stored `{}` in `{}`", printable(&url), printable(&args.cache));
     }
     Ok(())
 }
@@ -69,27 +69,4 @@ struct Told<'a> {
     cache: &'a str,
     url: &'a str,
     status: u16,
-}
-
-/// A file's bytes as they are read; `-` is stdin.
-pub(super) async fn open(file: &Path) -> Result<Body, Failure> {
-    let name = file.display().to_string();
-    let failed = move |error: std::io::Error| BodyError::failed(format!("`{name}` cannot be read: {error}"));
-    if file == Path::new("-") {
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned();
-        let stdin = stdin.map_err(|error| Failure::failed(format!("stdin cannot be read: {error}")))?;
-        let stdin = tokio::fs::File::from_std(std::fs::File::from(stdin));
-        let chunks = ReaderStream::with_capacity(stdin, 64 * 1024);
-        return Ok(Body::from_stream(chunks.map(move |chunk| chunk.map_err(&failed)), None));
-    }
-    let refused = |error: std::io::Error| Failure::failed(format!("`{}` cannot be read: {error}", file.display()));
-    let opened = tokio::fs::File::open(file).await.map_err(refused)?;
-    let facts = opened.metadata().await.map_err(refused)?;
-    if facts.is_dir() {
-        return Err(Failure::failed(format!("`{}` is a folder", file.display())));
-    }
-    // A pipe has no length.
-    let length = facts.is_file().then_some(facts.len());
-    let chunks = ReaderStream::with_capacity(opened, 64 * 1024);
-    Ok(Body::from_stream(chunks.map(move |chunk| chunk.map_err(&failed)), length))
 }

@@ -3,10 +3,19 @@
 use std::io::Write;
 
 use serde::Serialize;
-use waystore::{CacheQueryOptions, parse_request_url};
 
-use super::{Place, Stop, change::Changing, columns::printable};
-use crate::failure::Failure;
+use super::{
+    Stop,
+    columns::printable,
+    only,
+    place::{Place, Reach},
+    unexpected,
+};
+use crate::{
+    caches::{Changed, Question, Record},
+    failure::Failure,
+    talk::tell,
+};
 
 /// What `waystore cache rm` takes.
 #[derive(Debug, clap::Args)]
@@ -24,35 +33,26 @@ pub(super) struct RmArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn rm(data: &Changing, args: &RmArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let caches = data.caches(&args.place, None).await?;
-    data.must_have(&caches, &args.cache).await?;
+pub(super) async fn rm(args: &RmArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let question = Question::Rm { cache: args.cache.clone(), urls: args.urls.clone() };
+    let answer = args.place.ask(reach, question, None).await?;
+    let Record::Changed(Changed::Removed { whole, removed, missing }) = only(answer).await? else {
+        return Err(unexpected().into());
+    };
     let name = printable(&args.cache);
-    let mut told = Told { cache: &args.cache, whole: args.urls.is_empty(), removed: Vec::new(), missing: Vec::new() };
-    if args.urls.is_empty() {
-        caches.delete(args.cache.as_str()).await?;
-    } else {
-        let base = parse_request_url(caches.storage_key().origin(), None)?;
-        let cache = caches.open(args.cache.as_str()).await?;
-        for url in &args.urls {
-            let url = parse_request_url(url, Some(&base))?;
-            let every_variant = CacheQueryOptions { ignore_vary: true, ..Default::default() };
-            let removed = cache.delete(&url, every_variant).await?;
-            if removed { &mut told.removed } else { &mut told.missing }.push(url.into());
-        }
-    }
     if args.json {
+        let told = Told { cache: &args.cache, whole, removed: &removed, missing: &missing };
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;
-    } else if told.whole {
-        eprintln!("removed the cache `{name}`");
+    } else if whole {
+        tell!("removed the cache `{name}`");
     } else {
-        told.removed.iter().for_each(|url| eprintln!("removed `{}` from `{name}`", printable(url)));
+        removed.iter().for_each(|url| tell!("removed `{}` from `{name}`", printable(url)));
     }
-    if told.missing.is_empty() {
+    if missing.is_empty() {
         return Ok(());
     }
-    let missing: Vec<_> = told.missing.iter().map(|url| format!("`{}`", printable(url))).collect();
+    let missing: Vec<_> = missing.iter().map(|url| format!("`{}`", printable(url))).collect();
     let are = if missing.len() == 1 { "is" } else { "are" };
     Err(Failure::failed(format!("{} {are} not in `{name}`", missing.join(", ")))
         .hint(format!("`waystore cache keys {name}` lists what is"))
@@ -64,6 +64,6 @@ struct Told<'a> {
     cache: &'a str,
     /// Whether the whole cache is gone.
     whole: bool,
-    removed: Vec<String>,
-    missing: Vec<String>,
+    removed: &'a [String],
+    missing: &'a [String],
 }

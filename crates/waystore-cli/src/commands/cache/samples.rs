@@ -7,10 +7,13 @@ use waystore::{
     store::{Store, memory::MemoryStore},
 };
 
-use super::{Place, Stop, data::Data};
+use super::{
+    Stop,
+    place::{Place, Reach},
+};
+use crate::caches::Desk;
 
 pub(super) struct Sample {
-    store: Arc<dyn Store>,
     waystore: Waystore,
     clock: Arc<Clock>,
 }
@@ -19,7 +22,7 @@ impl Sample {
     pub(super) fn new() -> Self {
         let clock = Arc::new(Clock::fixed(1_000_000, 7));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        Self { waystore: Waystore::with_store(Arc::clone(&store), Arc::clone(&clock)), store, clock }
+        Self { waystore: Waystore::with_store(store, Arc::clone(&clock)), clock }
     }
 
     pub(super) fn put(&self, origin: &str, cache: &str, path: &str, body: &str) {
@@ -35,8 +38,8 @@ impl Sample {
         });
     }
 
-    pub(super) fn data(&self) -> Data {
-        Data::over(Arc::clone(&self.store), Arc::clone(&self.clock))
+    pub(super) fn reach(&self) -> Reach {
+        Reach::Here(Arc::new(Desk::over(self.waystore.clone(), Arc::clone(&self.clock))))
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) fn place(origin: Option<&str>) -> Place {
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// What the command would print on stderr.

@@ -3,19 +3,23 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use serde::Serialize;
-use waystore::{Body, Waystore};
+use waystore::Body;
 
 use super::{
-    Place, Stop,
-    change::Changing,
+    Stop,
     columns::printable,
-    data::Data,
-    get::{write_body, write_file},
+    only,
+    output::{Incoming, to_file, to_stdout},
+    place::{Place, Reach},
     progress::watched,
+    unexpected,
+};
+use crate::{
+    caches::{Changed, Question, Record},
+    talk::tell,
 };
 
 /// What `waystore cache export` takes.
@@ -31,16 +35,14 @@ pub(super) struct ExportArgs {
     pub(super) place: Place,
 }
 
-pub(super) async fn export(data: &Data, args: &ExportArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let owner = data.owner(args.place.origin.as_deref()).await?;
-    data.cache(&owner, &args.cache).await?;
-    let caches = Waystore::with_store(Arc::clone(&data.store), Arc::clone(&data.clock)).caches(owner.origin())?;
-    let file = watched(caches.open(args.cache.as_str()).await?.export(), "exporting");
+pub(super) async fn export(args: &ExportArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
+    let answer = args.place.ask(reach, Question::Export { cache: args.cache.clone() }, None).await?;
+    let file = Incoming::rest(answer, "exporting", None);
     if args.file == Path::new("-") {
-        return write_body(file, out).await;
+        return to_stdout(file, out).await;
     }
-    write_file(file, &args.file).await?;
-    eprintln!("exported `{}` to `{}`", printable(&args.cache), args.file.display());
+    to_file(file, &args.file).await?;
+    tell!("exported `{}` to `{}`", printable(&args.cache), args.file.display());
     Ok(())
 }
 
@@ -60,15 +62,17 @@ pub(super) struct ImportArgs {
     pub(super) json: bool,
 }
 
-pub(super) async fn import(data: &Changing, file: Body, args: &ImportArgs, out: &mut dyn Write) -> Result<(), Stop> {
-    let caches = data.caches(&args.place, None).await?;
-    let entries = caches.import(args.cache.as_str(), watched(file, "importing")).await?;
+pub(super) async fn import(args: &ImportArgs, reach: Reach, file: Body, out: &mut dyn Write) -> Result<(), Stop> {
+    let name = if args.file == Path::new("-") { "stdin".to_owned() } else { args.file.display().to_string() };
+    let question = Question::Import { cache: args.cache.clone(), file: name, length: file.length() };
+    let answer = args.place.ask(reach, question, Some(watched(file, "importing"))).await?;
+    let Record::Changed(Changed::Imported { entries }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &Told { cache: &args.cache, entries }).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-        eprintln!("imported {entries} to `{}`", printable(&args.cache));
+        tell!("imported {entries} to `{}`", printable(&args.cache));
     }
     Ok(())
 }

@@ -1,21 +1,10 @@
 //! Fetching `data:` URLs. Spec: <https://fetch.spec.whatwg.org/#data-url-processor>
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::Bytes;
+use http::Method;
 use waystore::{Body, FetchError, Request, Response, ResponseHead, ResponseType};
 
-use crate::js::mime::Mime;
-
-/// Base64 as the web reads it: padded or not, spare bits ignored.
-const FORGIVING: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+use crate::js::{base64, mime::Mime};
 
 /// The response that the request's URL holds.
 pub(super) fn fetch(request: &Request) -> Result<Response, FetchError> {
@@ -27,10 +16,7 @@ pub(super) fn fetch(request: &Request) -> Result<Response, FetchError> {
     let bytes = percent_decoded(data.as_bytes());
     let kind = kind.trim_matches([' ', '\t', '\n', '\r', '\x0C']);
     let (kind, bytes) = match without_base64(kind) {
-        Some(kind) => {
-            let text: Vec<u8> = bytes.into_iter().filter(|byte| !b" \t\n\r\x0C".contains(byte)).collect();
-            (kind, FORGIVING.decode(text).map_err(|_| broken())?)
-        }
+        Some(kind) => (kind, base64::forgiving(&bytes).ok_or_else(broken)?),
         None => (kind, bytes),
     };
     let kind = if kind.starts_with(';') { format!("text/plain{kind}") } else { kind.to_owned() };
@@ -40,7 +26,8 @@ pub(super) fn fetch(request: &Request) -> Result<Response, FetchError> {
     head.status_text = Bytes::from_static(b"OK");
     head.url_list = vec![request.url.clone()];
     head.headers.append("Content-Type", kind);
-    Ok(Response::from_parts(head, Some(Body::from(bytes))))
+    let body = (request.method != Method::HEAD).then(|| Body::from(bytes));
+    Ok(Response::from_parts(head, body))
 }
 
 /// The type without `;base64` at its end, if it has that.
@@ -88,6 +75,27 @@ mod tests {
         assert_eq!(fetched("data:,a%20b"), ("text/plain;charset=US-ASCII".into(), "a b".into()));
         assert_eq!(fetched("data:image/png; base64,aGk"), ("image/png".into(), "hi".into()));
         assert_eq!(fetched("data:;charset=utf-8,x"), ("text/plain;charset=utf-8".into(), "x".into()));
+    }
+
+    #[test]
+    fn a_type_that_is_none_is_text_and_parameters_stay() {
+        let kind = |url| fetched(url).0;
+        assert_eq!(kind("data:x,"), "text/plain;charset=US-ASCII");
+        assert_eq!(kind("data:;x=y;base64,"), "text/plain;x=y");
+        assert_eq!(kind("data:Text/HTML;charset=\"a b\",x"), "text/html;charset=\"a b\"");
+        assert_eq!(kind("data:text/plain;base64;x,eA"), "text/plain", "base64 is not at the end");
+        assert_eq!(kind("data: image/png ,x"), "image/png");
+    }
+
+    #[test]
+    fn base64_is_read_as_the_web_reads_it() {
+        let data = |data: &str| fetched(&format!("data:;BASE64,{data}")).1;
+        assert_eq!([data("aGk="), data("aGk"), data("a%47%6B"), data("a%20Gk%3D")], ["hi"; 4].map(Bytes::from));
+        assert_eq!(fetched("data:,%zz%4").1, "%zz%4");
+        for broken in ["aGk==", "a", "aG=k", "a-_b"] {
+            let request = Request::from(url::Url::parse(&format!("data:;base64,{broken}")).unwrap());
+            assert!(fetch(&request).is_err(), "{broken}");
+        }
     }
 
     #[test]

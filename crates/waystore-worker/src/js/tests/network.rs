@@ -35,6 +35,13 @@ impl Fetch for Canned {
                 let by = if request.headers.get_text("shape").as_deref() == Some("circle") { "shape" } else { "size" };
                 network(&request, Response::new(by).header("Vary", by))
             }
+            ["referrer"] => {
+                let referrer = match &request.referrer {
+                    waystore::Referrer::Url(url) => url.to_string(),
+                    other => format!("{other:?}"),
+                };
+                network(&request, Response::new(referrer))
+            }
             ["refused"] => return Err(FetchError::Network("connection refused".to_owned())),
             ["redirected"] => {
                 let mut response = network(&request, Response::new("target"));
@@ -47,7 +54,7 @@ impl Fetch for Canned {
             ["cors"] => {
                 let mut response = network(&request, Response::new("c").header("Foo", "1").header("Set-Cookie", "a=b"));
                 response.kind = ResponseType::Cors;
-                response.exposed_headers = vec!["*".to_owned()];
+                response.exposed_headers = vec!["foo".to_owned(), "set-cookie".to_owned()];
                 response
             }
             ["opaque"] => {

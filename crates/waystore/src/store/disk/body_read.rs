@@ -39,7 +39,7 @@ impl StoredBody for BodyFile {
 
 impl BodyFile {
     /// Opens the file, and looks whether it has its length.
-    fn open_file(&self) -> Result<Arc<dyn DiskFile>, BlockError> {
+    pub(super) fn open_file(&self) -> Result<Arc<dyn DiskFile>, BlockError> {
         let file = self.bodies.io.open(&self.name.path(), Access::Read).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BlockError::Damaged("it is missing".into()),
             _ => BlockError::Io(error),
@@ -54,9 +54,9 @@ impl BodyFile {
     /// Reads all of it. Only for what may not have reached the disk.
     pub(super) fn verify(&self) -> Result<(), BlockError> {
         let file = self.open_file()?;
-        (0..self.length.div_ceil(BLOCK as u64))
-            .step_by(BLOCKS)
-            .try_for_each(|first| read_blocks(&*file, self.length, first, BLOCKS, &self.bodies.buffers).map(drop))
+        (0..self.length.div_ceil(BLOCK as u64)).step_by(BLOCKS).try_for_each(|first| {
+            read_blocks(&*file, self.length, Some(&self.name.hash), first, BLOCKS, &self.bodies.buffers).map(drop)
+        })
     }
 }
 
@@ -106,7 +106,7 @@ impl Reader {
         self.next += BLOCKS as u64;
         self.coming.push_back(Started::new(move || {
             let file = file.map_or_else(|| body.open_file(), Ok)?;
-            let blocks = read_blocks(&*file, body.length, first, BLOCKS, &body.bodies.buffers)?;
+            let blocks = read_blocks(&*file, body.length, Some(&body.name.hash), first, BLOCKS, &body.bodies.buffers)?;
             Ok((file, blocks))
         }));
     }

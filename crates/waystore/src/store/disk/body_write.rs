@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    blocks::{BLOCK, BLOCK_IN_FILE, BlockError, checksum, read_blocks},
+    blocks::{BLOCK, BLOCK_IN_FILE, BlockError, checksum, checksum_of_first, read_blocks},
     bodies::{Bodies, BodyFile, BodyName},
     failure::{blocking, disk_error},
     io::DiskFile,
@@ -30,6 +30,8 @@ pub(super) struct Writer {
     /// Bytes that are not; a whole number of blocks but at the end.
     gathered: Vec<u8>,
     file: Option<Temporary>,
+    /// Where the first block's checksum is, and what it is until the whole body is known.
+    first: Option<(u64, [u8; 8])>,
     hasher: blake3::Hasher,
     bodies: Arc<Bodies>,
 }
@@ -58,6 +60,7 @@ impl Writer {
             written: 0,
             gathered: Vec::new(),
             file: None,
+            first: None,
             hasher: blake3::Hasher::new(),
             bodies: Arc::clone(bodies),
         }
@@ -74,6 +77,9 @@ impl Writer {
         let (bodies, first, offset) = (Arc::clone(&self.bodies), self.written / BLOCK as u64, self.length());
         let (mut hasher, temporary) = (std::mem::take(&mut self.hasher), self.file.take());
         let length = gathered.len() as u64;
+        if let Some(block) = gathered.chunks(BLOCK).next().filter(|_| first == 0) {
+            self.first = Some((block.len() as u64, checksum(0, block)));
+        }
         let requested = offset + length;
         let done = blocking(move || {
             let temporary = temporary.map_or_else(|| create(&bodies), Ok)?;
@@ -130,7 +136,7 @@ impl BodyWriter for Writer {
         let (file, length) = (Arc::clone(&temporary.file), self.written);
         let (number, within) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
         let buffers = Arc::clone(&self.bodies.buffers);
-        let blocks = blocking(move || read_blocks(&*file, length, number, 1, &buffers)).await?;
+        let blocks = blocking(move || read_blocks(&*file, length, None, number, 1, &buffers)).await?;
         let blocks = blocks.map_err(|error| match error {
             BlockError::Damaged(detail) => Error::Damaged { detail: format!("a body being written: {detail}") },
             BlockError::Io(error) => Error::unavailable(error),
@@ -145,11 +151,14 @@ impl BodyWriter for Writer {
         let length = self.written;
         let temporary = self.file.take().ok_or_else(|| Error::unavailable("the body's file is gone"))?;
         let synced = self.bodies.strict;
-        if synced {
-            let file = Arc::clone(&temporary.file);
-            blocking(move || file.sync()).await?.map_err(|error| disk_error(error, length))?;
-        }
         let name = BodyName::new(&self.key, *self.hasher.finalize().as_bytes());
+        let first = self.first.map(|(at, own)| (at, checksum_of_first(own, &name.hash)));
+        let file = Arc::clone(&temporary.file);
+        let finished = blocking(move || {
+            first.map_or(Ok(()), |(at, checksum)| file.write_at(&checksum, at))?;
+            if synced { file.sync() } else { Ok(()) }
+        });
+        finished.await?.map_err(|error| disk_error(error, length))?;
         let state = Mutex::new(State::Temporary(temporary));
         Ok(WrittenBody::new(length, Arc::new(Written { name, length, synced, state })))
     }

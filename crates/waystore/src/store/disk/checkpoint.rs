@@ -27,7 +27,9 @@ use crate::store::{ListId, Usage};
 pub(super) const PATH: &str = "checkpoint";
 
 /// The file that is there while the store is closed and its log ends at the checkpoint.
-const CLOSED: &str = "closed";
+pub(super) const CLOSED: &str = "closed";
+/// Its length.
+pub(super) const CLOSED_LENGTH: u64 = 16;
 
 const MAGIC: [u8; 8] = *b"waychkpt";
 const VERSION: u64 = 2;

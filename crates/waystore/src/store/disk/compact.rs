@@ -4,7 +4,10 @@
 //! says that they are not needed any more, and once that is synced they go. The next round begins when they are gone.
 //! Readers never wait for it; who commits waits for one small batch at most.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use bytes::Bytes;
 
@@ -96,6 +99,54 @@ impl Inner {
                 round.said_at = Some(self.say_unneeded(&round.victims)?);
             }
         }
+    }
+
+    /// Frees these segments and what an interrupted round left, however much of them is needed. Some may be gone already.
+    /// `before_they_go` is called when nothing needs them any more.
+    pub(super) fn rewrite(
+        &self,
+        segments: &BTreeSet<u32>,
+        before_they_go: impl FnOnce() -> std::io::Result<()>,
+    ) -> Result<()> {
+        let mut compaction = self.compaction.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = compaction.round.take().map(|round| round.victims).unwrap_or_default();
+        let victims: BTreeSet<u32> = segments.iter().copied().chain(left).collect();
+        {
+            let mut log = self.log()?;
+            if log.segment.as_ref().is_none_or(|last| victims.contains(&last.number())) {
+                log.turn_over(self.synced())?;
+                self.note_segment(&log);
+            }
+        }
+        for victim in &victims {
+            self.give_names_again(*victim)?;
+            let mut from = Scan::START;
+            while let (_, Some(next)) = self.copy_some(*victim, from)? {
+                from = next;
+            }
+        }
+        let victims: Vec<u32> = victims.into_iter().collect();
+        let said_at = self.say_unneeded(&victims)?;
+        self.flush()?;
+        self.checkpoint(&victims)?;
+        before_they_go().map_err(Error::unavailable)?;
+        self.free(&victims, said_at)
+    }
+
+    /// Writes the names whose records were in a segment that is not there any more.
+    fn give_names_again(&self, segment: u32) -> Result<()> {
+        let mut log = self.log()?;
+        let mut plan = Plan::default();
+        {
+            let index = self.index();
+            let lost = index.usage.get(segment).is_none();
+            let bound = index.bound_in(segment).filter(|_| lost);
+            bound.for_each(|(list, named)| plan.name(Kind::Bind, list, named));
+        }
+        if !plan.is_empty() {
+            self.carry_out(&mut log, plan, [0; 16], self.clock.op_id())?;
+        }
+        Ok(())
     }
 
     /// The segments of which less than half is needed, the emptiest first.

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::{Error, Result};
 
+/// What `format` begins with, whatever the version.
+const FORMAT_BEGINS: &str = "waystore data directory, format ";
+
 /// Opens the directory to write, made where it is missing. What is returned keeps others out.
 pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
     io.create_dir("").map_err(|error| match error.kind() {
@@ -17,10 +20,21 @@ pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
     if !is_ours(io)? {
         refuse_what_is_not_empty(io)?;
     }
-    let held = match io.lock("lock", std::process::id()).map_err(Error::unavailable)? {
-        Lock::Held(held) => held,
-        Lock::Busy(pid) => return Err(Error::Locked { dir: io.root().into(), pid }),
-    };
+    let held = lock(io)?;
+    make_ready(io)?;
+    Ok(held)
+}
+
+/// Keeps other writers out of a directory that is ours.
+pub(super) fn lock(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
+    match io.lock("lock", std::process::id()).map_err(Error::unavailable)? {
+        Lock::Held(held) => Ok(held),
+        Lock::Busy(pid) => Err(Error::Locked { dir: io.root().into(), pid }),
+    }
+}
+
+/// Makes what is missing in a directory whose lock is held.
+pub(super) fn make_ready(io: &dyn DiskIo) -> Result<()> {
     // There before anybody can look: a reader shares it.
     drop(io.lock("readers", std::process::id()).map_err(Error::unavailable)?);
     // Looked at again: who held the lock until now may have made it.
@@ -30,8 +44,7 @@ pub(super) fn claim(io: &dyn DiskIo) -> Result<Box<dyn Any + Send + Sync>> {
     for dir in ["log", "bodies", "tmp"] {
         io.create_dir(dir).map_err(Error::unavailable)?;
     }
-    io.sync_dir("").map_err(Error::unavailable)?;
-    Ok(held)
+    io.sync_dir("").map_err(Error::unavailable)
 }
 
 /// Looks whether the directory can be read as ours. While what is returned is there, the writer uses no segment again.
@@ -52,22 +65,42 @@ pub(super) fn exclude_readers(io: &dyn DiskIo) -> io::Result<Option<Box<dyn Any 
 
 /// Whether the directory is marked as ours, and of this format.
 fn is_ours(io: &dyn DiskIo) -> Result<bool> {
+    match mark_of(io).map_err(Error::unavailable)? {
+        Mark::Ours => Ok(true),
+        Mark::None => Ok(false),
+        Mark::Other(text) => Err(not_ours(io, &format!("its format is another: `{text}`"))),
+        Mark::Unreadable => Err(not_ours(io, "its file `format` is not ours, or damaged")),
+    }
+}
+
+/// What `format` says of the directory.
+pub(super) enum Mark {
+    Ours,
+    /// It is of another version.
+    Other(String),
+    Unreadable,
+    None,
+}
+
+pub(super) fn mark_of(io: &dyn DiskIo) -> io::Result<Mark> {
     let file = match io.open("format", Access::Read) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(false);
+            return Ok(Mark::None);
         }
-        Err(error) => return Err(Error::unavailable(error)),
+        Err(error) => return Err(error),
     };
     let mut text = [0; 64];
-    let read = file.read_at(&mut text, 0).map_err(Error::unavailable)?;
-    match std::str::from_utf8(&text[..read]) {
-        Ok(FORMAT) => Ok(true),
-        Ok(text) if text.starts_with("waystore data directory, format ") => {
-            Err(not_ours(io, &format!("its format is another: `{}`", text.trim())))
-        }
-        _ => Err(not_ours(io, "its file `format` is not ours, or damaged")),
-    }
+    let read = file.read_at(&mut text, 0)?;
+    Ok(match std::str::from_utf8(&text[..read]) {
+        Ok(FORMAT) => Mark::Ours,
+        Ok(text) if text.strip_prefix(FORMAT_BEGINS).is_some_and(is_version) => Mark::Other(text.trim().into()),
+        _ => Mark::Unreadable,
+    })
+}
+
+fn is_version(text: &str) -> bool {
+    text.strip_suffix('\n').is_some_and(|version| version.parse::<u32>().is_ok())
 }
 
 /// An empty directory can become ours, and one whose making was interrupted.
@@ -79,7 +112,7 @@ fn refuse_what_is_not_empty(io: &dyn DiskIo) -> Result<()> {
     }
 }
 
-fn mark(io: &dyn DiskIo) -> io::Result<()> {
+pub(super) fn mark(io: &dyn DiskIo) -> io::Result<()> {
     match io.unlink("format.new") {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -92,6 +125,6 @@ fn mark(io: &dyn DiskIo) -> io::Result<()> {
     io.sync_dir("")
 }
 
-fn not_ours(io: &dyn DiskIo, reason: &str) -> Error {
+pub(super) fn not_ours(io: &dyn DiskIo, reason: &str) -> Error {
     Error::NotAStore { dir: io.root().into(), reason: reason.into() }
 }

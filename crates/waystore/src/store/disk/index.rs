@@ -189,11 +189,13 @@ impl Index {
         }
     }
 
-    /// Loads the lists some of whose bodies are not whole, so that these can be removed.
-    pub(super) fn load_where_bodies_are_missing(&mut self) {
+    /// Loads the lists some of whose bodies are not whole, or some of whose entries are in the segments `gone`, so that these
+    /// can be removed.
+    pub(super) fn load_where_something_is_missing(&mut self, gone: &BTreeSet<u32>) {
         for entries in self.lists.values_mut() {
             if let Content::Stored(section) = &entries.content
-                && section.files().any(|file| !file.is_complete())
+                && (section.files().any(|file| !file.is_complete())
+                    || gone.iter().any(|segment| entries.bytes.contains_key(segment)))
             {
                 entries.slots_mut();
             }

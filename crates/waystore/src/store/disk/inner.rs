@@ -69,6 +69,16 @@ impl Inner {
     /// Opens a directory to be changed.
     pub(super) fn open(io: Arc<dyn DiskIo>, clock: Arc<Clock>, options: DiskOptions) -> Result<Arc<Self>> {
         let claim = home::claim(&*io)?;
+        Self::open_claimed(claim, io, clock, options)
+    }
+
+    /// Opens a directory whose lock is held.
+    pub(super) fn open_claimed(
+        claim: Box<dyn Any + Send + Sync>,
+        io: Arc<dyn DiskIo>,
+        clock: Arc<Clock>,
+        options: DiskOptions,
+    ) -> Result<Arc<Self>> {
         let strict = options.durability == Durability::Strict;
         let bodies = Bodies::new(Arc::clone(&io), Arc::clone(&clock), strict, true);
         let mut replayed = replay(&bodies, Access::Write)?;

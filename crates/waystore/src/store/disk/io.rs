@@ -64,6 +64,9 @@ pub trait DiskIo: fmt::Debug + Send + Sync + 'static {
     /// Waits until nobody has a file locked, and keeps others from locking it until what is returned is dropped.
     /// Others may share it.
     fn share(&self, path: &str) -> io::Result<Box<dyn Any + Send + Sync>>;
+
+    /// Like [`share`](Self::share), without waiting.
+    fn try_share(&self, path: &str) -> io::Result<Lock>;
 }
 
 /// An open file.
@@ -200,10 +203,17 @@ impl DiskIo for RealDisk {
                 writeln!(file, "{pid}")?;
                 Ok(Lock::Held(Box::new(file)))
             }
-            Err(Errno::WOULDBLOCK) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                Ok(Lock::Busy(holder.trim().parse().ok()))
-            }
+            Err(Errno::WOULDBLOCK) => Ok(busy(&path)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn try_share(&self, path: &str) -> io::Result<Lock> {
+        let path = self.path(path);
+        let file = File::open(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(Lock::Held(Box::new(file))),
+            Err(Errno::WOULDBLOCK) => Ok(busy(&path)),
             Err(error) => Err(error.into()),
         }
     }
@@ -213,6 +223,12 @@ impl DiskIo for RealDisk {
         flock(&file, FlockOperation::LockShared)?;
         Ok(Box::new(file))
     }
+}
+
+/// What is said of a file that somebody else has locked.
+fn busy(path: &Path) -> Lock {
+    let holder = fs::read_to_string(path).unwrap_or_default();
+    Lock::Busy(holder.trim().parse().ok())
 }
 
 #[derive(Debug)]

@@ -144,6 +144,14 @@ impl Log {
         Ok(())
     }
 
+    /// Goes on in a new segment, whatever room there is in the last.
+    pub(super) fn turn_over(&mut self, synced: Position) -> Result<(), AppendError> {
+        let length = self.segment.as_ref().map_or(0, |segment| segment.header.length);
+        let room = length.saturating_sub(self.end.offset());
+        self.segment_with_room(room as usize, Batch { drafts: &[], key: [0; 16], op: OpId(0), synced })?;
+        Ok(())
+    }
+
     /// Gives up: after a failed sync nobody knows what is on the disk.
     pub(super) fn fail(&mut self, error: &io::Error) {
         tracing::error!(%error, "the disk failed; nothing can be written until the store is opened again");

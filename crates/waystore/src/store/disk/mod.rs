@@ -8,15 +8,18 @@
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
-//! open        home.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
+//! check       check/ ─► replay.rs, checkpoint.rs, body_read.rs     (compact.rs: to repair)
 //! ```
 
 mod ahead;
+mod begin;
 mod blocks;
 mod bodies;
 mod body_read;
 mod body_write;
 mod buffers;
+mod check;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -52,7 +55,10 @@ use std::{
 use async_trait::async_trait;
 use hashbrown::HashSet;
 
-pub use self::report::{LogUsage, OpenReport};
+pub use self::{
+    check::{CheckProgress, CheckReport, Effect, Finding, LostEntry, RepairReport, Writer},
+    report::{LogUsage, OpenReport},
+};
 use self::{
     durability::Background,
     failure::blocking,

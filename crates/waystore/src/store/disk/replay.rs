@@ -8,9 +8,10 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use hashbrown::HashSet;
 
 use super::{
+    begin::{begin, settled},
     blocks::BlockError,
     bodies::{Bodies, BodyName},
-    checkpoint::{self, Checkpoint},
+    checkpoint::Checkpoint,
     durability::Checkpointed,
     format::{
         Header, Kind, Position, RecordBody, Removed, Written, parse_bind, parse_insert, parse_mark, parse_remove,
@@ -19,13 +20,13 @@ use super::{
     index::{Index, Step},
     io::Access,
     log::Numbers,
-    report::OpenReport,
+    report::{Damage, OpenReport},
     segment::Segment,
     slots::Slot,
-    survey::{SegmentFile, Survey, first_after, fits, open_segments, segment_of},
+    survey::{SegmentFile, Survey, first_after, segment_of},
 };
 use crate::{
-    Error, Result,
+    Result,
     store::{Entry, EntryId, ListId, minute_of},
 };
 
@@ -43,7 +44,9 @@ pub(super) struct Replayed {
     pub(super) next: Numbers,
     pub(super) proven: Position,
     pub(super) report: OpenReport,
-    /// Entries whose body is gone, still to be removed from the log.
+    /// All that the report tells of, place by place.
+    pub(super) damage: Vec<Damage>,
+    /// Entries whose body or segment is gone, still to be removed from the log.
     pub(super) bodiless: Vec<(ListId, Removed)>,
     /// Segments that were to go when the process ended.
     pub(super) leftover: Vec<u32>,
@@ -54,78 +57,55 @@ pub(super) struct Replayed {
     pub(super) ends_at_checkpoint: bool,
 }
 
-/// How often a reader looks again when a writer changed the directory under it.
-const LOOKS: usize = 10;
-
 /// Reads the checkpoint and the log in `bodies.io`.
 pub(super) fn replay(bodies: &Arc<Bodies>, access: Access) -> Result<Replayed> {
-    let mut looks = 1;
-    loop {
-        let last = access == Access::Write || looks == LOOKS;
-        match replay_once(bodies, access, last) {
-            // A writer freed a segment, or wrote a checkpoint for what came since.
-            Err(Failed::ChangedMeanwhile) => {}
-            Err(Failed::Io(error)) if !last && error.kind() == io::ErrorKind::NotFound => {}
-            Err(Failed::Io(error)) => return Err(Error::unavailable(error)),
-            Ok(replayed) => return Ok(replayed),
-        }
-        looks += 1;
+    let mut replayed = settled(access, |last_look| {
+        let beginning = begin(bodies, access, last_look)?;
+        let replayed = read_log(bodies, &beginning.segments, beginning.base.as_ref(), beginning.closed)?;
+        Ok((replayed, beginning.damage))
+    })?;
+    if let Some(damage) = &replayed.1 {
+        replayed.0.report.damage(damage);
     }
+    Ok(replayed.0)
 }
 
-enum Failed {
-    Io(io::Error),
-    ChangedMeanwhile,
-}
-
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn replay_once(bodies: &Arc<Bodies>, access: Access, last_look: bool) -> Result<Replayed, Failed> {
-    let closed = checkpoint::read_closed(&*bodies.io)?;
-    let segments = open_segments(bodies, access)?;
-    let (base, damage) = match Checkpoint::read(bodies)? {
-        checkpoint::Found::None => (None, None),
-        checkpoint::Found::Damaged => (None, Some("it is damaged")),
-        checkpoint::Found::Whole(checkpoint) if fits(&checkpoint, &segments) => (Some(checkpoint), None),
-        checkpoint::Found::Whole(_) if !last_look => return Err(Failed::ChangedMeanwhile),
-        checkpoint::Found::Whole(_) => (None, Some("the log is not the one it is of")),
-    };
-    let start = base.as_ref().map_or(Position::default(), |checkpoint| checkpoint.at);
+/// Reads the log from `base` on, or all of it; `closed` is where it ends, if that is known.
+pub(super) fn read_log(
+    bodies: &Arc<Bodies>,
+    segments: &[SegmentFile],
+    base: Option<&Checkpoint>,
+    closed: Option<Position>,
+) -> io::Result<Replayed> {
+    let start = base.map_or(Position::default(), |checkpoint| checkpoint.at);
     // Then the log ends at the checkpoint, and need not be searched for what may come after.
     let ends_there = base.is_some() && closed == Some(start);
-    let survey = if ends_there { Survey::base(base.as_ref()) } else { Survey::of(&segments, base.as_ref())? };
+    let survey = if ends_there { Survey::base(base) } else { Survey::of(segments, base)? };
     let seed = bodies.clock.random() as u64;
     let mut whole = HashSet::new();
     let mut limit = None;
     let mut replayed = loop {
-        let index = match &base {
-            Some(checkpoint) => Index::of(checkpoint, |number| segment_of(&segments, number).cloned()),
+        let index = match base {
+            Some(checkpoint) => Index::of(checkpoint, |number| segment_of(segments, number).cloned()),
             None => Index::new(seed),
         };
         let mut replay = Replay::new(bodies, &survey, limit, index);
-        if let Some(checkpoint) = &base {
+        if let Some(checkpoint) = base {
             replay.begin_after(checkpoint);
         }
         if ends_there {
-            replay.segment = segment_of(&segments, start.segment()).cloned();
+            replay.segment = segment_of(segments, start.segment()).cloned();
+            replay.headless =
+                segments.iter().filter(|(_, segment)| segment.is_none()).map(|(number, _)| *number).collect();
         } else {
-            replay.read(&segments, start)?;
+            replay.read(segments, start)?;
         }
         match replay.first_unproven_without_body(&mut whole)? {
             // The entry reached the disk and its body did not: the log ends before that batch.
             Some(position) => limit = Some(position),
-            None => break replay.finish(&survey, &segments),
+            None => break replay.finish(&survey, segments),
         }
     };
-    if let Some(detail) = damage {
-        replayed
-            .report
-            .damage(format!("checkpoint: {detail}; the whole log was read instead, nothing is lost by that"));
-    }
     replayed.ends_at_checkpoint = ends_there;
     // One that could not be used is as good as none.
     replayed.checkpointed.at = start;
@@ -139,6 +119,7 @@ struct Replay<'a> {
     limit: Option<Position>,
     index: Index,
     report: OpenReport,
+    damage: Vec<Damage>,
     /// The last record that counted.
     last: (u64, u32),
     /// What the batch that is being read does, where it began, and whether it ended.
@@ -178,6 +159,7 @@ impl<'a> Replay<'a> {
             limit,
             index,
             report: OpenReport::default(),
+            damage: Vec::new(),
             last: (0, 0),
             steps: Vec::new(),
             batch_start: Position::default(),
@@ -238,13 +220,13 @@ impl<'a> Replay<'a> {
                 return Ok(Ended::Tail);
             }
             let Some(header) = found else {
-                self.report.damage(format!("{}: unreadable from byte {at} on", Segment::path(segment.number())));
+                self.damaged(Damage::Gap { segment: segment.number(), from: at, to: None });
                 self.leave_segment(segment.number());
                 return Ok(Ended::Sealed);
             };
             if gap {
-                let to = header.position.offset();
-                self.report.damage(format!("{}: bytes {at} to {to} are unreadable", Segment::path(segment.number())));
+                let to = Some(header.position.offset());
+                self.damaged(Damage::Gap { segment: segment.number(), from: at, to });
             }
             if let Some(ended) = self.read_record(segment, &header) {
                 return Ok(ended);
@@ -274,7 +256,10 @@ impl<'a> Replay<'a> {
         self.marked = header.kind == Kind::Mark && header.synced == header.position;
         match self.step(segment, header) {
             Ok(steps) => self.steps.extend(steps),
-            Err(detail) if proven => self.report.damage(describe(header, &detail)),
+            Err(detail) if proven => {
+                let Header { kind, batch, list, entry, position: at, .. } = *header;
+                self.damaged(Damage::Record { at, kind, batch, list, entry, detail });
+            }
             Err(_) => {
                 self.report.torn(header.position);
                 return Some(Ended::Tail);
@@ -291,6 +276,11 @@ impl<'a> Replay<'a> {
             self.end = Position::new(segment.number(), header.next().unwrap_or(u32::MAX));
         }
         None
+    }
+
+    fn damaged(&mut self, damage: Damage) {
+        self.report.damage(&damage);
+        self.damage.push(damage);
     }
 
     /// Nothing more is written to segment `number`.
@@ -329,25 +319,29 @@ impl<'a> Replay<'a> {
     }
 
     fn finish(mut self, survey: &Survey, segments: &[SegmentFile]) -> Replayed {
-        let leftover = self.account_for(segments);
+        let (leftover, gone) = self.account_for(segments);
         for (list, entries) in self.index.settle() {
             // Without damage, the name is gone for good: compaction keeps what took it away no longer than the name.
             if entries > 0 && self.report.damage_count > 0 {
-                self.report.damage(format!("{entries} entries are of list {}, whose name is lost", list.0));
+                self.damaged(Damage::Nameless { list: list.0, entries });
             }
         }
-        self.index.load_where_bodies_are_missing();
-        let mut bodiless = Vec::new();
+        self.index.load_where_something_is_missing(&gone);
+        let (mut bodiless, reported) = (Vec::new(), self.damage.len());
         for (list, slot) in self.index.all() {
+            if gone.contains(&slot.at.segment()) {
+                bodiless.push((list, slot.removed()));
+                continue;
+            }
             if let Some(file) = slot.file.as_ref().filter(|_| slot.at >= self.proven) {
                 self.bodies.note_unsynced(file.name);
             }
             if let Some(file) = slot.file.as_ref().filter(|file| !file.is_complete()) {
-                let (path, entry) = (file.name.path(), slot.entry.0);
-                self.report.damage(format!("{path}: missing or cut; entry {entry} of list {} is lost", list.0));
+                self.damage.push(Damage::Body { path: file.name.path(), list: list.0, entry: slot.entry.0 });
                 bodiless.push((list, slot.removed()));
             }
         }
+        self.damage[reported..].iter().for_each(|damage| self.report.damage(damage));
         if let Some(limit) = self.limit {
             self.report.torn(limit);
         }
@@ -365,6 +359,7 @@ impl<'a> Replay<'a> {
             next: survey.next,
             proven: self.proven,
             report: self.report,
+            damage: self.damage,
             bodiless,
             leftover,
             checkpointed: Checkpointed::default(),
@@ -374,25 +369,29 @@ impl<'a> Replay<'a> {
     }
 
     /// Reports the segments that should be there and are not. Returns those that are there and need
-    /// not be.
-    fn account_for(&mut self, segments: &[SegmentFile]) -> Vec<u32> {
+    /// not be, and those that are lost.
+    fn account_for(&mut self, segments: &[SegmentFile]) -> (Vec<u32>, BTreeSet<u32>) {
         let (since, needed) = self.needed.take().unwrap_or((1, Vec::new()));
         let is_needed = |number: u32| number >= since || needed.contains(&number);
         let numbers: BTreeSet<u32> = segments.iter().map(|(number, _)| *number).collect();
         let last = self.end.segment();
-        for number in needed.iter().copied().filter(|number| *number < since).chain(since..last) {
+        let mut gone = BTreeSet::new();
+        for number in needed.iter().copied().filter(|number| *number < since).chain(since.max(1)..=last) {
             if !numbers.contains(&number) {
-                self.report.damage(format!("{}: missing", Segment::path(number)));
+                self.damaged(Damage::Missing { segment: number });
+                gone.insert(number);
             }
         }
-        for number in self.headless.iter().filter(|number| is_needed(**number)) {
-            self.report.damage(format!("{}: neither header can be read", Segment::path(*number)));
+        for segment in std::mem::take(&mut self.headless).into_iter().filter(|number| is_needed(*number)) {
+            self.damaged(Damage::Headless { segment });
+            gone.insert(segment);
         }
         numbers.iter().filter(|number| **number > last).for_each(|number| self.index.forget_segment(*number));
         let unneeded = numbers.iter().copied().filter(|number| !is_needed(*number)).collect::<BTreeSet<u32>>();
         // What was moved out of a segment would be back if what removed it later went before the segment.
         let half_copied = self.index.moved_from().filter(|number| *number < last && numbers.contains(number));
-        half_copied.chain(unneeded.iter().copied()).collect::<BTreeSet<u32>>().into_iter().collect()
+        let leftover: BTreeSet<u32> = half_copied.chain(unneeded.iter().copied()).collect();
+        (leftover.into_iter().collect(), gone)
     }
 
     /// What a record tells, or what is wrong with it.
@@ -438,9 +437,4 @@ impl<'a> Replay<'a> {
         };
         Ok(steps.into_iter().map(Found::Step).collect())
     }
-}
-
-fn describe(header: &Header, detail: &str) -> String {
-    let at = format!("{}, byte {}", Segment::path(header.position.segment()), header.position.offset());
-    format!("{at}: {:?} of list {}, entry {}: {detail}", header.kind, header.list, header.entry)
 }

@@ -1,6 +1,11 @@
 //! What opening a data directory found wrong with it.
 
-use super::format::Position;
+use std::fmt;
+
+use super::{
+    format::{Kind, Position},
+    segment::Segment,
+};
 
 /// How many findings are kept in words; beyond that they are only counted.
 const KEPT: usize = 1000;
@@ -38,7 +43,8 @@ impl OpenReport {
         self.damage_count == 0 && !self.torn_tail
     }
 
-    pub(super) fn damage(&mut self, finding: String) {
+    pub(super) fn damage(&mut self, damage: &Damage) {
+        let finding = damage.to_string();
         tracing::warn!(finding, "stored data is damaged");
         self.damage_count += 1;
         if self.damage.len() < KEPT {
@@ -49,5 +55,52 @@ impl OpenReport {
     pub(super) fn torn(&mut self, at: Position) {
         tracing::info!(segment = at.segment(), offset = at.offset(), "the log ends in an unfinished write");
         self.torn_tail = true;
+    }
+}
+
+/// Something in the data directory that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// The checkpoint, and why it is not used.
+    Checkpoint(&'static str),
+    /// Bytes of a segment in which there is no record. Without `to`: up to its end.
+    Gap { segment: u32, from: u32, to: Option<u32> },
+    /// A record whose header can be read.
+    Record { at: Position, kind: Kind, batch: u64, list: u64, entry: u64, detail: String },
+    /// A segment that has to be there.
+    Missing { segment: u32 },
+    /// A segment of which neither header can be read.
+    Headless { segment: u32 },
+    /// The file of an entry's body is missing or has another length.
+    Body { path: String, list: u64, entry: u64 },
+    /// Entries of a list whose name's record cannot be read.
+    Nameless { list: u64, entries: usize },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint(detail) => {
+                write!(f, "checkpoint: {detail}; the whole log was read instead, nothing is lost by that")
+            }
+            Self::Gap { segment, from, to: None } => {
+                write!(f, "{}: unreadable from byte {from} on", Segment::path(*segment))
+            }
+            Self::Gap { segment, from, to: Some(to) } => {
+                write!(f, "{}: bytes {from} to {to} are unreadable", Segment::path(*segment))
+            }
+            Self::Record { at, kind, list, entry, detail, .. } => {
+                let path = Segment::path(at.segment());
+                write!(f, "{path}, byte {}: {kind:?} of list {list}, entry {entry}: {detail}", at.offset())
+            }
+            Self::Missing { segment } => write!(f, "{}: missing", Segment::path(*segment)),
+            Self::Headless { segment } => write!(f, "{}: neither header can be read", Segment::path(*segment)),
+            Self::Body { path, list, entry } => {
+                write!(f, "{path}: missing or cut; entry {entry} of list {list} is lost")
+            }
+            Self::Nameless { list, entries } => {
+                write!(f, "{entries} entries are of list {list}, whose name is lost")
+            }
+        }
     }
 }

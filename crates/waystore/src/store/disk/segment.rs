@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, Weak},
 };
 
@@ -106,6 +107,11 @@ impl Segment {
     /// Makes what was written survive power loss.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    /// Bytes as they are now.
+    pub(super) fn bytes(&self, range: Range<usize>) -> Option<Bytes> {
+        self.map.slice(range)
     }
 
     /// A payload, where its bytes are still what was written.

@@ -9,7 +9,7 @@ mod state;
 
 use std::{
     any::Any,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,7 +17,10 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use self::{file::Handle, state::Content};
+use self::{
+    file::Handle,
+    state::{Content, SECTOR},
+};
 use super::io::{Access, DiskFile, DiskIo, Lock};
 
 /// A simulated disk. Clones are the same disk.
@@ -48,6 +51,8 @@ struct Faults {
     room: Option<u64>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
+    /// Sectors of files that cannot be read, wherever these are renamed to.
+    bad_sectors: BTreeSet<(usize, usize)>,
     /// Every sync fails.
     syncs_fail: bool,
     /// The write after this many changes fails with an error of the disk, written in part.
@@ -115,6 +120,17 @@ impl SimDisk {
     /// From now on no file whose path begins so can be read.
     pub fn set_unreadable(&self, beginning: Option<&str>) {
         self.state().faults.unreadable = beginning.map(str::to_owned);
+    }
+
+    /// From now on the sector at `offset` of a file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such file.
+    pub fn spoil_sector(&self, path: &str, offset: usize) {
+        let mut state = self.state();
+        let file = state.content.file(path).expect("the path of a file is given");
+        state.faults.bad_sectors.insert((file, offset / SECTOR));
     }
 
     /// Whether syncs fail from now on.
@@ -313,6 +329,14 @@ impl DiskIo for SimDisk {
         // Nobody holds it for longer than a call: what is simulated is one thread.
         *state.shared.entry(path.to_owned()).or_default() += 1;
         Ok(Box::new(Held { disk: self.clone(), process: state.process, path: path.to_owned(), shared: true }))
+    }
+
+    fn try_share(&self, path: &str) -> io::Result<Lock> {
+        let holder = self.state().locked.get(path).copied();
+        match holder {
+            Some(holder) => Ok(Lock::Busy(Some(holder))),
+            None => self.share(path).map(Lock::Held),
+        }
     }
 }
 

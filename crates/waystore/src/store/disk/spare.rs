@@ -35,9 +35,12 @@ impl Spares {
         Ok(KEPT.saturating_sub(self.0.len()))
     }
 
+    /// What the paths of freed segments begin with.
+    pub(super) const BEGIN: &str = "tmp/spare-";
+
     /// Where the freed segment `number` waits.
     pub(super) fn path(number: u32) -> String {
-        format!("tmp/spare-{number:010}")
+        format!("{}{number:010}", Self::BEGIN)
     }
 
     /// Keeps a freed segment that was renamed.

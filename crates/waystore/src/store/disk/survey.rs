@@ -11,14 +11,16 @@ use super::{
     segment::Segment,
 };
 
-/// Whether every segment is there that the checkpoint needs, and the one it ends in.
-pub(super) fn fits(checkpoint: &Checkpoint, segments: &[SegmentFile]) -> bool {
+/// Whether the checkpoint is of this log: every segment is there that it needs, and the one it ends in. Where the store was
+/// `closed` with it, it is, whatever became of the segments.
+pub(super) fn fits(checkpoint: &Checkpoint, segments: &[SegmentFile], closed: Option<Position>) -> bool {
     let there = |number: u32| segment_of(segments, number).is_some();
-    let mut needed = checkpoint.segments.iter().filter(|state| state.live > 0);
-    let end = segment_of(segments, checkpoint.at.segment());
-    let ends =
-        checkpoint.at == Position::default() || end.is_some_and(|end| checkpoint.at.offset() <= end.header.length);
-    ends && needed.all(|state| there(state.number))
+    let is_closed = closed == Some(checkpoint.at);
+    let ends = match segment_of(segments, checkpoint.at.segment()) {
+        Some(end) => checkpoint.at.offset() <= end.header.length,
+        None => is_closed || checkpoint.at == Position::default(),
+    };
+    ends && (is_closed || checkpoint.segments.iter().filter(|state| state.live > 0).all(|state| there(state.number)))
 }
 
 /// A file of the log: its number, and the segment where its header can be read.

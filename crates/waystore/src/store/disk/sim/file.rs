@@ -15,6 +15,7 @@ use super::{
         spare::Readers,
     },
     SimDisk,
+    state::SECTOR,
 };
 
 pub(super) struct Handle {
@@ -36,6 +37,11 @@ impl DiskFile for Handle {
         state.alive(Some(self.process))?;
         if state.faults.unreadable.as_ref().is_some_and(|beginning| self.path.starts_with(beginning)) {
             return Err(io::Error::other("the disk cannot read"));
+        }
+        let last = (offset as usize).saturating_add(buffer.len().max(1) - 1) / SECTOR;
+        let wanted = (self.file, offset as usize / SECTOR)..=(self.file, last);
+        if state.faults.bad_sectors.range(wanted).next().is_some() {
+            return Err(io::Error::other("the disk cannot read this sector"));
         }
         let bytes = state.content.bytes_of(self.file);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());

@@ -12,7 +12,7 @@ use std::{
 use rand::{Rng, rngs::StdRng};
 
 /// What a disk writes whole or not at all.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 /// States that are remembered of one sector or name, the synced one included.
 const REMEMBERED: usize = 8;
 

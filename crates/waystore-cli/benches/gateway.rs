@@ -1,11 +1,12 @@
-//! Requests per second through the gateway: a hit in the worker's cache, plain proxying, and a bare
-//! hyper server, in turn, so that their ratios hold though the numbers do not.
+//! Requests per second through the gateway: a static route to a cache, a hit in the worker's cache, plain proxying,
+//! and a bare hyper server, in turn, so that their ratios hold though the numbers do not.
 //!
 //! `cargo bench -p waystore-cli --bench gateway`: about a minute. Everything, the load included, runs on this machine.
 
+mod support;
+
 use std::{
     convert::Infallible,
-    error::Error,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
@@ -24,13 +25,13 @@ use tokio::{
     task::JoinSet,
 };
 
-type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use support::{Result, Target, median, own_memory_kib, verdict};
 
 /// Keep-alive connections, each with one request under way.
 const CONNECTIONS: usize = 32;
-const ROUND: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(1);
 /// Rounds of each contender; the median of them counts.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const BODY: &[u8] = &[b'x'; 4096];
 /// How long a gateway may take to its address, and the worker to its first answer.
 const START: Duration = Duration::from_secs(60);
@@ -52,24 +53,65 @@ async function answer(event) {
 }
 "#;
 
+/// Fills its cache when it is installed; `RULES` are in the place of the rules.
+const ROUTED: &str = r#"
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  event.addRoutes(RULES);
+  event.waitUntil(caches.open("v1").then((cache) => cache.add("/page")));
+});
+"#;
+
+/// A rule that leads to the cache.
+const RULE: &str = r#"{ condition: { urlPattern: "/page" }, source: { cacheName: "v1" } }"#;
+
+/// Nine that do not, of several kinds.
+const OTHER_RULES: &str = r#"
+  { condition: { urlPattern: "/images/*" }, source: "cache" },
+  { condition: { urlPattern: "/fonts/:name.woff2" }, source: "cache" },
+  { condition: { urlPattern: { search: "fresh=*" } }, source: "network" },
+  { condition: { urlPattern: "/api/*", requestMethod: "get" }, source: "network" },
+  { condition: { requestMethod: "post" }, source: "network" },
+  { condition: { requestMode: "navigate" }, source: "network" },
+  { condition: { requestDestination: "video" }, source: "network" },
+  { condition: { or: [{ urlPattern: "/a/*" }, { urlPattern: "/b/*" }] }, source: "network" },
+  { condition: { not: { requestMethod: "get" } }, source: "network" },
+"#;
+
 fn main() -> Result {
     let folder = tempfile::tempdir()?;
-    let script = folder.path().join("sw.js");
-    std::fs::write(&script, WORKER)?;
+    let script = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).map(|()| path)
+    };
+    let answering = script("sw.js", WORKER)?;
+    let one_rule = script("one.js", &ROUTED.replace("RULES", RULE))?;
+    let ten_rules = script("ten.js", &ROUTED.replace("RULES", &format!("[{OTHER_RULES}{RULE}]")))?;
     let servers = Builder::new_multi_thread().enable_all().build()?;
     let hello = servers.block_on(hello(&servers))?;
     let upstream = format!("http://{hello}");
 
-    let proxy = Gateway::start(&upstream, &folder.path().join("proxy"), &["--no-worker".as_ref()])?;
-    let cache = Gateway::start(&upstream, &folder.path().join("cache"), &["--worker".as_ref(), script.as_ref()])?;
-    let contenders = [("bare hyper", hello), ("plain proxying", proxy.address), ("hit in the cache", cache.address)];
+    let start = |name: &str, log: &str, worker: Option<&Path>| {
+        Gateway::start(&upstream, &folder.path().join(name), log, worker)
+    };
+    let proxy = start("proxy", "warn", None)?;
+    let cache = start("cache", "warn", Some(&answering))?;
+    let one = start("one", "warn", Some(&one_rule))?;
+    let ten = start("ten", "info", Some(&ten_rules))?;
+    let contenders = [
+        ("bare hyper", hello),
+        ("plain proxying", proxy.address),
+        ("hit in the worker's cache", cache.address),
+        ("static route, one rule, no log", one.address),
+        ("static route, ten rules, log", ten.address),
+    ];
 
     let load = Builder::new_current_thread().enable_all().build()?;
     let mut rates = contenders.map(|_| Vec::new());
     for round in 0..=ROUNDS {
         for ((_, address), rates) in contenders.iter().zip(&mut rates) {
             let rate = load.block_on(requests_per_second(*address))?;
-            // The first round warms up: it starts the worker and fills the cache.
+            // The first round warms up: it waits for the worker, and fills the cache.
             if round > 0 {
                 rates.push(rate);
             }
@@ -78,10 +120,14 @@ fn main() -> Result {
 
     let medians = rates.map(median);
     println!("{CONNECTIONS} connections, bodies of {} bytes; medians of {ROUNDS} rounds of {ROUND:?}\n", BODY.len());
-    println!("{:<20} {:>12} {:>20} {:>20}", "", "requests/s", "of bare hyper", "of plain proxying");
+    println!("{:<32} {:>12} {:>16} {:>20}", "", "requests/s", "of bare hyper", "of plain proxying");
     for ((name, _), rate) in contenders.iter().zip(medians) {
-        println!("{name:<20} {rate:>12.0} {:>19.0}% {:>19.0}%", percent(rate, medians[0]), percent(rate, medians[1]));
+        println!("{name:<32} {rate:>12.0} {:>15.0}% {:>19.0}%", percent(rate, medians[0]), percent(rate, medians[1]));
     }
+    let memory = |gateway: &Gateway| own_memory_kib(&gateway.process.id().to_string());
+    println!("\nafter that, own memory: proxying {} KiB, with a worker {} KiB\n", memory(&proxy)?, memory(&cache)?);
+    verdict("static route of bare hyper: one rule, no log", medians[3] / medians[0], "", Target::AtLeast(0.8));
+    verdict("static route of bare hyper: ten rules, log", medians[4] / medians[0], "", Target::AtLeast(0.7));
     Ok(())
 }
 
@@ -110,11 +156,16 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(upstream: &str, data: &Path, more: &[&std::ffi::OsStr]) -> Result<Self> {
+    fn start(upstream: &str, data: &Path, log: &str, worker: Option<&Path>) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waystore"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(data).args(more);
-        // A line a request would be measured too.
-        command.env("WAYSTORE_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(data);
+        match worker {
+            Some(script) => command.arg("--worker").arg(script),
+            None => command.arg("--no-worker"),
+        };
+        command.env("WAYSTORE_LOG", log).stdin(Stdio::null()).stdout(Stdio::piped());
+        // As where a service manager keeps it.
+        command.stderr(std::fs::File::create(data.with_extension("log"))?);
         let mut process = command.spawn()?;
         let address = printed_address(&mut process).inspect_err(|_| {
             // Whoever reads the error learns more from it than from a second one.
@@ -183,11 +234,6 @@ async fn connection(address: SocketAddr, end: Instant) -> Result<u32> {
         answers += 1;
     }
     Ok(answers)
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }
 
 fn percent(rate: f64, of: f64) -> f64 {

@@ -18,6 +18,10 @@ use clap::Parser;
 
 use self::cli::{Cli, Command};
 
+/// Threads with script in them come and go, and the C library's allocator keeps for each what it freed.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),

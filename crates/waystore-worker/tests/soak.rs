@@ -17,6 +17,10 @@ use support::{World, tell};
 use waystore::{AbortSignal, Body, Request, Waystore};
 use waystore_worker::{FetchEvent, FetchOutcome, Site, SiteHost, Updated, WorkerState};
 
+/// The program's own: threads come and go here, and the C library's keeps for each what it freed.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// From here on memory may grow no more, in a run that is long enough.
 const SETTLED: Duration = Duration::from_secs(120);
 /// The most that it may grow after that.

@@ -48,7 +48,7 @@ impl Parts {
         let mut way = Way::new(&head.url, visitor.is_some());
         loop {
             let tainting = taint(&head, &self.public, way.own)?;
-            let origin = if way.from_elsewhere { "null".to_owned() } else { self.public.serialized() };
+            let origin = if way.from_elsewhere { "null".to_owned() } else { self.public.serialized().to_owned() };
             let hop = Hop {
                 hidden: hidden.as_deref().filter(|_| way.own),
                 event: way.event,
@@ -140,7 +140,7 @@ impl Parts {
         let url = response.head.url_list.last().map_or("", Url::as_str);
         Err(FetchError::Network(format!(
             "`{url}` may not be used by {}: its `Cross-Origin-Resource-Policy` forbids it",
-            self.public.serialized()
+            self.public.serialized().to_owned()
         )))
     }
 

@@ -3,6 +3,7 @@
 //! The same guard tells everyone who works on the answer when the client is gone.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -51,8 +52,8 @@ impl Route {
 /// What is known of a request so far. Dropped, it writes the line and aborts the signal.
 #[derive(Debug)]
 pub(crate) struct Record {
-    method: String,
-    path: String,
+    method: Method,
+    uri: Uri,
     started: Instant,
     signal: AbortSignal,
     status: u16,
@@ -67,8 +68,8 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(method: &Method, uri: &Uri, signal: AbortSignal, started: Instant) -> Self {
         Self {
-            method: method.to_string(),
-            path: super::handler::target(uri),
+            method: method.clone(),
+            uri: uri.clone(),
             started,
             signal,
             status: 0,
@@ -92,7 +93,7 @@ impl Drop for Record {
         tracing::info!(
             target: "waystore::access",
             method = %self.method,
-            path = %self.path,
+            path = %Target(&self.uri),
             route = self.route.as_str(),
             version = self.version.as_deref(),
             status = self.status,
@@ -102,6 +103,18 @@ impl Drop for Record {
             error,
             "request"
         );
+    }
+}
+
+/// The path and query of a request.
+struct Target<'a>(&'a Uri);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.path_and_query() {
+            Some(target) => target.fmt(f),
+            None => self.0.fmt(f),
+        }
     }
 }
 

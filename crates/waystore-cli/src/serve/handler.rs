@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use http::{Method, StatusCode, Uri, header};
+use http::{Method, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 use waystore::{AbortSignal, Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
@@ -108,10 +108,10 @@ async fn answer(
 /// The URL that is asked for, unless this gateway is not who to ask.
 fn check(gateway: &Gateway, request: &http::Request<Incoming>) -> Result<Url, Refusal> {
     let public = &gateway.network.parts().public;
-    let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
-    let host = match (request.uri().authority(), &hosts[..]) {
-        (Some(authority), _) => authority.as_str(),
-        (None, [host]) => host.to_str().unwrap_or_default(),
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => authority.as_str(),
+        (None, Some(host), None) => host.to_str().unwrap_or_default(),
         _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, "host", "a request names one host")),
     };
     if !public.serves(host) {
@@ -256,11 +256,6 @@ fn uuid(random: u128) -> String {
     let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// The path and query of a request, for the log.
-pub(super) fn target(uri: &Uri) -> String {
-    uri.path_and_query().map_or_else(|| uri.to_string(), ToString::to_string)
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! The log: on stderr, as text or as one JSON object a line. `WAYSTORE_LOG` filters it.
 
+mod lines;
+
 use tracing_subscriber::EnvFilter;
 
+use self::lines::Lines;
+
 use crate::failure::Failure;
+
+/// What stands where lines are missing, after their number.
+const LOST: &str = "lines of the log were lost here: they came faster than they were read";
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +30,34 @@ impl LogForm {
     }
 }
 
+/// The log of this process. Dropped, it waits until what was logged is written.
+pub(super) struct Log(Lines);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
 /// Starts the log of this process.
-pub(super) fn start(form: LogForm) {
+///
+/// # Errors
+///
+/// Its thread cannot be started.
+pub(super) fn start(form: LogForm) -> std::io::Result<Log> {
+    let lost = match form {
+        LogForm::Text => |count| format!("{count} {LOST}"),
+        LogForm::Json => |count| format!(r#"{{"level":"WARN","message":"{count} {LOST}"}}"#),
+    };
+    let lines = Lines::written_to(std::io::stderr(), lost)?;
+    let log = Log(lines.clone());
     let filter = EnvFilter::try_from_env("WAYSTORE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // What cannot be written is not written: telling so on the same stderr would end the process.
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
     let started = match form {
         LogForm::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogForm::Json => subscriber.json().flatten_event(true).try_init(),
     };
     // Only a second log in one process can fail, and then the first one works.
     drop(started);
+    Ok(log)
 }

@@ -71,7 +71,8 @@ pub(crate) struct ServeArgs {
 /// Serves until a signal, and then ends in order.
 pub(crate) fn run(args: Box<ServeArgs>) -> Result<(), Failure> {
     let (settings, file) = read_settings(*args)?;
-    log::start(LogForm::parse(settings.log.as_deref())?);
+    let form = LogForm::parse(settings.log.as_deref())?;
+    let _log = log::start(form).map_err(|error| Failure::failed(format!("the log could not be started: {error}")))?;
     let config = Config::new(&settings, file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;
@@ -114,13 +115,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let tasks = TaskTracker::new();
     let control = control::server::bind(&config.data)?;
-    let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized());
+    let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized().to_owned());
     tasks.spawn(control.serve(site.clone(), Arc::new(desk), stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
     }
     if let Some(clear) = clear {
-        let origin = public.serialized();
+        let origin = public.serialized().to_owned();
         tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), stop.clone()));
     }
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));

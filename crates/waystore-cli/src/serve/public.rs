@@ -6,6 +6,9 @@ use url::{Host, Url};
 #[derive(Debug, Clone)]
 pub(crate) struct Public {
     origin: Url,
+    serialized: String,
+    /// Values of `Host` that are served as they stand: those that browsers send.
+    plain: Vec<String>,
     aliases: Vec<Alias>,
 }
 
@@ -26,7 +29,13 @@ impl Public {
             Ok(Alias { host, port })
         };
         let aliases = aliases.iter().map(parse).collect::<Result<_, String>>()?;
-        Ok(Self { origin, aliases })
+        let serialized = origin.origin().ascii_serialization();
+        let mut public = Self { origin, serialized, plain: Vec::new(), aliases };
+        let own = public.host();
+        let port = public.origin.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let names = ["127.0.0.1", "[::1]", "localhost"].map(|name| format!("{name}{port}"));
+        public.plain = std::iter::once(own).chain(names).filter(|name| public.parses_to_own(name)).collect();
+        Ok(public)
     }
 
     /// The origin as a URL, its path `/`.
@@ -35,8 +44,8 @@ impl Public {
     }
 
     /// The origin as script spells it, such as `https://shop.example`.
-    pub(crate) fn serialized(&self) -> String {
-        self.origin.origin().ascii_serialization()
+    pub(crate) fn serialized(&self) -> &str {
+        &self.serialized
     }
 
     /// The host, with the port where it is not the scheme's own.
@@ -47,13 +56,19 @@ impl Public {
 
     /// Whether `url` is at this origin.
     pub(crate) fn owns(&self, url: &Url) -> bool {
-        url.origin() == self.origin.origin()
+        url.scheme() == self.origin.scheme()
+            && url.host() == self.origin.host()
+            && url.port_or_known_default() == self.origin.port_or_known_default()
     }
 
     /// Whether a request for `host` (a `Host` header) is for this origin.
     ///
     /// The names of the own machine stand for each other where the origin is one of them.
     pub(crate) fn serves(&self, host: &str) -> bool {
+        self.plain.iter().any(|plain| plain == host) || self.parses_to_own(host)
+    }
+
+    fn parses_to_own(&self, host: &str) -> bool {
         let Some((name, port)) = split_host(host) else { return false };
         let own = self.origin.host_str().unwrap_or_default();
         let own_port = self.origin.port_or_known_default();
@@ -66,7 +81,7 @@ impl Public {
     /// The URL of a request target, which begins with `/`.
     pub(crate) fn url(&self, path_and_query: &str) -> Option<Url> {
         // Joined as text: as a relative reference, `//other/x` would leave the origin.
-        let url = Url::parse(&format!("{}{path_and_query}", self.serialized())).ok()?;
+        let url = Url::parse(&[&self.serialized, path_and_query].concat()).ok()?;
         (path_and_query.starts_with('/') && self.owns(&url)).then_some(url)
     }
 }

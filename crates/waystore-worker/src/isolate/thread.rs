@@ -174,15 +174,19 @@ async fn serve(
     let mut open = true;
     let mut closed_at = None;
     let mut busy_at = Instant::now();
+    // Set anew only where it has to ring earlier, or rang: most events come and go without.
+    let mut alarm = pin!(sleep_until(busy_at + idle));
     loop {
         let now = Instant::now();
         for id in bridge.overdue(now) {
             scope.time_out(id);
         }
-        if bridge.is_busy() {
-            busy_at = now;
-        } else if !open {
+        let (is_busy, ended) = (bridge.is_busy(), bridge.take_ended());
+        if !is_busy && !open {
             return;
+        }
+        if is_busy || ended {
+            busy_at = now;
         }
         // A client that never reads its answer to the end does not keep the thread for ever.
         if closed_at.is_some_and(|time: Instant| now >= time + longest) {
@@ -190,6 +194,9 @@ async fn serve(
         }
         let rest_at = busy_at + idle;
         let wake_at = bridge.next_deadline().unwrap_or(rest_at).min(rest_at.max(now + Duration::from_millis(1)));
+        if wake_at < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(wake_at);
+        }
         tokio::select! {
             biased;
             () = shared.revoked.cancelled() => return,
@@ -210,12 +217,15 @@ async fn serve(
                 }
                 None => {
                     open = false;
+                    bridge.end_with_events();
                     closed_at = Some(Instant::now());
                 }
             },
             () = bridge.changed() => {}
-            () = sleep_until(wake_at) => {
-                if !bridge.is_busy() && Instant::now() >= rest_at {
+            () = &mut alarm => {
+                if bridge.is_busy() || bridge.take_ended() {
+                    busy_at = Instant::now();
+                } else if Instant::now() >= rest_at {
                     tracing::debug!(version = shared.version, "worker stopped: it was idle");
                     return;
                 }

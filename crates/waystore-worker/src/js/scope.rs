@@ -14,7 +14,7 @@ mod routes;
 
 use std::{cell::Cell, rc::Rc};
 
-use rquickjs::{Ctx, Error, FromJs, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
+use rquickjs::{Ctx, Error, FromJs, Function, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
 
 use self::ports::Ports;
 pub(crate) use self::{
@@ -35,6 +35,7 @@ const AGENT: &str = concat!("Waystore/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
+    dispatch_fetch: Function<'js>,
     bridge: Rc<Bridge>,
     ports: Ports,
     rejected: Rejected,
@@ -119,7 +120,8 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     let start = kit.function("startServiceWorker")?;
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
-    let scope = Scope { ctx: ctx.clone(), kit, bridge, ports, rejected };
+    let dispatch_fetch = kit.function("dispatchFetch")?;
+    let scope = Scope { ctx: ctx.clone(), kit, dispatch_fetch, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -205,7 +207,8 @@ impl<'js> Scope<'js> {
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                self.call("dispatchFetch", (number, request, client_id, resulting_client_id, has_preload))
+                let called = self.dispatch_fetch.call((number, request, client_id, resulting_client_id, has_preload));
+                called.map_err(|error| words_of(&self.ctx, &error))
             }
         }
     }

@@ -5,6 +5,7 @@ export default function (kit) {
   const AT_TARGET = 2;
   // For dispatch: the writable side of events, and the listeners of each target.
   let inside;
+  let typeOf;
   let initialise;
   const listenersOf = new WeakMap();
 
@@ -26,6 +27,7 @@ export default function (kit) {
 
     static {
       inside = (event) => event.#state;
+      typeOf = (event) => event.#type;
       initialise = (event, type, bubbles, cancelable) => {
         const state = event.#state;
         if (state.dispatching) return false;
@@ -254,9 +256,12 @@ export default function (kit) {
     state.currentTarget = target;
     state.phase = AT_TARGET;
     const list = listOf(target, "dispatchEvent");
-    const hearing = list.filter((listener) => listener.type === event.type);
-    for (const wantsCapture of [true, false]) {
-      for (const listener of hearing) {
+    const type = typeOf(event);
+    const hearing = list.filter((listener) => listener.type === type);
+    for (let round = 0; round < 2; round += 1) {
+      const wantsCapture = round === 0;
+      for (let index = 0; index < hearing.length; index += 1) {
+        const listener = hearing[index];
         if (state.stoppedAtOnce) break;
         if (listener.removed || listener.capture !== wantsCapture) continue;
         if (listener.once) remove(list, listener);

@@ -1,7 +1,7 @@
 //! What the prelude of events calls: the way from script to tickets.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     fmt,
     pin::Pin,
@@ -53,6 +53,10 @@ pub(crate) struct Bridge {
     preloads: RefCell<HashMap<u64, Preloaded>>,
     /// Bodies of answers that are still being read: script may be their source.
     streams: Arc<AtomicUsize>,
+    /// Whether an event was over since somebody asked.
+    ended: Cell<bool>,
+    /// Whether the thread ends with its events, and has to be told of the last.
+    ending: Cell<bool>,
     changed: Notify,
 }
 
@@ -78,6 +82,8 @@ impl Bridge {
             events: RefCell::default(),
             preloads: RefCell::default(),
             streams: Arc::default(),
+            ended: Cell::new(false),
+            ending: Cell::new(false),
             changed: Notify::new(),
         }
     }
@@ -87,7 +93,17 @@ impl Bridge {
         !self.events.borrow().is_empty() || self.streams.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits until an event is over.
+    /// Whether an event was over since the last call.
+    pub(crate) fn take_ended(&self) -> bool {
+        self.ended.take()
+    }
+
+    /// From now on [`changed`](Self::changed) tells of events that are over; before, nobody needs to wake for that.
+    pub(crate) fn end_with_events(&self) {
+        self.ending.set(true);
+    }
+
+    /// Waits until an event is over, when the thread ends with its events.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -118,7 +134,10 @@ impl Bridge {
         if let Some(ticket) = self.shared.take(id) {
             ticket.over(result);
         }
-        self.changed.notify_one();
+        self.ended.set(true);
+        if self.ending.get() {
+            self.changed.notify_one();
+        }
     }
 
     /// Keeps a preload until its event is over; whether there is one.

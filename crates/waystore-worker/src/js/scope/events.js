@@ -8,11 +8,13 @@ export default function (kit) {
   const promiseOf = Promise.resolve.bind(Promise);
   const { freeze } = Object;
   const nothing = () => {};
+  const settled = promiseOf();
   // The states of events under way, by the number the native side gave them.
   const underWay = new Map();
   let stateOf;
   let adopt;
   let isFetchEvent;
+  let settleHandled;
 
   class ExtendableEvent extends Event {
     // Null for events that script made: nothing waits for those.
@@ -59,15 +61,21 @@ export default function (kit) {
     #clientId;
     #resultingClientId;
     #replacesClientId;
-    #preloadResponse = promiseOf(undefined);
+    // Promises are made when script asks for them: most scripts do not.
+    #preloadResponse = null;
     // The number of the event, while there is a preload that nobody asked for.
     #preload = null;
-    #handled;
-    #settleHandled;
+    #handled = null;
+    #settleHandled = null;
+    // Why it was not handled, or undefined where it was; null until that is known.
+    #unhandled = null;
     #entered = false;
 
     static {
-      kit.handledOf = (event) => event.#settleHandled;
+      settleHandled = (event, unhandled) => {
+        event.#unhandled = unhandled;
+        event.#settleHandled?.();
+      };
       kit.enteredOf = (event) => event.#entered;
       isFetchEvent = (value) => typeof value === "object" && value !== null && #entered in value;
       kit.offerPreload = (event, id) => {
@@ -86,11 +94,6 @@ export default function (kit) {
       this.#resultingClientId = `${init.resultingClientId ?? ""}`;
       this.#replacesClientId = `${init.replacesClientId ?? ""}`;
       if (init.preloadResponse !== undefined) this.#preloadResponse = promiseOf(init.preloadResponse);
-      this.#handled = new Promise((resolve, reject) => {
-        this.#settleHandled = { resolve, reject };
-      });
-      // Who does not ask whether it was handled is not told that it was not.
-      then(this.#handled, undefined, nothing);
     }
 
     get request() {
@@ -117,11 +120,23 @@ export default function (kit) {
         // Who asks and does not wait is not told that it failed.
         then(this.#preloadResponse, undefined, nothing);
       }
+      this.#preloadResponse ??= promiseOf();
       return this.#preloadResponse;
     }
 
     get handled() {
       if (!isFetchEvent(this)) return wrongReceiver("handled");
+      if (this.#handled === null) {
+        this.#handled = new Promise((resolve, reject) => {
+          this.#settleHandled = () => {
+            if (this.#unhandled === undefined) resolve();
+            else reject(domException(this.#unhandled, "NetworkError"));
+          };
+        });
+        if (this.#unhandled !== null) this.#settleHandled();
+        // Who asks and does not wait is not told that it was not handled.
+        then(this.#handled, undefined, nothing);
+      }
       return this.#handled;
     }
 
@@ -131,21 +146,20 @@ export default function (kit) {
       if (state === null || !state.dispatching) throw invalidState("respondWith: the event is not being dispatched");
       if (this.#entered) throw invalidState("respondWith was called already");
       const promise = promiseOf(response);
-      extend(state, promise, "respondWith");
+      const drop = begin(state, "respondWith");
       this.#entered = true;
       this.stopImmediatePropagation();
       kit.eventEntered(state.id);
-      const settle = this.#settleHandled;
       then(
         promise,
         (value) => {
-          const refused = kit.eventRespond(state.id, value);
-          if (refused === undefined) settle.resolve(undefined);
-          else settle.reject(domException(refused, "NetworkError"));
+          settleHandled(this, kit.eventRespond(state.id, value));
+          then(settled, drop);
         },
         (reason) => {
           kit.eventRejected(state.id, reason);
-          settle.reject(domException("the promise given to respondWith was rejected", "NetworkError"));
+          settleHandled(this, "the promise given to respondWith was rejected");
+          then(settled, drop);
         },
       );
     }
@@ -192,26 +206,32 @@ export default function (kit) {
 
   // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-add-lifetime-promise
   function extend(state, value, operation) {
-    if (state === null) throw invalidState(`${operation}: the event was made by script`);
-    const active = !state.timedOut && (state.dispatching || state.pending > 0);
-    if (!active) throw invalidState(`${operation}: the event is over`);
-    state.pending += 1;
-    // The count drops a microtask after the promise settled, so that its own reactions can extend on.
-    const drop = () => {
-      state.pending -= 1;
-      conclude(state);
-    };
+    const promise = promiseOf(value);
+    const drop = begin(state, operation);
     then(
-      promiseOf(value),
-      () => then(promiseOf(), drop),
+      promise,
+      () => then(settled, drop),
       (reason) => {
         if (operation === "waitUntil" && !state.failed) {
           state.failed = true;
           state.reason = reason;
         }
-        then(promiseOf(), drop);
+        then(settled, drop);
       },
     );
+  }
+
+  // One more promise extends the event; what is returned says that it does no longer.
+  function begin(state, operation) {
+    if (state === null) throw invalidState(`${operation}: the event was made by script`);
+    const active = !state.timedOut && (state.dispatching || state.pending > 0);
+    if (!active) throw invalidState(`${operation}: the event is over`);
+    state.pending += 1;
+    // Called a microtask after the promise settled, so that its own reactions can extend on.
+    return () => {
+      state.pending -= 1;
+      conclude(state);
+    };
   }
 
   function conclude(state) {
@@ -235,13 +255,12 @@ export default function (kit) {
     if (hasPreload) kit.offerPreload(event, id);
     run(event, (threw) => {
       if (kit.enteredOf(event)) return;
-      const settle = kit.handledOf(event);
       if (event.defaultPrevented) {
         kit.eventPrevented(id);
-        settle.reject(domException("the default was prevented, and no response given", "NetworkError"));
+        settleHandled(event, "the default was prevented, and no response given");
       } else {
         kit.eventLeft(id, threw);
-        settle.resolve(undefined);
+        settleHandled(event, undefined);
       }
     });
   };

@@ -66,7 +66,7 @@ impl Waystore {
     /// # Errors
     ///
     /// * [`Error::NotAStore`]: the directory holds something else, or another format.
-    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::Locked`]: another process writes to it; or this one still does, after two seconds.
     /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused.
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(dir, DiskOptions::default()).await

@@ -31,6 +31,20 @@ async fn s50_a_second_writer_is_told_who_has_it() {
 }
 
 #[tokio::test]
+async fn a_store_that_this_process_is_about_to_close_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = on_disk(dir.path()).await.unwrap();
+    let second = tokio::spawn({
+        let dir = dir.path().to_owned();
+        async move { on_disk(&dir).await }
+    });
+    // The second begins to wait, as this one has nothing else to do.
+    tokio::task::yield_now().await;
+    drop(first);
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_directory_of_somebody_else_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("photo.jpg"), "x").unwrap();

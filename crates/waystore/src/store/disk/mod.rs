@@ -75,6 +75,11 @@ use crate::{
     },
 };
 
+/// How often a store is looked for that this process itself still has open, and the time between. Its last user
+/// may be a task that writes down what was recorded, and is about to end.
+const LOOKS: u32 = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// A store in a data directory. Dropping it syncs what was committed, and waits for that.
 ///
 /// ```
@@ -169,11 +174,21 @@ impl DiskStore {
     /// # Errors
     ///
     /// * [`Error::NotAStore`]: the directory holds something else, or another format.
-    /// * [`Error::Locked`]: another process writes to it.
+    /// * [`Error::Locked`]: another process writes to it; or this one still does, after two seconds.
     /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused.
     pub async fn open(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
-        let io = Arc::new(RealDisk::new(dir.as_ref()));
-        blocking(move || Self::open_on(io, Arc::new(Clock::system()), options)).await?
+        let (io, clock) = (Arc::new(RealDisk::new(dir.as_ref())), Arc::new(Clock::system()));
+        let own = |error: &Error| matches!(error, Error::Locked { pid: Some(pid), .. } if *pid == std::process::id());
+        blocking(move || {
+            for _ in 0..LOOKS {
+                match Self::open_on(Arc::clone(&io) as _, Arc::clone(&clock), options.clone()) {
+                    Err(error) if own(&error) => std::thread::sleep(BETWEEN_LOOKS),
+                    done => return done,
+                }
+            }
+            Self::open_on(io, clock, options)
+        })
+        .await?
     }
 
     /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to

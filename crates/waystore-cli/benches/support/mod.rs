@@ -1,6 +1,5 @@
 //! What the benchmarks of the worker and the gateway share: targets, medians, and what a process says of itself.
 
-// Each benchmark uses its part.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::{error::Error, fs, time::Duration};

@@ -81,6 +81,10 @@ pub(crate) struct Settings {
     /// `trust-all`, which asks none and shows the worker everything.
     #[arg(long, value_name = "RULE")]
     pub(crate) cors: Option<String>,
+    /// Origins at addresses of the machine's own network that the worker may fetch from, such as `http://api.internal:8080`;
+    /// it reaches public addresses only, and the upstream.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) private_origins: Option<Vec<String>>,
     /// How long a connection to the upstream may take. Default: 10s.
     #[arg(long, value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,

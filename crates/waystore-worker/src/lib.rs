@@ -15,6 +15,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod policy;
 mod registration;
 mod routes;
 mod run;

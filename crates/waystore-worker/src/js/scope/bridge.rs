@@ -23,7 +23,7 @@ use waystore::{Body, BodyError, Fetch, FetchError, Response};
 use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
-    isolate::{Answer, Event, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
+    isolate::{Answer, Event, Launch, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
         idl::{Arguments, native_operation},
@@ -69,6 +69,7 @@ impl fmt::Debug for Bridge {
 impl Bridge {
     pub(crate) fn new(launch: Launch, shared: Arc<Shared>) -> Self {
         Self {
+            fetch: launch.network(),
             version: launch.version,
             script: launch.script,
             scope: launch.scope,
@@ -76,7 +77,6 @@ impl Bridge {
             scripts: launch.scripts,
             limits: launch.limits,
             link: launch.link,
-            fetch: Arc::new(OnHost::new(launch.host.fetch, launch.runtime.clone())),
             runtime: launch.runtime,
             shared,
             events: RefCell::default(),

@@ -93,3 +93,23 @@ async fn a_worker_speaks_the_best_version_that_another_origin_does() {
         assert_eq!(doubting.get("/").await.error(), (502, "worker-network-error"), "an unknown authority");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_are_run_reach_their_page_and_another_origin_over_tls_where_the_authority_is_named() {
+    let (own, other) = (tls_upstream(b"h2").await.port(), tls_upstream(b"http/1.1").await.port());
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.js");
+    let tell = "fetch(url).then(response => response.text()).then(console.log, error => console.log(error.name))";
+    let text = format!("(async () => {{ for (const url of ['/x', 'https://localhost:{other}/x']) await {tell} }})()");
+    std::fs::write(&script, text).unwrap();
+    let (page, other_origin) = (format!("https://localhost:{own}/"), format!("https://localhost:{other}"));
+    let run = |flags: &[&str]| {
+        let output = support::run(&[&["run", "--url", &page], flags, &[script.to_str().unwrap()]].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ca = certificate("ca.pem");
+    let both = run(&["--cacert", &ca, "--private-origins", &other_origin]);
+    assert_eq!(both, format!("HTTP/2.0 localhost:{own}\nHTTP/1.1 localhost:{other}\n"));
+    assert_eq!(run(&["--cacert", &ca]), format!("HTTP/2.0 localhost:{own}\nTypeError\n"));
+    assert_eq!(run(&["--private-origins", &other_origin]), "TypeError\nTypeError\n");
+}

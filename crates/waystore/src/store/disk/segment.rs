@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     format::{
@@ -18,6 +17,7 @@ use super::{
     },
     io::{Access, DiskFile, DiskIo, Mapping},
 };
+use crate::checksum::xxh3;
 
 /// What is looked at in one go when records are searched for.
 const SEARCH_BYTES: usize = 64 * 1024;
@@ -136,7 +136,7 @@ impl Segment {
 
     /// What bytes of this segment are verified by.
     fn checksum(&self, bytes: &[u8]) -> u64 {
-        xxh3_64_with_seed(bytes, self.header.seed)
+        xxh3(bytes, self.header.seed)
     }
 
     /// Has the beginning of the record at `offset` brought near.

@@ -5,11 +5,11 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use hashbrown::HashSet;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Entries, Index};
 use crate::{
     CacheName, Place, StorageKey,
+    checksum::xxh3,
     spec::url_key::{without_fragment, without_query},
     store::{
         EntryId, ListId, UrlMatch,
@@ -79,7 +79,7 @@ impl Index {
     }
 
     fn hash(&self, part: &str) -> u32 {
-        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
+        xxh3(part.as_bytes(), self.seed) as u32
     }
 
     /// The entries of `list` that a search by `url` may find, oldest first.

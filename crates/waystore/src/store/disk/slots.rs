@@ -237,7 +237,7 @@ impl Slots {
 
     /// The slots after `after`, in order.
     pub(super) fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = Found> {
-        let start = after.map_or(0, |after| self.chunks.partition_point(|entry| entry <= after));
+        let start = after.map_or(0, |after| self.chunks.first_from(EntryId(after.0.saturating_add(1))));
         // Those that came late are not found before they are settled.
         (start..self.chunks.len()).filter_map(|index| self.found(index))
     }
@@ -263,7 +263,7 @@ impl Slots {
     }
 
     fn index_of(&self, entry: EntryId) -> Option<u32> {
-        let index = self.chunks.partition_point(|other| other < entry);
+        let index = self.chunks.first_from(entry);
         let is_it = index < self.chunks.len() && self.chunks.entry(index) == entry;
         (is_it && self.chunks.get(index).is_there()).then_some(index)
     }

@@ -11,8 +11,11 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, future, stream, stream::BoxStream};
 
-use super::{inner::Inner, slot::Place};
+use super::{inner::Inner, map::bring_near, slot::Place};
 use crate::{BodyError, checksum::xxh3, store::StoredBody};
+
+/// What is brought near of a body; what comes after it, the processor brings by itself.
+const NEAR: usize = 4096;
 
 /// A body at hand that nobody looked at yet. The segment stays readable while somebody has this.
 pub(super) struct InlineBody {
@@ -38,6 +41,10 @@ impl StoredBody for InlineBody {
             inner.note_damaged(self.place);
         }
         None
+    }
+
+    fn bring_near(&self) {
+        bring_near(&self.bytes[..self.bytes.len().min(NEAR)]);
     }
 
     fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>> {

@@ -177,7 +177,7 @@ impl Log {
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
         let made = self.ahead.take(&*self.io, &self.wanted(number, shortest));
-        let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
+        let made = made.map_err(|error| disk_error(error, needed as u64))?;
         if let Some(full) = self.segment.clone() {
             let seal = Draft::new(Kind::Seal, 0, 0, Vec::new());
             self.write(&full, Batch { drafts: &[&seal], ..batch })?;

@@ -67,13 +67,13 @@ use self::{
     failure::blocking,
     inner::Inner,
     io::{DiskIo, RealDisk},
-    slot::read_all,
+    slot::{Near, read_all},
 };
 use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
     store::{
         BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, StoredBody,
-        Usage, WrittenBody,
+        UrlMatch, Usage, WrittenBody,
     },
 };
 
@@ -294,7 +294,8 @@ impl Store for DiskStore {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
                 index.note_use(read.list.id(), minute);
                 let slots = index.find(read.list.id(), read.url);
-                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot)).collect::<Vec<_>>());
+                let near = if matches!(read.url, UrlMatch::Any) { Near::Later } else { Near::Now };
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot, near)).collect::<Vec<_>>());
             }
         }
         let home = Arc::downgrade(&self.inner);
@@ -329,7 +330,7 @@ impl Store for DiskStore {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot)).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot, Near::Later)).collect()
             };
             match read_all(slots, &home).collect() {
                 Ok(page) => return Ok(page),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{
     format::{
         ALIGNMENT, FIRST_RECORD, HEADER, Header, Position, RECORD_MAGIC, SECOND_HEADER, SEGMENT_HEADER, SegmentHeader,
-        Written, body_checksum, sealed_length,
+        Written, body_checksum, record_length, sealed_length,
     },
     io::{Access, DiskFile, DiskIo, Mapping},
 };
@@ -139,10 +139,16 @@ impl Segment {
         xxh3(bytes, self.header.seed)
     }
 
-    /// Has the beginning of the record at `offset` brought near.
-    pub(super) fn touch(&self, offset: u32) {
+    /// Has the beginning of the record at `offset` with a payload this long brought near.
+    pub(super) fn touch(&self, offset: u32, payload_length: u32) {
         let start = offset as usize;
-        self.map.touch(start..start.saturating_add(BEGINNING).min(self.map.length()));
+        let length = BEGINNING.min(record_length(payload_length as usize));
+        self.map.touch(start..start.saturating_add(length).min(self.map.length()));
+    }
+
+    /// Has all of its pages at hand, before they are needed.
+    pub(super) fn populate(&self) {
+        self.map.populate();
     }
 
     /// The record at `offset`.

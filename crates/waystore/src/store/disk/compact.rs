@@ -327,7 +327,7 @@ impl Record {
                 let mut removed: Vec<Removed> = parse_remove(&self.payload).unwrap_or_default();
                 removed.retain(|removed| is_there(removed.at));
                 if !removed.is_empty() {
-                    plan.remove(list, removed);
+                    plan.remove(list, removed.into_iter().map(Into::into).collect());
                 }
             }
             Kind::Bind | Kind::Rename | Kind::Mark | Kind::Seal => {}

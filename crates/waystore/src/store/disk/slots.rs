@@ -92,6 +92,25 @@ impl Slot {
     }
 }
 
+/// An entry that is taken away, and where its slot was when somebody last saw it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone {
+    pub(super) removed: Removed,
+    seen_at: Option<u32>,
+}
+
+impl From<Removed> for Gone {
+    fn from(removed: Removed) -> Self {
+        Self { removed, seen_at: None }
+    }
+}
+
+impl Found {
+    pub(super) fn gone(&self) -> Gone {
+        Gone { removed: self.removed(), seen_at: Some(self.index) }
+    }
+}
+
 /// By which of the two hashes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By {
@@ -185,8 +204,11 @@ impl Slots {
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, entry: EntryId) -> Option<Slot> {
-        let Some(index) = self.index_of(entry) else { return self.late.remove(&entry) };
+    pub(super) fn remove(&mut self, gone: Gone) -> Option<Slot> {
+        let entry = gone.removed.entry;
+        let is_still_there = |index: &u32| *index < self.chunks.len() && self.chunks.entry(*index) == entry;
+        let seen_at = gone.seen_at.filter(is_still_there).filter(|index| self.chunks.get(*index).is_there());
+        let Some(index) = seen_at.or_else(|| self.index_of(entry)) else { return self.late.remove(&entry) };
         if index >= self.chunks.base_len() {
             let hashes = self.chunks.get(index).hashes;
             self.unchain(By::Url(hashes.url), index);

@@ -1,8 +1,10 @@
 //! The states of a registration's workers, as a machine: what happened goes in, what to do comes out.
 //!
-//! Knows the order of things (install, wait, activate) and nothing of how they are done: no engine,
-//! no store, no network, no clock, no lock.
+//! Knows the order of things (install, wait, activate), and of the clients only whether one uses the
+//! active worker. Knows nothing of how things are done: no engine, no store, no network, no clock, no lock.
 //! Spec: <https://w3c.github.io/ServiceWorker/#installation-algorithm>, Try Activate, Activate.
+
+use crate::Activation;
 
 /// A worker's [state](https://w3c.github.io/ServiceWorker/#dfn-state). They only go forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -54,6 +56,10 @@ pub(crate) enum Input {
     EventStarted(Id),
     /// An event is no longer active.
     EventEnded(Id),
+    /// Whether a client uses the active worker now.
+    Used(bool),
+    /// This worker has waited for clients for as long as any does.
+    WaitedLong(Id),
     /// This worker, which was active before, takes the place of the active one at once, and of one that waits.
     Rollback(Id),
     /// The registration was removed.
@@ -63,8 +69,8 @@ pub(crate) enum Input {
 /// What to do about it, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The slots or states changed: tell the workers.
-    Announce,
+    /// The slots or states changed to these: tell the workers and the clients of each step.
+    Announce(Slots),
     /// Write the registration down.
     Save,
     /// Dispatch `activate` to the active worker, after what is to be saved was saved.
@@ -79,12 +85,24 @@ pub(crate) struct Slot {
     pub(crate) id: Id,
     pub(crate) state: WorkerState,
     skips_waiting: bool,
+    waited_long: bool,
     events: usize,
+}
+
+/// Who is in which slot, and in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Slots {
+    pub(crate) installing: Option<(Id, WorkerState)>,
+    pub(crate) waiting: Option<(Id, WorkerState)>,
+    pub(crate) active: Option<(Id, WorkerState)>,
 }
 
 /// The slots of a registration.
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
+    activation: Activation,
+    /// Whether a client uses the active worker.
+    used: bool,
     pub(crate) installing: Option<Slot>,
     pub(crate) waiting: Option<Slot>,
     pub(crate) active: Option<Slot>,
@@ -95,9 +113,18 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
+    /// Without workers.
+    pub(crate) fn new(activation: Activation) -> Self {
+        Self { activation, ..Self::default() }
+    }
+
     /// The slots as they were kept: no worker is installing, and one that waited is active now
     /// (1.9). The actions finish what was under way.
-    pub(crate) fn restored(active: Option<(Id, WorkerState)>, waiting: Option<Id>) -> (Self, Vec<Action>) {
+    pub(crate) fn restored(
+        activation: Activation,
+        active: Option<(Id, WorkerState)>,
+        waiting: Option<Id>,
+    ) -> (Self, Vec<Action>) {
         let mut actions = Vec::new();
         let active = match (waiting, active) {
             (Some(id), old) => {
@@ -112,7 +139,12 @@ impl Lifecycle {
             actions.extend([Action::Save, Action::Activate(id)]);
         }
         let active = active.map(|(id, state)| Slot { state, ..Slot::new(id) });
-        (Self { active, ..Self::default() }, actions)
+        (Self { active, ..Self::new(activation) }, actions)
+    }
+
+    /// The same registration, made anew once it was removed.
+    pub(crate) fn anew(&self) -> Self {
+        Self { used: self.used, ..Self::new(self.activation) }
     }
 
     /// Takes note of `input`, and says what to do about it.
@@ -122,7 +154,7 @@ impl Lifecycle {
                 let skips_waiting = self.early_skips.contains(&id);
                 self.early_skips.clear();
                 self.installing = Some(Slot { skips_waiting, ..Slot::new(id) });
-                vec![Action::Announce]
+                vec![self.announce()]
             }
             Input::InstallEnded { ok } => self.install_ended(ok),
             Input::ActivateEnded(id) => self.activate_ended(id),
@@ -141,6 +173,14 @@ impl Lifecycle {
             Input::EventEnded(id) => {
                 self.count(id, |events| events.saturating_sub(1));
                 if self.unregistered { self.try_clear() } else { self.try_activate() }
+            }
+            Input::Used(used) => {
+                self.used = used;
+                self.try_activate()
+            }
+            Input::WaitedLong(id) => {
+                self.waiting.iter_mut().filter(|slot| slot.id == id).for_each(|slot| slot.waited_long = true);
+                self.try_activate()
             }
             Input::Rollback(id) => self.rollback(id),
             Input::Unregister => {
@@ -161,6 +201,18 @@ impl Lifecycle {
         [self.installing, self.waiting, self.active].into_iter().flatten().next().map(|slot| slot.id)
     }
 
+    /// Who is where.
+    pub(crate) fn slots(&self) -> Slots {
+        let seen = |slot: Option<Slot>| slot.map(|slot| (slot.id, slot.state));
+        Slots { installing: seen(self.installing), waiting: seen(self.waiting), active: seen(self.active) }
+    }
+
+    /// Whether clients keep the waiting worker from its turn.
+    pub(crate) fn is_held(&self) -> bool {
+        let waits = self.waiting.is_some_and(|waiting| !waiting.skips_waiting && !waiting.waited_long);
+        self.activation == Activation::Hold && self.used && waits
+    }
+
     /// Whether an event of any worker is under way.
     pub(crate) fn is_busy(&self) -> bool {
         [self.installing, self.waiting, self.active].into_iter().flatten().any(|slot| slot.events > 0)
@@ -169,31 +221,34 @@ impl Lifecycle {
     fn install_ended(&mut self, ok: bool) -> Vec<Action> {
         let Some(installed) = self.installing.take() else { return Vec::new() };
         if !ok {
-            return vec![Action::Retire(installed.id), Action::Announce];
+            return vec![Action::Retire(installed.id), self.announce()];
         }
         let mut actions: Vec<_> = self.waiting.take().map(|old| Action::Retire(old.id)).into_iter().collect();
         self.waiting = Some(Slot { state: WorkerState::Installed, ..installed });
+        // Told also where its turn has come: pages wait for the event that says so.
+        actions.push(self.announce());
         let activation = self.try_activate();
-        // Activating saves and announces too, with the newer state.
+        // Activating saves too, with the newer state.
         if activation.is_empty() {
-            actions.extend([Action::Save, Action::Announce]);
+            actions.push(Action::Save);
         }
         actions.extend(activation);
         actions
     }
 
-    /// Spec: <https://w3c.github.io/ServiceWorker/#try-activate-algorithm>. No clients are modelled,
-    /// so a waiting worker need not skip waiting: it activates when the events under way end.
+    /// Spec: <https://w3c.github.io/ServiceWorker/#try-activate-algorithm>. Clients hold a waiting worker only
+    /// where the site is set so; else it activates when the events under way end.
     fn try_activate(&mut self) -> Vec<Action> {
         let Some(waiting) = self.waiting else { return Vec::new() };
-        let blocked = self.active.is_some_and(|active| active.state == WorkerState::Activating || active.events > 0);
-        if blocked || self.unregistered {
+        let active = self.active;
+        let blocked = active.is_some_and(|active| active.state == WorkerState::Activating || active.events > 0);
+        if blocked || self.unregistered || (active.is_some() && self.is_held()) {
             return Vec::new();
         }
-        let mut actions: Vec<_> = self.active.map(|old| Action::Retire(old.id)).into_iter().collect();
+        let mut actions: Vec<_> = active.map(|old| Action::Retire(old.id)).into_iter().collect();
         self.waiting = None;
         self.active = Some(Slot { state: WorkerState::Activating, ..waiting });
-        actions.extend([Action::Announce, Action::Save, Action::Activate(waiting.id)]);
+        actions.extend([self.announce(), Action::Save, Action::Activate(waiting.id)]);
         actions
     }
 
@@ -204,7 +259,7 @@ impl Lifecycle {
             }
             _ => return Vec::new(),
         }
-        let mut actions = vec![Action::Announce, Action::Save];
+        let mut actions = vec![self.announce(), Action::Save];
         actions.extend(self.try_activate());
         actions
     }
@@ -214,7 +269,7 @@ impl Lifecycle {
         let gone = [self.waiting.take(), self.active.take()].into_iter().flatten();
         let mut actions: Vec<_> = gone.map(|slot| Action::Retire(slot.id)).collect();
         self.active = Some(Slot { state: WorkerState::Activated, ..Slot::new(id) });
-        actions.extend([Action::Announce, Action::Save]);
+        actions.extend([self.announce(), Action::Save]);
         actions
     }
 
@@ -225,8 +280,12 @@ impl Lifecycle {
         }
         let gone = [self.waiting.take(), self.active.take()].into_iter().flatten();
         let mut actions: Vec<_> = gone.map(|slot| Action::Retire(slot.id)).collect();
-        actions.push(Action::Announce);
+        actions.push(self.announce());
         actions
+    }
+
+    fn announce(&self) -> Action {
+        Action::Announce(self.slots())
     }
 
     fn count(&mut self, id: Id, change: impl Fn(usize) -> usize) {
@@ -242,7 +301,7 @@ impl Lifecycle {
 
 impl Slot {
     fn new(id: Id) -> Self {
-        Self { id, state: WorkerState::Installing, skips_waiting: false, events: 0 }
+        Self { id, state: WorkerState::Installing, skips_waiting: false, waited_long: false, events: 0 }
     }
 
     /// Whether the worker asked not to wait.

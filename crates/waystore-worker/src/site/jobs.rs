@@ -21,7 +21,7 @@ use super::{Inner, Life, Site, link::SiteLink};
 use crate::{
     SiteError,
     isolate::Event,
-    lifecycle::{Input, Lifecycle},
+    lifecycle::Input,
     script::{ScriptMap, version_name},
     update::{Check, Found, Newest},
     worker::{Taker, Worker},
@@ -278,7 +278,7 @@ impl Life {
     /// A registration that was removed, and whose workers are gone, begins anew.
     fn register_again(&mut self) {
         if self.cycle.unregistered && self.cycle.newest().is_none() {
-            self.cycle = Lifecycle::default();
+            self.cycle = self.cycle.anew();
             self.hopeful = true;
         }
     }

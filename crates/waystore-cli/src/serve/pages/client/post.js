@@ -2,10 +2,15 @@
 // gateway is one end of a channel of the browser's; what comes out of the end that is kept here goes over
 // the link, and the other way round.
 
+// The last thing that comes out of a port; no page posts it.
+const CLOSED = `closed ${Math.random()}`;
+
 class Post {
   #link;
   #ports = new Map();
   #lastPort = -1;
+  // Those through which something came, the last one last.
+  #answered = new Set();
   // Messages with blobs, whose bytes are still read, and those behind them.
   #behind = 0;
   #reading = Promise.resolve();
@@ -78,21 +83,42 @@ class Post {
   #arrived(number) {
     const { port1, port2 } = new MessageChannel();
     this.#keep(number, port2);
+    // Not every browser tells one end that the other was closed. This comes behind what was posted before.
+    define(port1, "close", function close() {
+      this.postMessage(CLOSED);
+      MessagePort.prototype.close.call(this);
+    }, false);
     return port1;
   }
 
+  // Nor that nobody has the other end any more: where there are as many as may be, the one goes that was
+  // answered longest ago, since most are made for one answer.
+  #makeRoom() {
+    const { ports } = this.#link.limits;
+    if (ports === undefined || this.#ports.size < ports) return;
+    const [answered] = this.#answered;
+    if (answered !== undefined) this.#closed(answered);
+  }
+
+  // This side ends it.
+  #closed(number) {
+    if (!this.#ports.has(number)) return;
+    this.#drop(number);
+    this.#link.send(JSON.stringify({ frame: "close-port", port: number }));
+  }
+
   #keep(number, port) {
+    this.#makeRoom();
     this.#ports.set(number, port);
     port.onmessage = ({ data, ports }) => {
+      if (data === CLOSED) return this.#closed(number);
       try {
         this.send({ frame: "port", port: number }, data, ports);
       } catch (error) {
         complain(`a message was not sent: ${error.message}`);
       }
     };
-    port.onclose = () => {
-      if (this.#ports.delete(number)) this.#link.send(JSON.stringify({ frame: "close-port", port: number }));
-    };
+    port.onclose = () => this.#closed(number);
   }
 
   #deliver(number, data, numbers) {
@@ -101,6 +127,8 @@ class Post {
     try {
       const { value, ports } = this.receive(data, numbers);
       port.postMessage(value, ports);
+      this.#answered.delete(number);
+      this.#answered.add(number);
     } catch (error) {
       complain(`a message for a port cannot be read: ${error.message}`);
     }
@@ -109,6 +137,7 @@ class Post {
   #drop(number) {
     const port = this.#ports.get(number);
     this.#ports.delete(number);
+    this.#answered.delete(number);
     port?.close();
   }
 }

@@ -12,7 +12,7 @@ const VIEWS = new Set(
 );
 
 const cannotClone = (what) => new DOMException(`${what} cannot be cloned`, "DataCloneError");
-const kindOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
+const kindOf = (value) => (value instanceof MessagePort ? "MessagePort" : Object.prototype.toString.call(value).slice(8, -1));
 
 // A copy of `value` that nobody else holds, and the ports among what is given away, in its place. The
 // browser itself copies, so that getters run once and what cannot be copied throws as it does anywhere.
@@ -121,10 +121,9 @@ function primitive(value) {
   }
 }
 
-// The value that a text says, with the ports that came along. What is not written as it should be throws.
+// The value that is written so, with the ports that came along. What is not written as it should be throws.
 // Spec: https://html.spec.whatwg.org/#structureddeserialize
-function unpacked(text, ports) {
-  const [root, nodes] = JSON.parse(text);
+function unpacked([root, nodes], ports) {
   const made = new Map();
   const value = (written) => {
     if (typeof written !== "object" || written === null) return written;

@@ -83,6 +83,16 @@ impl Site {
         self.inner.queue_update(force).done.await
     }
 
+    /// As [`update`](Self::update) without force, but only until the install of a new version begins, or there is none
+    /// to begin: what a page's `registration.update()` waits for.
+    ///
+    /// # Errors
+    ///
+    /// [`SiteError::Script`]: it could not be fetched, or may not be used.
+    pub async fn begin_update(&self) -> Result<(), SiteError> {
+        self.inner.queue_update(false).begun.await
+    }
+
     /// Removes the registration, and tells whether there was one. Its worker ends the events it has;
     /// [`update`](Self::update) registers again.
     ///

@@ -312,56 +312,131 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action::*, Input, Lifecycle, WorkerState};
+    use super::{Action, Id, Input, Lifecycle, WorkerState};
+    use crate::Activation;
 
-    /// A registration whose worker 1 is active, and 2 was just installed.
-    fn with_two(events_of_1: usize) -> (Lifecycle, Vec<super::Action>) {
-        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+    /// What is to be done, in words: `tell` with who is in the slots then.
+    fn words(actions: Vec<Action>) -> Vec<String> {
+        let seen = |(id, state): (Id, WorkerState)| format!(" {id} {}", state.as_str());
+        let word = |action| match action {
+            Action::Announce(slots) => {
+                let slots = [slots.installing, slots.waiting, slots.active].into_iter().flatten();
+                format!("tell{}", slots.map(seen).collect::<String>())
+            }
+            Action::Save => "save".to_owned(),
+            Action::Activate(id) => format!("activate {id}"),
+            Action::Retire(id) => format!("retire {id}"),
+        };
+        actions.into_iter().map(word).collect()
+    }
+
+    fn apply(life: &mut Lifecycle, input: Input) -> Vec<String> {
+        words(life.apply(input))
+    }
+
+    /// A registration whose worker 1 is active.
+    fn with_one(activation: Activation) -> Lifecycle {
+        Lifecycle::restored(activation, Some((1, WorkerState::Activated)), None).0
+    }
+
+    /// The same, with events under way, after 2 was just installed.
+    fn with_two(events_of_1: usize) -> (Lifecycle, Vec<String>) {
+        let mut life = with_one(Activation::Rollover);
         for _ in 0..events_of_1 {
             life.apply(Input::EventStarted(1));
         }
         life.apply(Input::Install(2));
-        let actions = life.apply(Input::InstallEnded { ok: true });
+        let actions = apply(&mut life, Input::InstallEnded { ok: true });
         (life, actions)
     }
+
+    /// A registration that pages hold: 1 is active and used by one, and 2 was just installed.
+    fn held() -> Lifecycle {
+        let mut life = with_one(Activation::Hold);
+        life.apply(Input::Used(true));
+        life.apply(Input::Install(2));
+        assert_eq!(apply(&mut life, Input::InstallEnded { ok: true }), ["tell 2 installed 1 activated", "save"]);
+        life
+    }
+
+    const TURN_OF_2: [&str; 4] = ["retire 1", "tell 2 activating", "save", "activate 2"];
 
     #[test]
     fn w18_a_failed_first_install_leaves_nothing() {
         let mut life = Lifecycle::default();
         life.apply(Input::Install(1));
-        assert_eq!(life.apply(Input::InstallEnded { ok: false }), [Retire(1), Announce]);
+        assert_eq!(apply(&mut life, Input::InstallEnded { ok: false }), ["retire 1", "tell"]);
         assert_eq!(life.newest(), None);
     }
 
     #[test]
-    fn w22_a_first_install_activates_at_once() {
+    fn w22_a_first_install_activates_at_once_and_every_state_is_told() {
         let mut life = Lifecycle::default();
-        life.apply(Input::Install(1));
-        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Announce, Save, Activate(1)]);
-        assert_eq!(life.state(1), WorkerState::Activating);
-        assert_eq!(life.apply(Input::ActivateEnded(1)), [Announce, Save]);
+        assert_eq!(apply(&mut life, Input::Install(1)), ["tell 1 installing"]);
+        let installed = apply(&mut life, Input::InstallEnded { ok: true });
+        assert_eq!(installed, ["tell 1 installed", "tell 1 activating", "save", "activate 1"]);
+        assert_eq!(apply(&mut life, Input::ActivateEnded(1)), ["tell 1 activated", "save"]);
         assert_eq!(life.state(1), WorkerState::Activated);
     }
 
     #[test]
-    fn w23_a_waiting_worker_activates_when_the_events_under_way_end() {
+    fn a_waiting_worker_activates_when_the_events_under_way_end() {
         let (mut life, actions) = with_two(2);
-        assert_eq!(actions, [Save, Announce]);
-        assert_eq!(life.apply(Input::EventEnded(1)), []);
-        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce, Save, Activate(2)]);
+        assert_eq!(actions, ["tell 2 installed 1 activated", "save"]);
+        assert!(apply(&mut life, Input::EventEnded(1)).is_empty());
+        assert_eq!(apply(&mut life, Input::EventEnded(1)), TURN_OF_2);
+    }
+
+    #[test]
+    fn w23_a_waiting_worker_that_is_held_activates_when_the_last_client_goes() {
+        let mut life = held();
+        life.apply(Input::EventStarted(1));
+        assert!(apply(&mut life, Input::EventEnded(1)).is_empty());
+        assert_eq!(apply(&mut life, Input::Used(false)), TURN_OF_2);
+    }
+
+    #[test]
+    fn a_held_worker_that_skips_waiting_is_held_no_more() {
+        let mut life = held();
+        assert!(life.is_held());
+        assert_eq!(apply(&mut life, Input::SkipWaiting(2)), TURN_OF_2);
+    }
+
+    #[test]
+    fn a_worker_is_held_for_so_long_and_no_longer() {
+        let mut life = held();
+        assert!(apply(&mut life, Input::WaitedLong(1)).is_empty());
+        assert_eq!(apply(&mut life, Input::WaitedLong(2)), TURN_OF_2);
+    }
+
+    #[test]
+    fn clients_hold_nobody_where_new_versions_roll_over() {
+        let mut life = with_one(Activation::Rollover);
+        life.apply(Input::Used(true));
+        life.apply(Input::Install(2));
+        assert_eq!(apply(&mut life, Input::InstallEnded { ok: true })[2..], TURN_OF_2[1..]);
+    }
+
+    #[test]
+    fn a_first_worker_is_held_by_nobody() {
+        let mut life = Lifecycle::new(Activation::Hold);
+        life.apply(Input::Used(true));
+        life.apply(Input::Install(1));
+        life.apply(Input::InstallEnded { ok: true });
+        assert_eq!(life.state(1), WorkerState::Activating);
     }
 
     #[test]
     fn w24_skip_waiting_waits_for_the_events_of_the_old_worker() {
         let (mut life, _) = with_two(1);
-        assert_eq!(life.apply(Input::SkipWaiting(2)), []);
+        assert!(apply(&mut life, Input::SkipWaiting(2)).is_empty());
         assert!(life.waiting.unwrap().skips_waiting());
-        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce, Save, Activate(2)]);
+        assert_eq!(apply(&mut life, Input::EventEnded(1)), TURN_OF_2);
     }
 
     #[test]
     fn w27_skip_waiting_counts_before_the_worker_has_a_slot() {
-        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+        let mut life = with_one(Activation::Rollover);
         life.apply(Input::SkipWaiting(2));
         life.apply(Input::Install(2));
         assert!(life.installing.unwrap().skips_waiting());
@@ -371,7 +446,8 @@ mod tests {
     fn w16_a_third_version_takes_the_place_of_a_waiting_second() {
         let (mut life, _) = with_two(1);
         life.apply(Input::Install(3));
-        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Retire(2), Save, Announce]);
+        let installed = apply(&mut life, Input::InstallEnded { ok: true });
+        assert_eq!(installed, ["retire 2", "tell 3 installed 1 activated", "save"]);
         assert_eq!(life.state(2), WorkerState::Redundant);
         assert_eq!(life.waiting.unwrap().id, 3);
     }
@@ -382,23 +458,27 @@ mod tests {
         life.apply(Input::Install(1));
         life.apply(Input::InstallEnded { ok: true });
         life.apply(Input::Install(2));
-        assert_eq!(life.apply(Input::InstallEnded { ok: true }), [Save, Announce]);
-        assert_eq!(life.apply(Input::ActivateEnded(1)), [Announce, Save, Retire(1), Announce, Save, Activate(2)]);
+        let installed = apply(&mut life, Input::InstallEnded { ok: true });
+        assert_eq!(installed, ["tell 2 installed 1 activating", "save"]);
+        let activated = apply(&mut life, Input::ActivateEnded(1));
+        assert_eq!(activated[..2], ["tell 2 installed 1 activated", "save"]);
+        assert_eq!(activated[2..], TURN_OF_2);
     }
 
     #[test]
     fn w3_a_worker_that_waited_is_activated_after_a_restart() {
-        let (life, actions) = Lifecycle::restored(Some((1, WorkerState::Activated)), Some(2));
-        assert_eq!(actions, [Retire(1), Save, Activate(2)]);
-        assert_eq!(life.state(2), WorkerState::Activating);
+        for activation in [Activation::Rollover, Activation::Hold] {
+            let (life, actions) = Lifecycle::restored(activation, Some((1, WorkerState::Activated)), Some(2));
+            assert_eq!(words(actions), ["retire 1", "save", "activate 2"]);
+            assert_eq!(life.state(2), WorkerState::Activating);
+        }
     }
 
     #[test]
     fn a_rollback_replaces_the_active_worker_at_once_and_one_that_waits() {
         let (mut life, _) = with_two(1);
-        assert_eq!(life.apply(Input::Rollback(3)), [Retire(2), Retire(1), Announce, Save]);
-        assert_eq!(life.state(3), WorkerState::Activated);
-        assert_eq!(life.apply(Input::EventEnded(1)), []);
+        assert_eq!(apply(&mut life, Input::Rollback(3)), ["retire 2", "retire 1", "tell 3 activated", "save"]);
+        assert!(apply(&mut life, Input::EventEnded(1)).is_empty());
     }
 
     #[test]
@@ -410,7 +490,7 @@ mod tests {
         life.apply(Input::Install(3));
         life.apply(Input::InstallEnded { ok: true });
         assert_eq!(life.state(3), WorkerState::Activating);
-        assert_eq!(life.apply(Input::ActivateEnded(1)), []);
+        assert!(apply(&mut life, Input::ActivateEnded(1)).is_empty());
         assert_eq!(life.state(3), WorkerState::Activating);
     }
 
@@ -425,10 +505,10 @@ mod tests {
 
     #[test]
     fn an_unregistered_worker_ends_its_events_first() {
-        let mut life = Lifecycle::restored(Some((1, WorkerState::Activated)), None).0;
+        let mut life = with_one(Activation::Rollover);
         life.apply(Input::EventStarted(1));
-        assert_eq!(life.apply(Input::Unregister), []);
-        assert_eq!(life.apply(Input::EventEnded(1)), [Retire(1), Announce]);
+        assert!(apply(&mut life, Input::Unregister).is_empty());
+        assert_eq!(apply(&mut life, Input::EventEnded(1)), ["retire 1", "tell"]);
         assert_eq!(life.newest(), None);
     }
 }

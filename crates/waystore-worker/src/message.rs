@@ -260,7 +260,7 @@ impl MessagePort {
     pub fn channel() -> (Self, Self) {
         let ((to_one, from_other), (to_other, from_one)) = (mpsc::channel(MOST_WAITING), mpsc::channel(MOST_WAITING));
         let end = |to, from| Self { to, from, room: Arc::new(Semaphore::new(MOST_WAITING_BYTES)), counted: None };
-        (end(to_one, from_other), end(to_other, from_one))
+        (end(to_one, from_one), end(to_other, from_other))
     }
 
     /// Counts this end, until it is closed, among those that there is room for in `all`; unless it was counted.

@@ -5,7 +5,7 @@
 //! that is kept for each client.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -283,5 +283,171 @@ impl<A> Registry<A> {
         {
             reserved.settled.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINDING: Duration = Duration::from_secs(10);
+
+    fn registry() -> Registry<&'static str> {
+        Registry::new(&Url::parse("https://a.test/app/").unwrap(), 3, BINDING)
+    }
+
+    fn page(id: &str, path: &str) -> ClientInfo {
+        ClientInfo::window(id, Url::parse("https://a.test/").unwrap().join(path).unwrap())
+    }
+
+    fn connect(registry: &mut Registry<&'static str>, info: ClientInfo) -> bool {
+        registry.connect(info, "kept", true, Instant::now()).unwrap()
+    }
+
+    fn ids(registry: &Registry<&'static str>, kind: Type, controlled_only: bool) -> String {
+        let found = registry.matching(Wanted { kind, controlled_only });
+        found.iter().map(|client| client.id.as_str()).collect()
+    }
+
+    const WINDOWS: Type = Type::Of(ClientKind::Window);
+
+    #[test]
+    fn a_client_that_nobody_reserved_is_controlled_in_the_scope_only_and_where_there_is_a_worker() {
+        let mut registry = registry();
+        assert!(connect(&mut registry, page("a", "/app/x")));
+        assert!(!connect(&mut registry, page("b", "/other")));
+        assert!(!registry.connect(page("c", "/app/x"), "kept", false, Instant::now()).unwrap());
+    }
+
+    #[test]
+    fn a_reserved_client_is_controlled_as_its_navigation_was() {
+        let mut registry = registry();
+        let now = Instant::now();
+        registry.reserve("free", now);
+        registry.reserve("held", now);
+        registry.control_reserved("held");
+        assert!(!connect(&mut registry, page("free", "/app/")));
+        assert!(connect(&mut registry, page("held", "/app/")));
+    }
+
+    #[test]
+    fn a_reservation_ends_after_its_time() {
+        let mut registry = registry();
+        let now = Instant::now();
+        registry.reserve("a", now);
+        let Known::Reserved(settled, until) = registry.get("a", now) else { panic!("it is reserved") };
+        assert_eq!(until, now + BINDING);
+        assert!(matches!(registry.get("a", until), Known::None));
+        assert!(settled.is_cancelled());
+    }
+
+    #[test]
+    fn reservations_are_bounded_and_the_oldest_go_first() {
+        let mut registry = registry();
+        let now = Instant::now();
+        for number in 0..MOST_RESERVED + 1 {
+            registry.reserve(&number.to_string(), now);
+        }
+        assert_eq!(registry.reserved.len(), MOST_RESERVED);
+        assert!(matches!(registry.get("0", now), Known::None));
+        assert!(matches!(registry.get("1", now), Known::Reserved(..)));
+        // An id that was bound and reserved again is not discarded with its first reservation.
+        connect(&mut registry, page("1", "/app/"));
+        registry.remove("1");
+        registry.reserve("1", now);
+        assert!(matches!(registry.get("1", now), Known::Reserved(..)));
+    }
+
+    #[test]
+    fn clients_come_by_the_focus_they_had_last_then_by_their_creation_and_workers_come_last() {
+        let mut registry = Registry::new(&Url::parse("https://a.test/").unwrap(), 9, BINDING);
+        let worker = ClientInfo { kind: ClientKind::Worker, ..page("w", "/w.js") };
+        connect(&mut registry, worker);
+        registry.reserve("1", Instant::now());
+        registry.control_reserved("1");
+        for id in ["2", "3", "4"] {
+            connect(&mut registry, page(id, "/x"));
+        }
+        connect(&mut registry, page("1", "/x"));
+        let focus = ClientChange { focused: Some(true), ..ClientChange::default() };
+        for id in ["4", "2"] {
+            registry.update(id, focus.clone());
+        }
+        assert_eq!(ids(&registry, WINDOWS, true), "2413");
+        assert_eq!(ids(&registry, Type::All, true), "2413w");
+        assert_eq!(ids(&registry, Type::Of(ClientKind::Worker), false), "w");
+        assert_eq!(ids(&registry, Type::Of(ClientKind::SharedWorker), false), "");
+    }
+
+    #[test]
+    fn w54_only_controlled_clients_are_found_unless_others_are_asked_for() {
+        let mut registry = registry();
+        connect(&mut registry, page("a", "/other"));
+        connect(&mut registry, page("b", "/app/"));
+        assert_eq!(ids(&registry, WINDOWS, true), "b");
+        assert_eq!(ids(&registry, WINDOWS, false), "ab");
+    }
+
+    #[test]
+    fn who_claims_gets_the_free_clients_in_the_scope() {
+        let mut registry = registry();
+        registry.connect(page("a", "/app/"), "a", false, Instant::now()).unwrap();
+        registry.connect(page("b", "/other"), "b", false, Instant::now()).unwrap();
+        registry.connect(page("c", "/app/"), "c", true, Instant::now()).unwrap();
+        assert_eq!(registry.claim(), [&"a"]);
+        assert!(registry.claim().is_empty());
+        let mut freed = registry.free();
+        freed.sort();
+        assert_eq!(freed, [&"a", &"c"]);
+        assert!(!registry.is_used(Instant::now()));
+    }
+
+    #[test]
+    fn who_is_too_many_or_a_stranger_or_there_already_is_refused() {
+        let mut registry = registry();
+        let mut refused = |info: ClientInfo| registry.connect(info, "kept", true, Instant::now()).unwrap_err();
+        assert_eq!(refused(page("", "/")), ClientError::Id { bytes: 0 });
+        assert_eq!(refused(page(&"x".repeat(129), "/")), ClientError::Id { bytes: 129 });
+        let url = Url::parse("https://b.test/app/").unwrap();
+        assert_eq!(refused(ClientInfo::window("a", url.clone())), ClientError::Origin { url: Box::new(url) });
+        for id in ["a", "b", "c"] {
+            registry.connect(page(id, "/app/"), "kept", true, Instant::now()).unwrap();
+        }
+        let again = registry.connect(page("a", "/app/"), "kept", true, Instant::now());
+        assert_eq!(again, Err(ClientError::Taken { id: "a".to_owned() }));
+        let more = registry.connect(page("d", "/app/"), "kept", true, Instant::now());
+        assert_eq!(more, Err(ClientError::TooMany { most: 3 }));
+    }
+
+    #[test]
+    fn a_page_that_is_reloaded_uses_the_worker_until_the_next_one_had_its_time() {
+        let mut registry = registry();
+        let now = Instant::now();
+        registry.reserve("early", now);
+        registry.control_reserved("early");
+        assert!(!registry.is_used(now), "nobody's place is taken");
+        connect(&mut registry, page("a", "/app/"));
+        registry.reserve("b", now);
+        registry.control_reserved("b");
+        registry.remove("a");
+        assert!(registry.is_used(now));
+        registry.reserve("c", now);
+        registry.control_reserved("c");
+        assert_eq!(registry.last_successor(now), Some(now + BINDING));
+        assert!(!registry.is_used(now + BINDING), "successors have no successors");
+    }
+
+    #[test]
+    fn a_hundred_thousand_clients_that_come_and_go_leave_nothing() {
+        let mut registry = registry();
+        let now = Instant::now();
+        for number in 0..100_000 {
+            let id = number.to_string();
+            registry.reserve(&id, now);
+            assert!(registry.connect(page(&id, "/app/"), "kept", true, now).is_ok());
+            registry.remove(&id);
+        }
+        assert!(registry.clients.is_empty() && registry.reserved.is_empty());
+        assert!(registry.reservations.len() <= MOST_RESERVED && !registry.is_used(now));
     }
 }

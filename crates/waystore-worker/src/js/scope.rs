@@ -5,6 +5,7 @@
 //! registration is behind [`Link`].
 
 mod bridge;
+mod broadcasts;
 mod clients;
 mod imports;
 mod modules;
@@ -116,6 +117,7 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     modules::install(ctx, &bridge)?;
     preload::install(ctx, &bridge)?;
     let ports = ports::install(ctx)?;
+    broadcasts::install(ctx, &bridge)?;
     clients::install(ctx, &bridge, ports.clone())?;
     registration::install(ctx, &bridge, ports.clone())?;
     routes::install(ctx, &bridge)?;

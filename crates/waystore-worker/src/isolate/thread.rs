@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     ConsoleLine, Limits, SiteHost, UpdateViaCache,
+    airwaves::Airwaves,
     js::{
         Engine, Realm, Work,
         scope::{self, Bridge, Link, Scope},
@@ -51,6 +52,8 @@ pub(crate) struct Launch {
     pub(crate) trouble: Arc<Trouble>,
     /// The host's runtime, where the network is.
     pub(crate) runtime: tokio::runtime::Handle,
+    /// The broadcasts of the site.
+    pub(crate) airwaves: Arc<Airwaves>,
 }
 
 impl Launch {

@@ -15,6 +15,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod prefetch;
 mod registration;
 mod routes;
 mod run;
@@ -31,6 +32,7 @@ pub use self::{
     limits::Limits,
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
+    prefetch::{PrefetchJob, PrefetchRefused, PrefetchStep, Prefetcher},
     run::{RunOptions, run_scripts},
     site::{Counters, Off, Site, SiteStatus, Updated, WorkerStatus},
     trouble::LastError,

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         };
         let clock = Arc::new(Clock::system());
         let fetch = Arc::new(network(&page, args.cacert.as_deref(), &clock)?);
-        let host = SiteHost { fetch, clock, console: Arc::new(print) };
+        let host = SiteHost { fetch, clock, console: Arc::new(print), prefetch: None };
         let options = RunOptions { url: page, may_persist: args.data.is_some(), limits: Limits::default() };
         let done = run_scripts(options, scripts, &store, host).await.map_err(failure);
         store.sync().await?;

@@ -45,7 +45,7 @@ pub(super) async fn open(
         limits: worker.limits.clone(),
         policies: keeping.policies.clone(),
     };
-    let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log) };
+    let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log), prefetch: None };
     let site = Site::open(options, store, host).await;
     site.map(Arc::new).map_err(|error| Failure::failed(format!("the worker cannot be registered: {}", chain(&error))))
 }

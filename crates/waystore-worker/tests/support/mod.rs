@@ -197,6 +197,7 @@ impl World {
                 println!("console: {}", line.text);
                 drop(lines.send(line));
             }),
+            prefetch: None,
         }
     }
 

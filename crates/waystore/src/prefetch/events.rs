@@ -88,19 +88,19 @@ impl Summary {
         self.missing == 0
     }
 
-    /// Counts one row in.
-    #[expect(dead_code, reason = "what runs a plan comes next")]
-    pub(super) fn count(&mut self, row: &Prefetched) {
+    /// Counts one URL in.
+    pub(super) fn count(&mut self, outcome: Option<Outcome>, required: bool, followed: bool) {
         self.total += 1;
-        self.followed += usize::from(row.from.is_some());
-        let in_cache = match row.outcome {
-            Outcome::Stored => &mut self.stored,
-            Outcome::Cached => &mut self.cached,
-            Outcome::Skipped => &mut self.skipped,
-            Outcome::Failed => &mut self.failed,
-            Outcome::Aborted => &mut self.aborted,
-        };
-        *in_cache += 1;
-        self.missing += usize::from(row.required && !matches!(row.outcome, Outcome::Stored | Outcome::Cached));
+        self.followed += usize::from(followed);
+        match outcome {
+            Some(Outcome::Stored) => self.stored += 1,
+            Some(Outcome::Cached) => self.cached += 1,
+            Some(Outcome::Skipped) => self.skipped += 1,
+            Some(Outcome::Failed) => self.failed += 1,
+            Some(Outcome::Aborted) => self.aborted += 1,
+            None => {}
+        }
+        let in_cache = matches!(outcome, Some(Outcome::Stored | Outcome::Cached));
+        self.missing += usize::from(required && !in_cache);
     }
 }

@@ -15,7 +15,10 @@ use super::{
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    prefetching::{JobLimits, Rule},
+};
 
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
@@ -72,6 +75,15 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) keeping: Keeping,
+    pub(crate) prefetch: Prefetching,
+}
+
+/// What the configuration says of prefetching.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prefetching {
+    /// What messages of pages ask for.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) limits: JobLimits,
 }
 
 /// What stands behind the gateway.
@@ -168,6 +180,7 @@ impl Config {
             max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
             stop_grace: span(settings.stop_grace, 10),
             keeping: Keeping::new(settings)?,
+            prefetch: prefetching(settings)?,
         })
     }
 
@@ -176,6 +189,41 @@ impl Config {
         let own = || Url::parse(&format!("http://localhost:{}", bound.port())).expect("a port makes a URL");
         self.origin.clone().unwrap_or_else(own)
     }
+
+    /// The public origin, where no port was taken.
+    ///
+    /// # Errors
+    ///
+    /// It depends on the port, which is any free one.
+    pub(crate) fn fixed_origin(&self) -> Result<Url, Failure> {
+        if self.origin.is_none() && self.listen.port() == 0 {
+            return Err(Failure::usage(
+                "`origin` is missing, and `listen` takes any port: it is unclear whose caches these are",
+            )
+            .hint("say `origin` in the site's configuration"));
+        }
+        Ok(self.public_origin(self.listen))
+    }
+}
+
+fn prefetching(settings: &Settings) -> Result<Prefetching, Failure> {
+    let rules = settings.prefetch.iter().flatten().map(|text| {
+        Rule::new(text).map_err(|reason| {
+            Failure::usage(format!("`prefetch` has a rule that cannot be followed: {reason}"))
+                .hint("docs/prefetch.md has the members of a rule")
+        })
+    });
+    let defaults = JobLimits::default();
+    let number = |given: Option<u16>, default: usize| given.map_or(default, usize::from);
+    Ok(Prefetching {
+        rules: rules.collect::<Result<_, _>>()?,
+        limits: JobLimits {
+            running: number(settings.prefetch_jobs, defaults.running).max(1),
+            of_client: number(settings.prefetch_client_jobs, defaults.of_client),
+            urls: settings.prefetch_client_urls.map_or(defaults.urls, |urls| urls as usize),
+            ..defaults
+        },
+    })
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, Failure> {

@@ -16,8 +16,8 @@ pub(crate) mod patterns;
 pub(crate) mod personal;
 pub(crate) mod public;
 mod refusal;
-mod settings;
-mod size;
+pub(crate) mod settings;
+pub(crate) mod size;
 mod socket;
 mod stop;
 mod tunnel;
@@ -32,7 +32,7 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 use url::Url;
-use waystore::Clock;
+use waystore::{Clock, Waystore};
 
 use self::{
     clear::Clear,
@@ -55,6 +55,7 @@ use crate::{
         hidden::Events,
         preflight::Consents,
     },
+    prefetching::{Answers, Jobs},
     store,
 };
 
@@ -82,6 +83,29 @@ pub(crate) fn run(args: Box<ServeArgs>) -> Result<(), Failure> {
     served
 }
 
+/// What the configuration in a site's folder says.
+///
+/// # Errors
+///
+/// It cannot be read, or is wrong.
+pub(crate) fn configuration(site: &Path) -> Result<Config, Failure> {
+    let args = ServeArgs { site: Some(site.to_path_buf()), flags: Settings::default() };
+    let (settings, file) = read_settings(args)?;
+    Config::new(&settings, file.as_deref())
+}
+
+/// A desk over `store`, the site's, that fetches as its gateway would: for a command that runs without one.
+///
+/// # Errors
+///
+/// The configuration does not say enough, or something that it names cannot be read.
+pub(crate) fn desk(config: &Config, store: Waystore) -> Result<Desk, Failure> {
+    let public = Arc::new(Public::new(config.fixed_origin()?, &config.aliases).map_err(Failure::usage)?);
+    let (network, _) = network(config, &public, &Arc::new(Clock::system()), None)?;
+    store.set_limits(config.keeping.limits(public.origin())?);
+    Ok(Desk::of_gateway(store, network, public.serialized().to_owned()))
+}
+
 fn read_settings(args: ServeArgs) -> Result<(Settings, Option<PathBuf>), Failure> {
     let Some(site) = args.site else { return Ok((args.flags, None)) };
     let file = if site.is_file() { site } else { site.join(FILE_NAME) };
@@ -107,23 +131,28 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let clear = config.keeping.honour_clear_site_data.then(|| Arc::new(Clear::default()));
     let (network, tunnel) = network(&config, &public, &clock, clear.clone())?;
 
+    let jobs = jobs(&config, &public, &store, &network, &clock)?;
     let site = match &config.worker {
         Some(worker) => {
-            Some(worker::open(worker, &config.keeping, &public, &store, network.clone(), Arc::clone(&clock)).await?)
+            let (network, jobs, clock) = (network.clone(), Arc::new(jobs.clone()), Arc::clone(&clock));
+            Some(worker::open(worker, &config.keeping, &public, &store, network, jobs, clock).await?)
         }
         None => None,
     };
     let tasks = TaskTracker::new();
     let control = control::server::bind(&config.data)?;
     let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized().to_owned());
-    tasks.spawn(control.serve(site.clone(), Arc::new(desk), stop.clone()));
+    let desk = desk.with_jobs(jobs.clone());
+    let answers = Answers::new(config.prefetch.rules.clone(), jobs.clone());
+    tasks.spawn(control.serve(site.clone(), Arc::new(desk), answers, stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
     }
     if let Some(clear) = clear {
         let origin = public.serialized().to_owned();
-        tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), stop.clone()));
+        tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), jobs.clone(), stop.clone()));
     }
+    jobs.resume().await?;
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
     let gateway = Gateway { config, network, site: site.clone(), tunnel, clock, last_update_ms };
 
@@ -131,6 +160,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     listener::serve(listener, Arc::new(gateway), stop.clone()).await;
     stop.cancel();
     tasks.close();
+    let _ = tokio::time::timeout(stop_grace, jobs.stop()).await;
     if let Some(site) = site {
         site.close(stop_grace).await;
     }
@@ -145,6 +175,19 @@ fn announce(public: &Public, address: std::net::SocketAddr) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "serving {} at http://{address}", public.serialized());
     let _ = stdout.flush();
+}
+
+/// The prefetches of the site, which store as its worker does outside of `install`.
+fn jobs(
+    config: &Config,
+    public: &Public,
+    store: &Waystore,
+    network: &Network,
+    clock: &Arc<Clock>,
+) -> Result<Jobs, Failure> {
+    let caches = store.caches(public.serialized())?.with_policies(config.keeping.policies.clone());
+    let jobs = Jobs::new(caches, Arc::new(network.clone()), Arc::clone(clock), config.prefetch.limits);
+    jobs.durable(store, public.serialized())
 }
 
 fn network(

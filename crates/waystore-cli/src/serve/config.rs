@@ -7,18 +7,17 @@ use std::{
 };
 
 use url::{Host, Url};
-use waystore_worker::{Limits, UpdateViaCache, WorkerType};
+use waystore_worker::{Activation, Limits, UpdateViaCache, WorkerType};
 
 use super::{
+    ahead::Prefetching,
     inbound::HeaderRules,
     keeping::Keeping,
+    pages::settings::PageSettings,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
-use crate::{
-    failure::Failure,
-    prefetching::{JobLimits, Rule},
-};
+use crate::failure::Failure;
 
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
@@ -76,14 +75,7 @@ pub(crate) struct Config {
     pub(crate) stop_grace: Duration,
     pub(crate) keeping: Keeping,
     pub(crate) prefetch: Prefetching,
-}
-
-/// What the configuration says of prefetching.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Prefetching {
-    /// What messages of pages ask for.
-    pub(crate) rules: Vec<Rule>,
-    pub(crate) limits: JobLimits,
+    pub(crate) pages: PageSettings,
 }
 
 /// What stands behind the gateway.
@@ -111,6 +103,7 @@ pub(crate) struct Worker {
     pub(crate) kind: WorkerType,
     pub(crate) scope: Option<String>,
     pub(crate) update_via_cache: UpdateViaCache,
+    pub(crate) activation: Activation,
     pub(crate) limits: Limits,
 }
 
@@ -146,6 +139,7 @@ impl Config {
             ))
             .hint("say with `--origin https://shop.example` which address visitors see"));
         }
+        let max_connections = settings.max_connections.unwrap_or(4096).max(1) as usize;
         let data = PathBuf::from(settings.data.as_deref().unwrap_or(DEFAULT_DATA));
         Ok(Self {
             origin,
@@ -177,10 +171,11 @@ impl Config {
             },
             update_interval: span(settings.update_interval, 60),
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
-            max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
+            max_connections,
             stop_grace: span(settings.stop_grace, 10),
             keeping: Keeping::new(settings)?,
-            prefetch: prefetching(settings)?,
+            prefetch: Prefetching::new(settings)?,
+            pages: PageSettings::new(settings, max_connections)?,
         })
     }
 
@@ -204,26 +199,6 @@ impl Config {
         }
         Ok(self.public_origin(self.listen))
     }
-}
-
-fn prefetching(settings: &Settings) -> Result<Prefetching, Failure> {
-    let rules = settings.prefetch.iter().flatten().map(|text| {
-        Rule::new(text).map_err(|reason| {
-            Failure::usage(format!("`prefetch` has a rule that cannot be followed: {reason}"))
-                .hint("docs/prefetch.md has the members of a rule")
-        })
-    });
-    let defaults = JobLimits::default();
-    let number = |given: Option<u16>, default: usize| given.map_or(default, usize::from);
-    Ok(Prefetching {
-        rules: rules.collect::<Result<_, _>>()?,
-        limits: JobLimits {
-            running: number(settings.prefetch_jobs, defaults.running).max(1),
-            of_client: number(settings.prefetch_client_jobs, defaults.of_client),
-            urls: settings.prefetch_client_urls.map_or(defaults.urls, |urls| urls as usize),
-            ..defaults
-        },
-    })
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, Failure> {
@@ -305,6 +280,11 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
             Some("all") => UpdateViaCache::All,
             Some("none") => UpdateViaCache::None,
             Some(other) => return Err(one_of("update_via_cache", other, "`imports`, `all` or `none`")),
+        },
+        activation: match settings.activation.as_deref() {
+            None | Some("rollover") => Activation::Rollover,
+            Some("hold") => Activation::Hold,
+            Some(other) => return Err(one_of("activation", other, "`rollover` or `hold`")),
         },
         limits,
     }))

@@ -3,6 +3,7 @@
 //! Puts the parts together, starts and stops them.
 
 mod access;
+pub(crate) mod ahead;
 pub(crate) mod causes;
 pub(crate) mod clear;
 pub(crate) mod config;
@@ -12,6 +13,7 @@ mod keeping;
 mod listener;
 mod log;
 mod outbound;
+mod pages;
 pub(crate) mod patterns;
 pub(crate) mod personal;
 pub(crate) mod public;
@@ -39,6 +41,7 @@ use self::{
     config::{Config, Script, Upstream},
     handler::Gateway,
     log::LogForm,
+    pages::desk::Pages,
     personal::{Personal, keep_key},
     public::Public,
     settings::{FILE_NAME, Settings},
@@ -154,7 +157,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     jobs.resume().await?;
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
-    let gateway = Gateway { config, network, site: site.clone(), tunnel, clock, last_update_ms };
+    let pages = site
+        .clone()
+        .map(|site| Pages::new(site, config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone()));
+    let gateway = Gateway { config, network, site: site.clone(), pages, tunnel, clock, last_update_ms };
 
     announce(&public, address);
     listener::serve(listener, Arc::new(gateway), stop.clone()).await;

@@ -61,8 +61,10 @@ impl Errand {
         {
             return Ok(self.cached(task, hit).await);
         }
+        // Whoever wants the same URL waits for it, however they would ask for it: what is stored is for everybody.
+        let wanted = Request::from(task.url.clone());
         loop {
-            match self.cache.turn_to_fetch(&request).await {
+            match self.cache.turn_to_fetch(&wanted).await {
                 Err(lead) => return Ok(self.lead(task, request, lead).await),
                 Ok(landing) => {
                     if let Some(hit) = self.cache.match_(&request, CacheQueryOptions::default()).await? {

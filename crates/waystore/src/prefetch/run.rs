@@ -20,7 +20,7 @@ use futures::{
 use tokio::time::{Sleep, sleep};
 
 use super::{
-    Event, MAX_RULES, MAX_URLS, Prefetch, Prefetched, Progress,
+    Event, MAX_RULES, MAX_URLS, Prefetch, Prefetched, Progress, Reason,
     attempt::Errand,
     machine::{Attempted, Machine, Next, Task},
     tap::Meter,
@@ -179,6 +179,10 @@ impl Running {
             return true;
         }
         if let Poll::Ready(Some((task, attempted))) = self.fetches.poll_next_unpin(cx) {
+            if attempted.done.reason == Some(Reason::Time) {
+                // It waited for that time, whatever the clock says.
+                self.now_ms = self.now_ms.max(self.machine.deadline_ms());
+            }
             let random = self.clock.random() as u64;
             let events = self.machine.finished(&task, attempted, self.now_ms, random);
             self.events.extend(events);

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use waystore::prefetch::{Prefetch, Prefetched};
+use waystore::prefetch::{Event, Prefetch, Prefetched, Summary};
 
 /// Runs prefetches for scripts.
 pub trait Prefetcher: fmt::Debug + Send + Sync {
@@ -20,25 +20,23 @@ pub trait Prefetcher: fmt::Debug + Send + Sync {
 /// A prefetch that was begun. Dropping it aborts it, unless its plan is durable.
 #[async_trait]
 pub trait PrefetchJob: fmt::Debug + Send {
-    /// What happened since the last call; `None` after the end. Steps may be left out, the end is not. Dropping the future loses
-    /// nothing.
-    async fn next(&mut self) -> Option<PrefetchStep>;
+    /// What happens next. Events may be left out; the end is not, comes last, and nobody asks after it. Dropping the
+    /// future loses nothing.
+    async fn next(&mut self) -> PrefetchStep;
 }
 
 /// What happens to a prefetch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrefetchStep {
-    /// More is done.
-    Progress {
-        /// URLs whose outcome is known.
-        done: usize,
-        /// URLs known so far.
-        total: usize,
-        /// Bytes that came from the network.
-        bytes: u64,
+    /// Something happened, which is not the end.
+    Event(Box<Event>),
+    /// It ended.
+    Ended {
+        /// What became of each URL: those that were asked for in the order asked, then those that were followed.
+        rows: Vec<Prefetched>,
+        /// The same in numbers.
+        summary: Summary,
     },
-    /// It ended: a row for each URL.
-    Ended(Vec<Prefetched>),
     /// It ended without having been carried out, in words.
     Failed(String),
 }

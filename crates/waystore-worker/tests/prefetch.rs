@@ -11,7 +11,7 @@ use serde_json::json;
 use support::{World, answer, noticed};
 use tokio::sync::Notify;
 use url::Url;
-use waystore::prefetch::{Outcome, Prefetch, Prefetched};
+use waystore::prefetch::{Event, Outcome, Prefetch, Prefetched, Summary};
 use waystore_worker::{
     PrefetchJob, PrefetchRefused, PrefetchStep, Prefetcher, RunError, RunOptions, Site, SiteHost, run_scripts,
 };
@@ -39,7 +39,9 @@ impl Prefetcher for Desk {
             return Err(refused.clone());
         }
         let rows = plan.urls.iter().map(|target| row(&target.url)).collect::<Vec<_>>();
-        let steps = vec![PrefetchStep::Ended(rows), PrefetchStep::Progress { done: 1, total: 2, bytes: 7 }];
+        let summary = Summary { total: 2, stored: 2, ..Summary::default() };
+        let progress = Event::Progress { done: 1, total: 2, bytes: 7 };
+        let steps = vec![PrefetchStep::Ended { rows, summary }, PrefetchStep::Event(Box::new(progress))];
         self.plans.lock().unwrap().push(plan);
         Ok(Box::new(Job { steps, stuck: self.stuck, dropped: Arc::clone(&self.dropped) }))
     }
@@ -47,11 +49,11 @@ impl Prefetcher for Desk {
 
 #[async_trait]
 impl PrefetchJob for Job {
-    async fn next(&mut self) -> Option<PrefetchStep> {
+    async fn next(&mut self) -> PrefetchStep {
         if self.stuck && self.steps.len() == 1 {
             return std::future::pending().await;
         }
-        self.steps.pop()
+        self.steps.pop().expect("nobody asks after the end")
     }
 }
 
@@ -106,10 +108,14 @@ async fn a_plan_goes_to_the_host_and_its_rows_come_back_after_its_progress() {
         const rows = await waystore.prefetch({
           urls: ['/a', new URL('https://b.test/b')], cache: 'v1', follow: ['$.pic'], limits: { depth: 1 },
           onprogress: step => steps.push(step), signal: new AbortController().signal, base: undefined });
-        return [steps, rows.map(row => row.url), rows[0].outcome]";
+        const ended = steps.pop();
+        return [steps, ended.type, ended.stored, rows.map(row => row.url), rows[0].outcome]";
     let (_world, site) = site(&desk, script).await;
     let told: serde_json::Value = serde_json::from_str(&answer(&site, "/x").await).unwrap();
-    assert_eq!(told, json!([[{ "done": 1, "total": 2, "bytes": 7 }], ["/a", "https://b.test/b"], "stored"]));
+    assert_eq!(
+        told,
+        json!([[{ "type": "progress", "done": 1, "total": 2, "bytes": 7 }], "ended", 2, ["/a", "https://b.test/b"], "stored"])
+    );
     let plan = desk.plans.lock().unwrap()[0].clone();
     assert_eq!(plan.base.unwrap().as_str(), "https://a.test/sw.js", "what relative URLs in a script are relative to");
     assert_eq!((plan.cache.as_deref(), plan.limits.depth, plan.follow.len()), (Some("v1"), 1, 1));

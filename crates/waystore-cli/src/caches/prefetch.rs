@@ -6,13 +6,13 @@ use futures::StreamExt;
 use url::Url;
 use waystore::{
     Body, CacheStorage, EntryRange, Fetch, StorageKey,
-    prefetch::{MAX_URLS, Prefetch, Target},
+    prefetch::{Event, MAX_URLS, Prefetch, Target},
 };
 
 use super::{Asked, Desk, Out, Question, Record, look::url_at};
 use crate::{
     failure::Failure,
-    prefetching::{Asker, JobLimits, Jobs, Told, gather},
+    prefetching::{Asker, JobLimits, Jobs, Steps, Told, gather},
 };
 
 impl Desk {
@@ -82,9 +82,12 @@ impl Desk {
         let ended = loop {
             tokio::select! {
                 told = job.next() => match told {
-                    Some(Told::Progress(steps)) => out.record(Record::Prefetching(steps)).await?,
-                    Some(Told::Ended(ended)) => break ended,
-                    None => return Err(Failure::failed("the prefetch ended without a word")),
+                    Told::Event(event) => {
+                        if let Event::Progress { done, total, bytes } = *event {
+                            out.record(Record::Prefetching(Steps { done, total, bytes })).await?;
+                        }
+                    }
+                    Told::Ended(ended) => break ended,
                 },
                 _ = leash.next(), if held => {
                     held = false;

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{
-    sync::{SemaphorePermit, watch},
+    sync::{SemaphorePermit, mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior},
 };
 use waystore::{AbortSignal, prefetch::Event};
 
 use super::{
-    Ended, Jobs, Steps, Told,
+    Ended, Jobs, Steps,
     shelf::{KeptJob, Shelf},
 };
 use crate::failure::Failure;
@@ -25,13 +25,30 @@ pub(super) struct Job {
     pub(super) signal: AbortSignal,
     /// Whether it waits for its turn.
     pub(super) waits: bool,
-    pub(super) teller: watch::Sender<Told>,
+    pub(super) teller: Teller,
+    pub(super) end: oneshot::Sender<Arc<Ended>>,
+}
+
+/// Who is told what happens.
+pub(super) struct Teller {
+    pub(super) steps: watch::Sender<Steps>,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+impl Teller {
+    fn tell(&self, event: Event) {
+        if let Event::Progress { done, total, bytes } = event {
+            self.steps.send_replace(Steps { done, total, bytes });
+        }
+        // Nobody may be listening, or too slowly: the end says it all.
+        let _ = self.events.try_send(event);
+    }
 }
 
 impl Jobs {
     /// Runs a job to its end, or until the desk stops.
     pub(super) async fn run(&self, job: Job) {
-        let Job { id, kept, signal, waits, teller } = job;
+        let Job { id, kept, signal, waits, teller, end } = job;
         let shelf = self.0.shelf.as_ref().filter(|_| kept.plan.durable);
         let work = Work { jobs: self, id: &id, shelf, signal: &signal, teller: &teller };
         let ended = work.carry_out(kept, waits).await;
@@ -42,7 +59,9 @@ impl Jobs {
         }
         log(&id, &ended);
         self.entries().remove(&id);
-        teller.send_replace(Told::Ended(Arc::new(ended)));
+        // Whoever asked may have gone.
+        let _ = end.send(Arc::new(ended));
+        drop(teller);
     }
 }
 
@@ -62,7 +81,7 @@ struct Work<'a> {
     id: &'a str,
     shelf: Option<&'a Shelf>,
     signal: &'a AbortSignal,
-    teller: &'a watch::Sender<Told>,
+    teller: &'a Teller,
 }
 
 impl Work<'_> {
@@ -86,7 +105,7 @@ impl Work<'_> {
             tokio::select! {
                 event = running.next() => match event {
                     Some(Event::Ended(summary)) => return Ok((running.rows(), summary)),
-                    Some(event) => self.tell(&event),
+                    Some(event) => self.teller.tell(event),
                     None => return Err(Failure::failed("the prefetch ended early")),
                 },
                 _ = keeping.tick(), if self.shelf.is_some() => {
@@ -109,12 +128,6 @@ impl Work<'_> {
             turn = desk.turns.acquire() => Ok(turn.ok()),
             () = self.signal.wait() => Ok(None),
             () = desk.stopping.cancelled() => Err(stopped()),
-        }
-    }
-
-    fn tell(&self, event: &Event) {
-        if let Event::Progress { done, total, bytes } = *event {
-            self.teller.send_replace(Told::Progress(Steps { done, total, bytes }));
         }
     }
 

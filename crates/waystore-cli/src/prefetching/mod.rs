@@ -15,15 +15,18 @@ mod shelf;
 use std::{
     collections::BTreeMap,
     fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use waystore::{
     CacheStorage, Clock, Fetch, Waystore,
-    prefetch::{Hints, Prefetch, Prefetched, Summary},
+    prefetch::{Event, Hints, Prefetch, Prefetched, Summary},
 };
 
 pub(crate) use self::{
@@ -34,11 +37,14 @@ pub(crate) use self::{
     seats::{JobLimits, Refused},
 };
 use self::{
-    job::Job,
+    job::{Job, Teller},
     seats::{Seat, Seats},
     shelf::{KeptJob, Shelf},
 };
 use crate::failure::Failure;
+
+/// Events of a job that wait for whoever asked for it.
+const READY: usize = 256;
 
 /// Who asks for a job.
 #[derive(Debug, Clone)]
@@ -48,7 +54,6 @@ pub(crate) enum Asker {
     /// The site's own script.
     Script,
     /// A visitor's page, by its client's id.
-    #[allow(dead_code, reason = "pages ask through their channel")]
     Page {
         client: String,
         /// What its requests say of the connection, beside what the plan says.
@@ -56,12 +61,12 @@ pub(crate) enum Asker {
     },
 }
 
-/// How far a job is. Each replaces the one before: who looks seldom misses steps, and no end.
+/// What happens to a job.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
-    /// It waits, or runs.
-    Progress(Steps),
-    /// It ended. Nothing comes after this.
+    /// Something happened. Who does not keep up misses events, the latest ones.
+    Event(Box<Event>),
+    /// It ended. Comes last, and is never missed.
     Ended(Arc<Ended>),
 }
 
@@ -104,7 +109,7 @@ struct Entry {
     cache: String,
     durable: bool,
     begun_ms: u64,
-    told: watch::Receiver<Told>,
+    steps: watch::Receiver<Steps>,
     signal: waystore::AbortSignal,
 }
 
@@ -187,25 +192,27 @@ impl Jobs {
 
     fn begin(&self, id: String, kept: KeptJob, seat: Option<Seat>, waits: bool) -> JobHandle {
         let desk = &self.0;
-        let (teller, told) = watch::channel(Told::Progress(Steps { total: kept.plan.urls.len(), ..Steps::default() }));
+        let (step, steps) = watch::channel(Steps { total: kept.plan.urls.len(), ..Steps::default() });
+        let (sender, events) = mpsc::channel(READY);
+        let (end, ended) = oneshot::channel();
         let signal = waystore::AbortSignal::new();
         let durable = kept.plan.durable;
         let entry = Entry {
             cache: kept.plan.cache.clone().unwrap_or_default(),
             durable,
             begun_ms: kept.begun_ms,
-            told: told.clone(),
+            steps,
             signal: signal.clone(),
         };
         self.entries().insert(id.clone(), entry);
-        let job = Job { id, kept, signal: signal.clone(), waits, teller };
+        let job = Job { id, kept, signal: signal.clone(), waits, teller: Teller { steps: step, events: sender }, end };
         let jobs = self.clone();
         let work = async move {
             jobs.run(job).await;
             drop(seat);
         };
         desk.tasks.spawn_on(work, &desk.runtime);
-        JobHandle { told, signal, aborts: !durable, over: false }
+        JobHandle { events, ended, signal, aborts: !durable }
     }
 
     /// Begins the durable jobs that the end of the process cut off.
@@ -270,16 +277,12 @@ pub(crate) struct JobStatus {
 
 impl Entry {
     fn status(&self, id: &str) -> JobStatus {
-        let steps = match &*self.told.borrow() {
-            Told::Progress(steps) => *steps,
-            Told::Ended(_) => Steps::default(),
-        };
         JobStatus {
             id: id.to_owned(),
             cache: self.cache.clone(),
             durable: self.durable,
             begun_ms: self.begun_ms,
-            steps,
+            steps: *self.steps.borrow(),
         }
     }
 }
@@ -287,33 +290,36 @@ impl Entry {
 /// A job, for who asked for it.
 #[derive(Debug)]
 pub(crate) struct JobHandle {
-    told: watch::Receiver<Told>,
+    events: mpsc::Receiver<Event>,
+    ended: oneshot::Receiver<Arc<Ended>>,
     signal: waystore::AbortSignal,
     /// Whether it ends when nobody waits for it.
     aborts: bool,
-    over: bool,
 }
 
 impl JobHandle {
-    /// How far it is now, as soon as that is something else than at the last call; `None` after its end. Dropping the
-    /// future loses nothing.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
-        if self.over || self.told.changed().await.is_err() {
-            return None;
+    /// What happens next. Its end comes last; nobody asks after that. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Told {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`next`](Self::next), for whoever writes a future.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
+        if let Some(event) = ready!(self.events.poll_recv(cx)) {
+            return Poll::Ready(Told::Event(Box::new(event)));
         }
-        let told = self.told.borrow_and_update().clone();
-        self.over = matches!(told, Told::Ended(_));
-        Some(told)
+        // It is told before the events end; without it, the task that ran the job has panicked.
+        let ended = ready!(Pin::new(&mut self.ended).poll(cx));
+        Poll::Ready(Told::Ended(ended.unwrap_or_else(|_| Arc::new(Err(Failure::failed("the prefetch broke off"))))))
     }
 
     /// How it ends.
     pub(crate) async fn ended(mut self) -> Arc<Ended> {
-        while let Some(told) = self.next().await {
-            if let Told::Ended(ended) = told {
+        loop {
+            if let Told::Ended(ended) = self.next().await {
                 return ended;
             }
         }
-        Arc::new(Err(Failure::failed("the prefetch ended without a word")))
     }
 
     /// Stops it: what is stored stays, nothing is left half done, and its end is told.

@@ -22,15 +22,13 @@ impl Prefetcher for Jobs {
 
 #[async_trait]
 impl PrefetchJob for JobHandle {
-    async fn next(&mut self) -> Option<PrefetchStep> {
-        Some(match Self::next(self).await? {
-            Told::Progress(steps) => {
-                PrefetchStep::Progress { done: steps.done, total: steps.total, bytes: steps.bytes }
-            }
+    async fn next(&mut self) -> PrefetchStep {
+        match Self::next(self).await {
+            Told::Event(event) => PrefetchStep::Event(event),
             Told::Ended(ended) => match &*ended {
-                Ok((rows, _)) => PrefetchStep::Ended(rows.clone()),
+                Ok((rows, summary)) => PrefetchStep::Ended { rows: rows.clone(), summary: *summary },
                 Err(failure) => PrefetchStep::Failed(failure.to_string()),
             },
-        })
+        }
     }
 }

@@ -147,7 +147,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized().to_owned());
     let desk = desk.with_jobs(jobs.clone());
     let answers = Answers::new(config.prefetch.rules.clone(), jobs.clone());
-    tasks.spawn(control.serve(site.clone(), Arc::new(desk), answers, stop.clone()));
+    tasks.spawn(control.serve(site.clone(), Arc::new(desk), answers.clone(), stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
     }
@@ -155,11 +155,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
         let origin = public.serialized().to_owned();
         tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), jobs.clone(), stop.clone()));
     }
-    jobs.resume().await?;
+    if let Err(failure) = jobs.resume().await {
+        tracing::error!(target: "waystore::prefetch", %failure, "durable prefetches do not go on");
+    }
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
-    let pages = site
-        .clone()
-        .map(|site| Pages::new(site, config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone()));
+    let pages = site.clone().map(|site| {
+        Pages::new(site, (jobs.clone(), answers), config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone())
+    });
     let gateway = Gateway { config, network, site: site.clone(), pages, tunnel, clock, last_update_ms };
 
     announce(&public, address);

@@ -4,7 +4,7 @@
 //! are those of WebIDL for an operation that returns a promise.
 
 use rquickjs::{Ctx, Function, Value};
-use waystore::prefetch::Prefetch;
+use waystore::prefetch::{Event, Prefetch};
 
 use super::{
     abort,
@@ -47,16 +47,12 @@ fn start<'js>(arguments: &Arguments<'js>) -> Outcome<'js, Value<'js>> {
                 // Dropping the job aborts it.
                 () = aborts => return Err(why(signal.as_ref())),
                 step = job.next() => match step {
-                    Some(PrefetchStep::Progress { done, total, bytes }) => {
-                        if let Some(heard) = &heard {
-                            tell(&ctx, heard, (done as f64, total as f64, bytes as f64));
-                        }
-                    }
-                    Some(PrefetchStep::Ended(rows)) => {
+                    PrefetchStep::Event(event) => tell(&ctx, heard.as_ref(), &event),
+                    PrefetchStep::Ended { rows, summary } => {
+                        tell(&ctx, heard.as_ref(), &Event::Ended(summary));
                         return serde_json::to_string(&rows).map_err(|error| Thrown::Type(error.to_string()));
                     }
-                    Some(PrefetchStep::Failed(reason)) => return Err(Thrown::Dom("OperationError", reason)),
-                    None => return Err(Thrown::Dom("OperationError", "the prefetch ended without a word".to_owned())),
+                    PrefetchStep::Failed(reason) => return Err(Thrown::Dom("OperationError", reason)),
                 },
             }
         }
@@ -86,8 +82,10 @@ fn why<'js>(signal: Option<&rquickjs::Object<'js>>) -> Thrown<'js> {
     }
 }
 
-fn tell<'js>(ctx: &Ctx<'js>, heard: &Function<'js>, steps: (f64, f64, f64)) {
-    if heard.call::<_, Value<'js>>(steps).is_err() {
+/// Has the script's listener, where there is one, hear of `event`.
+fn tell<'js>(ctx: &Ctx<'js>, heard: Option<&Function<'js>>, event: &Event) {
+    let (Some(heard), Ok(text)) = (heard, serde_json::to_string(event)) else { return };
+    if heard.call::<_, Value<'js>>((text,)).is_err() {
         let thrown = ctx.catch();
         report(ctx, &thrown);
     }

@@ -12,7 +12,7 @@ export default function (kit) {
     if (onprogress !== undefined && onprogress !== null && typeof onprogress !== "function") {
       throw new TypeError("prefetch: `onprogress` is not a function");
     }
-    const heard = onprogress && ((done, total, bytes) => onprogress({ done, total, bytes }));
+    const heard = onprogress && ((event) => onprogress(parse(event)));
     return parse(await kit.startPrefetch(stringify(members), signal, heard));
   }
 

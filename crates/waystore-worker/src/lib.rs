@@ -17,6 +17,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod prefetch;
 mod registration;
 mod routes;
 mod run;
@@ -34,6 +35,7 @@ pub use self::{
     limits::Limits,
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{Activation, SiteHost, SiteOptions, UpdateViaCache, WorkerType},
+    prefetch::{PrefetchJob, PrefetchRefused, PrefetchStep, Prefetcher},
     run::{RunOptions, run_scripts},
     site::{Counters, Off, Page, Site, SiteStatus, Updated, WorkerStatus},
     trouble::LastError,

@@ -154,6 +154,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     Realm {
         caches: launch.caches.clone(),
         fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
+        prefetch: launch.host.prefetch.clone(),
         base: launch.script.clone(),
         persistence: None,
         spooler: launch.caches.spooler(),

@@ -201,6 +201,7 @@ impl World {
                 println!("console: {}", line.text);
                 drop(lines.send(line));
             }),
+            prefetch: None,
         }
     }
 

@@ -165,6 +165,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     Realm {
         caches: launch.caches.clone(),
         fetch: launch.network(),
+        prefetch: launch.host.prefetch.clone(),
         base: launch.script.clone(),
         persistence: None,
         spooler: launch.caches.spooler(),

@@ -9,7 +9,7 @@ export const FLAGS = [
   "--disable-component-update", "--disable-sync",
 ];
 /** Milliseconds; longer than anything takes that works. */
-export const PATIENCE = 30_000;
+export const PATIENCE = Number(process.env.PATIENCE ?? 30_000);
 
 /** A browser of its own. */
 export function startBrowser() {

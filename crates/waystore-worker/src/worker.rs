@@ -16,6 +16,7 @@ use self::pool::Pool;
 pub(crate) use self::pool::{NoIsolate, Taker};
 use crate::{
     Limits, SiteHost, UpdateViaCache,
+    airwaves::Airwaves,
     isolate::{EventTypes, Isolate, Launch, Views},
     js::scope::Link,
     lifecycle::{Id, WorkerState},
@@ -49,6 +50,7 @@ pub(crate) struct Ground {
     pub(crate) limits: Limits,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) views: Arc<Views>,
+    pub(crate) airwaves: Arc<Airwaves>,
 }
 
 impl fmt::Debug for Worker {
@@ -166,7 +168,7 @@ impl Worker {
     }
 
     async fn launch(&self) -> Result<Isolate, String> {
-        let Ground { scope, update_via_cache, caches, host, limits, runtime, views } = self.ground.clone();
+        let Ground { scope, update_via_cache, caches, host, limits, runtime, views, airwaves } = self.ground.clone();
         let limit = limits.start;
         // What is put while it installs is the site's own choice of what has to be there.
         let scripts = Arc::clone(&self.scripts);
@@ -183,6 +185,7 @@ impl Worker {
             link: Arc::clone(&self.link),
             trouble: Arc::clone(&self.trouble),
             runtime: runtime.clone(),
+            airwaves,
         };
         let started = Isolate::start(launch, &runtime, views.follow());
         let (isolate, started) = started.map_err(|error| format!("no thread could be started: {error}"))?;

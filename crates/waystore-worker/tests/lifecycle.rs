@@ -96,7 +96,7 @@ async fn w32_a_timer_that_no_event_waits_for_goes_with_the_isolate() {
 }
 
 #[tokio::test]
-async fn w41_a_request_is_the_workers_by_its_own_url_because_there_are_no_pages_to_control() {
+async fn w41_a_request_is_the_workers_by_its_own_url_whatever_page_it_is_for() {
     let mut world = World::with(ANSWERS);
     world.scope = Some("/app/");
     let site = world.ready().await;

@@ -7,11 +7,12 @@ use std::{
 };
 
 use url::{Host, Url};
-use waystore_worker::{Limits, UpdateViaCache, WorkerType};
+use waystore_worker::{Activation, Limits, UpdateViaCache, WorkerType};
 
 use super::{
     inbound::HeaderRules,
     keeping::Keeping,
+    pages::settings::PageSettings,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
@@ -72,6 +73,7 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) keeping: Keeping,
+    pub(crate) pages: PageSettings,
 }
 
 /// What stands behind the gateway.
@@ -99,6 +101,7 @@ pub(crate) struct Worker {
     pub(crate) kind: WorkerType,
     pub(crate) scope: Option<String>,
     pub(crate) update_via_cache: UpdateViaCache,
+    pub(crate) activation: Activation,
     pub(crate) limits: Limits,
 }
 
@@ -134,6 +137,7 @@ impl Config {
             ))
             .hint("say with `--origin https://shop.example` which address visitors see"));
         }
+        let max_connections = settings.max_connections.unwrap_or(4096).max(1) as usize;
         let data = PathBuf::from(settings.data.as_deref().unwrap_or(DEFAULT_DATA));
         Ok(Self {
             origin,
@@ -165,9 +169,10 @@ impl Config {
             },
             update_interval: span(settings.update_interval, 60),
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
-            max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
+            max_connections,
             stop_grace: span(settings.stop_grace, 10),
             keeping: Keeping::new(settings)?,
+            pages: PageSettings::new(settings, max_connections)?,
         })
     }
 
@@ -257,6 +262,11 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
             Some("all") => UpdateViaCache::All,
             Some("none") => UpdateViaCache::None,
             Some(other) => return Err(one_of("update_via_cache", other, "`imports`, `all` or `none`")),
+        },
+        activation: match settings.activation.as_deref() {
+            None | Some("rollover") => Activation::Rollover,
+            Some("hold") => Activation::Hold,
+            Some(other) => return Err(one_of("activation", other, "`rollover` or `hold`")),
         },
         limits,
     }))

@@ -24,6 +24,7 @@ use waystore::CacheStorage;
 use super::{EventTypes, Following, Pulse, Shared, network::OnHost};
 use crate::{
     ConsoleLine, Limits, SiteHost, UpdateViaCache,
+    airwaves::Airwaves,
     js::{
         Engine, Realm, Work,
         scope::{self, Bridge, Link, Scope},
@@ -48,6 +49,8 @@ pub(crate) struct Launch {
     pub(crate) trouble: Arc<Trouble>,
     /// The host's runtime, where the network is.
     pub(crate) runtime: tokio::runtime::Handle,
+    /// The broadcasts of the site.
+    pub(crate) airwaves: Arc<Airwaves>,
 }
 
 impl fmt::Debug for Launch {

@@ -21,7 +21,7 @@ use super::{Inner, Life, Site, link::SiteLink};
 use crate::{
     SiteError,
     isolate::Event,
-    lifecycle::{Input, Lifecycle},
+    lifecycle::Input,
     script::{ScriptMap, version_name},
     update::{Check, Found, Newest},
     worker::{Taker, Worker},
@@ -81,6 +81,16 @@ impl Site {
     /// * [`SiteError::Start`], [`SiteError::Install`]: the new version failed. The old one stays.
     pub async fn update(&self, force: bool) -> Result<Updated, SiteError> {
         self.inner.queue_update(force).done.await
+    }
+
+    /// As [`update`](Self::update) without force, but only until the install of a new version begins, or there is none
+    /// to begin: what a page's `registration.update()` waits for.
+    ///
+    /// # Errors
+    ///
+    /// [`SiteError::Script`]: it could not be fetched, or may not be used.
+    pub async fn begin_update(&self) -> Result<(), SiteError> {
+        self.inner.queue_update(false).begun.await
     }
 
     /// Removes the registration, and tells whether there was one. Its worker ends the events it has;
@@ -278,7 +288,7 @@ impl Life {
     /// A registration that was removed, and whose workers are gone, begins anew.
     fn register_again(&mut self) {
         if self.cycle.unregistered && self.cycle.newest().is_none() {
-            self.cycle = Lifecycle::default();
+            self.cycle = self.cycle.anew();
             self.hopeful = true;
         }
     }

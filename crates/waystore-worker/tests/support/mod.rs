@@ -8,6 +8,8 @@
     reason = "it is for tests, and each file uses a part of it"
 )]
 
+pub mod pages;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -19,8 +21,8 @@ use tokio::sync::{Notify, mpsc};
 use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
-    ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
-    WorkerState, WorkerType,
+    Activation, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost,
+    SiteOptions, WorkerState, WorkerType,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -165,6 +167,7 @@ pub struct World {
     pub limits: Limits,
     pub scope: Option<&'static str>,
     pub worker_type: WorkerType,
+    pub activation: Activation,
     lines: mpsc::UnboundedSender<ConsoleLine>,
     pub console: tokio::sync::Mutex<mpsc::UnboundedReceiver<ConsoleLine>>,
 }
@@ -181,6 +184,7 @@ impl World {
             limits: Limits { patience: Duration::from_secs(60), ..Limits::default() },
             scope: None,
             worker_type: WorkerType::Classic,
+            activation: Activation::Rollover,
             lines,
             console: tokio::sync::Mutex::new(console),
         };
@@ -203,7 +207,13 @@ impl World {
     pub fn options(&self) -> SiteOptions {
         let script = Url::parse(SCRIPT).unwrap();
         let scope = self.scope.map(|scope| script.join(scope).unwrap());
-        SiteOptions { scope, worker_type: self.worker_type, limits: self.limits.clone(), ..SiteOptions::new(script) }
+        SiteOptions {
+            scope,
+            worker_type: self.worker_type,
+            activation: self.activation,
+            limits: self.limits.clone(),
+            ..SiteOptions::new(script)
+        }
     }
 
     /// Opens the site.

@@ -32,7 +32,10 @@ static BODY: LazyLock<String> = LazyLock::new(|| {
 ///
 /// A page may ask for its controller in its first line, before anything could be sent to it; so the state comes with the script.
 pub(super) fn script(registration: &Value) -> String {
-    format!("(() => {{\n\"use strict\";\nif (globalThis.waystore?.serviceWorker) return;\nconst TOLD = {registration};\n{}}})();\n", *BODY)
+    format!(
+        "(() => {{\n\"use strict\";\nif (globalThis.waystore?.serviceWorker) return;\nconst TOLD = {registration};\n{}}})();\n",
+        *BODY
+    )
 }
 
 #[cfg(test)]
@@ -44,7 +47,8 @@ mod tests {
     #[test]
     fn the_script_says_the_registration_first_and_holds_no_comments() {
         let script = script(&json!({ "scope": "https://shop.example/" }));
-        let told = script.find("const TOLD = {\"scope\":\"https://shop.example/\"};").expect("it says the registration");
+        let told =
+            script.find("const TOLD = {\"scope\":\"https://shop.example/\"};").expect("it says the registration");
         assert!(told < script.find("class Link").expect("it holds its parts"));
         assert!(!script.contains("\n//"), "{script}");
     }

@@ -23,6 +23,7 @@ use waystore::{Body, BodyError, Fetch, FetchError, Response};
 use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
+    airwaves::Airwaves,
     isolate::{Answer, Event, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
@@ -47,6 +48,7 @@ pub(crate) struct Bridge {
     pub(super) fetch: Arc<dyn Fetch>,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) shared: Arc<Shared>,
+    pub(super) airwaves: Arc<Airwaves>,
     /// The events that are active, and until when they may be.
     events: RefCell<BTreeMap<u64, Instant>>,
     /// What was begun for some of them.
@@ -78,6 +80,7 @@ impl Bridge {
             link: launch.link,
             fetch: Arc::new(OnHost::new(launch.host.fetch, launch.runtime.clone())),
             runtime: launch.runtime,
+            airwaves: launch.airwaves,
             shared,
             events: RefCell::default(),
             preloads: RefCell::default(),

@@ -42,12 +42,14 @@ const WORKER = `
   });`;
 
 const PAGE = `<!doctype html><title>A page</title><script src="/.well-known/waystore/client.js"></script><script>
-  const ask = (message) => new Promise((resolve) => {
+  const ask = (message) => new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();
+    setTimeout(reject, 20000, new Error("no answer"));
     port1.onmessage = ({ data }) => resolve(data);
     navigator.serviceWorker.controller.postMessage(message, [port2]);
   });
-  const echo = (value, transfer) => new Promise((resolve) => {
+  const echo = (value, transfer) => new Promise((resolve, reject) => {
+    setTimeout(reject, 20000, new Error("no echo"));
     navigator.serviceWorker.addEventListener("message", ({ data }) => resolve(data.value), { once: true });
     navigator.serviceWorker.controller.postMessage({ type: "ECHO", value }, transfer);
   });
@@ -185,6 +187,14 @@ test("a page goes on after a restart of the gateway, as a new client", async (t)
   const after = await page.evaluate("ask({ type: 'SOURCE' })");
   assert.equal(after.url, before.url);
   assert.notEqual(after.id, before.id);
+});
+
+test("a page at another name of the site finds the registration at its own", async (t) => {
+  const { gateway, page } = await opened(t);
+  await page.goto(gateway.url.replace("localhost", "127.0.0.1"));
+  const found = await page.evaluate("navigator.serviceWorker.register('/sw.js').then(({ scope, active }) => [scope, active.scriptURL])");
+  assert.deepEqual(found, [page.url(), `${page.url()}sw.js`]);
+  assert.equal((await page.evaluate("ask({ type: 'SOURCE' })")).type, "window");
 });
 
 test("who goes back finds a page that is connected", async (t) => {

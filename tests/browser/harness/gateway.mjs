@@ -52,8 +52,9 @@ export class Gateway {
     for await (const line of createInterface({ input: this.#process.stdout })) {
       const at = line.lastIndexOf("http://");
       if (at < 0) continue;
-      this.url = line.slice(at).trim().replace(/\/$/, "");
-      this.#listen = `127.0.0.1:${new URL(this.url).port}`;
+      const { port } = new URL(line.slice(at).trim());
+      this.url = `http://localhost:${port}`;
+      this.#listen = `127.0.0.1:${port}`;
       return;
     }
     throw new Error(`the gateway did not start:\n${this.#text()}`);

@@ -12,7 +12,6 @@ use support::{Gateway, Seen, mirror};
 /// A worker that answers each message with what it knows of who sent it.
 const ECHO: &str = r#"
 addEventListener("message", event => {
-  console.log("got", event.ports.length, event.source);
   const { id, url, type } = event.source;
   const answer = { heard: event.data, id, url, type };
   for (const port of event.ports) port.postMessage(answer);
@@ -116,15 +115,14 @@ async fn a_connection_that_breaks_goes_on_where_it_was_with_its_ports() {
     let (again, said) = (page.hello_again(&gateway), page.said);
     let id = page.id().to_owned();
     page.cut();
-    let mut page = Page::with(&gateway, again.clone(), &[]).await;
+    let mut page = Page::with(&gateway, again, &[]).await;
     assert_eq!((page.id(), &page.welcome["resumed"], page.said), (id.as_str(), &true.into(), said));
-    page.say(json!({ "frame": "port", "port": 1, "data": data(&json!("nobody listens, and nobody minds")) })).await;
     page.post(&json!("two"), &[3]).await;
     assert_eq!(value(&page.hears("port").await)["heard"], "two");
-    let mut older = again;
-    older["received"] = 1.into();
+    let mut older = page.hello_again(&gateway);
+    older["received"] = 2.into();
     let mut page = Page::with(&gateway, older, &[]).await;
-    assert_eq!(page.next().await["port"], 1, "what it says it did not receive comes again");
+    assert_eq!(page.next().await["port"], 3, "what it says it did not receive comes again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +184,7 @@ async fn as_many_pages_as_may_be_are_connected_and_no_more() {
     // Once the gateway has noticed, there is room for the connection, and its place is kept.
     let page = loop {
         match open(gateway.address, &[("origin", &origin)]).await {
-            Ok(_) => break Page::with(&gateway, again, &[]).await,
+            Ok(socket) => break Page::on(socket, again).await,
             Err(refused) => assert_eq!(refused, (503, "pages".to_owned())),
         }
     };

@@ -87,7 +87,11 @@ impl Page {
     pub async fn with(gateway: &Gateway, hello: Value, headers: &[(&str, &str)]) -> Self {
         let origin = format!("http://{}", gateway.address);
         let headers = [&[("origin", origin.as_str())], headers].concat();
-        let mut socket = open(gateway.address, &headers).await.unwrap();
+        Self::on(open(gateway.address, &headers).await.unwrap(), hello).await
+    }
+
+    /// A page that says this first, on a connection that is there.
+    pub async fn on(mut socket: Socket, hello: Value) -> Self {
         socket.send(Message::Text(hello.to_string().into())).await.unwrap();
         let mut page = Self { socket, welcome: Value::Null, said: 0, received: 0 };
         page.welcome = page.next().await;
@@ -162,7 +166,6 @@ impl Page {
     pub async fn hears(&mut self, name: &str) -> Value {
         loop {
             let frame = self.next().await;
-            if std::env::var_os("SHOW_LOG").is_some() { println!("{frame}"); }
             assert!(frame["closed"].is_null() && frame["frame"] != "close" || name == "close", "{frame} before {name}");
             if frame["frame"] == name {
                 return frame;

@@ -9,6 +9,7 @@ mod closing;
 mod conversation;
 pub(crate) mod desk;
 mod frames;
+pub(super) mod inject;
 mod origin;
 mod reservations;
 mod sequence;

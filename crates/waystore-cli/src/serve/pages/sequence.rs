@@ -134,6 +134,11 @@ impl Outbox {
 
     /// On a new connection: what did not arrive is to be sent again.
     pub(crate) fn resume(&mut self, received: u64) -> Result<(), NotSent> {
+        let first = self.next - self.kept.len() as u64;
+        if received.saturating_add(1) < first {
+            // It acknowledged what it does not have now.
+            return Err(NotSent);
+        }
         self.acknowledged(received)?;
         self.sent = 0;
         Ok(())
@@ -241,6 +246,7 @@ mod tests {
         outbox.acknowledged(4).unwrap();
         assert!(outbox.unread_since_ms().is_none());
         outbox.acknowledged(1).unwrap();
+        assert_eq!(outbox.resume(3), Err(NotSent), "it was forgotten");
     }
 
     #[test]

@@ -78,7 +78,8 @@ test("messageSW() can be called as often as one likes", async (t) => {
   const { page } = await opened(t, "hold");
   await page.evaluate("wb.register()");
   for (let time = 0; time < 150; time++) {
-    assert.equal(await page.evaluate("wb.messageSW({ type: 'GET_VERSION' })"), "v1", `time ${time}`);
+    const answer = page.evaluate("Promise.race([wb.messageSW({ type: 'GET_VERSION' }), new Promise((late) => setTimeout(late, 10000, 'no answer'))])");
+    assert.equal(await answer, "v1", `time ${time}`);
   }
 });
 

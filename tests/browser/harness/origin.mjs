@@ -21,7 +21,8 @@ export class Origin {
 
   static async start(t, files) {
     const origin = new Origin();
-    origin.files = files;
+    // Browsers ask for it unasked.
+    origin.files = { "/favicon.ico": "", ...files };
     await origin.back();
     t.after(() => origin.away());
     return origin;

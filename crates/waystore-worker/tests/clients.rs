@@ -199,6 +199,26 @@ async fn posting_to_a_client_follows_the_rules_of_post_message() {
 }
 
 #[tokio::test]
+async fn a_message_event_that_script_makes_has_a_client_a_worker_or_a_port_as_its_source() {
+    let world = World::with(
+        "onmessage = e => {
+           const { port1 } = new MessageChannel();
+           for (const source of [e.source, registration.active, port1, null]) {
+             console.log(new ExtendableMessageEvent('message', { source, ports: [port1] }).source === source);
+           }
+           for (const init of [{ source: {} }, { source: 1 }, { ports: [{}] }]) {
+             try { new ExtendableMessageEvent('message', init) } catch (error) { console.log(error.name) }
+           }
+         }",
+    );
+    let site = world.ready().await;
+    let page = connect(&site, "p", "/");
+    posted(&page, json!(null)).await;
+    let told = lines(&world, 7).await;
+    assert_eq!(told, ["true", "true", "true", "true", "TypeError", "TypeError", "TypeError"]);
+}
+
+#[tokio::test]
 async fn what_is_posted_to_a_client_that_has_gone_is_dropped() {
     let world =
         World::with("let kept; onmessage = e => { kept ??= e.source; kept.postMessage(1); console.log('posted') }");

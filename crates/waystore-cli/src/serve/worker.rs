@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::{Clock, Waystore};
-use waystore_worker::{Activation, ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
+use waystore_worker::{ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
 
 use super::{
     config::{Script, Worker},
@@ -42,8 +42,8 @@ pub(super) async fn open(
         scope: scope.transpose()?,
         worker_type: worker.kind,
         update_via_cache: worker.update_via_cache,
+        activation: worker.activation,
         limits: worker.limits.clone(),
-        activation: Activation::default(),
         policies: keeping.policies.clone(),
     };
     let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log) };

@@ -203,6 +203,11 @@ impl Roster {
         }
     }
 
+    /// The registration as a client sees it, controlled by the active worker or not.
+    pub(crate) fn mirror(&self, controlled: bool) -> Mirror {
+        self.state().mirror(controlled)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.state().registry.len()

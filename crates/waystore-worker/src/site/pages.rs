@@ -8,8 +8,8 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Inner, Site, events::Pin};
 use crate::{
-    Activation, Addressee, ClientChange, ClientError, ClientInfo, MessagePort, PortMessage, SerializedValue, SiteError,
-    ToPage,
+    Activation, Addressee, ClientChange, ClientError, ClientInfo, MessagePort, Mirror, PortMessage, SerializedValue,
+    SiteError, ToPage,
     clients::Outbox,
     isolate::{Message, Source},
     lifecycle::Input,
@@ -82,6 +82,11 @@ impl Site {
         self.inner.recount();
         let (events, ports) = (Arc::new(Semaphore::new(MOST_EVENTS)), Arc::new(Semaphore::new(MOST_PORTS)));
         Ok(Page { site: Arc::clone(&self.inner), id, outbox, events, ports })
+    }
+
+    /// The registration as a client sees it that the active worker controls.
+    pub fn mirror(&self) -> Mirror {
+        self.inner.roster.mirror(true)
     }
 
     /// How many clients are connected.

@@ -20,8 +20,9 @@ use crate::store::{EntryId, Usage, Uses};
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
-/// Gone slots that are kept at most beside as many live ones.
-const GONE: u32 = 1024;
+/// Gone slots that are kept at most beside as many live ones. Few: a short list in which entries come and go is
+/// made anew in no time, and there may be many such lists.
+const GONE: u32 = 64;
 
 /// The place of one entry in the log.
 #[derive(Debug, Clone)]

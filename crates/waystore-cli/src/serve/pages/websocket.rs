@@ -26,9 +26,9 @@ use waystore::{HeaderList, Response};
 
 use super::{
     closing::Closing,
-    conversation::{Out, Wire},
     desk::{Pages, Who},
     frames::Hello,
+    wire::{Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 

@@ -103,7 +103,7 @@ impl Running {
     async fn go_on(&mut self) -> bool {
         let now_ms = self.now_ms();
         if let Err(closing) = self.of.session.check(now_ms) {
-            return self.close(closing);
+            return self.close(&closing);
         }
         if self.next.is_none() {
             self.next = self.of.session.next(now_ms);
@@ -124,7 +124,7 @@ impl Running {
             Step::Expired => return false,
             Step::Closed | Step::Stop => Err(Closing::stopping()),
         };
-        done.map_or_else(|closing| self.close(closing), |()| true)
+        done.map_or_else(|closing| self.close(&closing), |()| true)
     }
 
     /// Waits for whatever comes first. What is said comes before what is told, and both before what can wait.
@@ -352,13 +352,13 @@ impl Running {
     }
 
     /// Ends the connection; whether the client goes on.
-    fn close(&mut self, closing: Closing) -> bool {
-        let Closing { code, reason, .. } = &closing;
+    fn close(&mut self, closing: &Closing) -> bool {
+        let Closing { code, reason, .. } = closing;
         if closing.is_the_pages_fault() {
             let client = self.of.page.id();
             tracing::info!(target: "waystore::pages", client, code, %reason, "a page's connection was closed");
         }
-        self.end_wire(&closing);
+        self.end_wire(closing);
         !closing.is_final()
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn same_origin(headers: &HeaderMap, host: &str, public: &Url) -> Resu
 /// From the origin that a page sees, which may be an alias, to the public one.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    pub(crate) seen: url::Origin,
+    pub(crate) seen: Origin,
     pub(crate) public: Url,
 }
 

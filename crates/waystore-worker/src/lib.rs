@@ -17,6 +17,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod policy;
 mod registration;
 mod routes;
 mod run;

@@ -22,7 +22,7 @@ pub(crate) use self::{
     modules::Modules,
     registration::{Link, UpdateRefused},
 };
-use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
+use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm, timers::now};
 use crate::{
     ConsoleLevel, ConsoleLine, WorkerType,
     isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, View},
@@ -207,7 +207,9 @@ impl<'js> Scope<'js> {
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                let called = self.dispatch_fetch.call((number, request, client_id, resulting_client_id, has_preload));
+                let time = realm(&self.ctx).map(|realm| now(&realm)).map_err(|error| words_of(&self.ctx, &error))?;
+                let given = (number, request, client_id, resulting_client_id, has_preload, time);
+                let called = self.dispatch_fetch.call(given);
                 called.map_err(|error| words_of(&self.ctx, &error))
             }
         }

@@ -306,7 +306,7 @@ export default function (kit) {
   kit.dispatchInstall = (id) => adopt(new InstallEvent("install"), id);
   kit.dispatchActivate = (id) => adopt(new ExtendableEvent("activate"), id);
   kit.dispatchMessage = (id, text, ports, origin, source) => {
-    const init = { origin, source: kit.workerNamed(source) };
+    const init = { origin, source: kit.sourceOf(source) };
     adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id);
   };
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload, time) => {

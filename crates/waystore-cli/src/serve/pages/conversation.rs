@@ -19,14 +19,13 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
-use url::Url;
-use waystore::prefetch::Event;
 use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
 
 use super::{
-    ahead::{Ahead, NotBegun},
+    ahead::{self, Ahead},
     closing::Closing,
     frames::{Ask, Slot, To, VERSION},
+    place::Place,
     sequence::MOST_FRAMES,
     session::{Action, MOST_PORTS, PING_MS, Rules, Session},
     told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
@@ -84,28 +83,6 @@ pub(crate) struct Conversation {
     pub(crate) stop: CancellationToken,
     /// When time began, for the session.
     pub(crate) began: Instant,
-}
-
-/// From the origin that a page sees, which may be an alias, to the public one.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) seen: url::Origin,
-    pub(crate) public: Url,
-}
-
-impl Place {
-    /// A URL of the page as the worker knows it; `None` where it is not at the page's origin.
-    pub(crate) fn public(&self, url: &str) -> Option<Url> {
-        let url = Url::parse(url).ok()?;
-        if url.origin() != self.seen {
-            return None;
-        }
-        let mut public = self.public.clone();
-        public.set_path(url.path());
-        public.set_query(url.query());
-        public.set_fragment(url.fragment());
-        Some(public)
-    }
 }
 
 /// What came of something that takes time.
@@ -180,7 +157,7 @@ impl Running {
             Step::Told(told) => self.tell(told),
             Step::Through(port, message) => self.through(port, message),
             Step::Done(done) => self.finish(done),
-            Step::Ahead(id, told) => self.tell_ahead(id, told),
+            Step::Ahead(id, told) => ahead::tell(&mut self.of.session, id, &told),
             Step::Sent | Step::Time => Ok(()),
             Step::Expired => return false,
             Step::Closed | Step::Stop => Err(Closing::stopping()),
@@ -277,16 +254,10 @@ impl Running {
             Action::Leave { name } => self.of.page.leave(&name),
             Action::Broadcast { name, data } => self.of.page.broadcast(&name, data),
             Action::Ask { id, ask } => self.ask(id, ask),
-            Action::Prefetch { of, id, plan } => match self.of.ahead.start(id, &plan, &self.of.place) {
-                Ok(()) => {}
-                Err(NotBegun::Refused(reason)) => {
-                    return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
-                }
-                Err(NotBegun::Plan(reason)) => {
-                    let error = Failed { name: "TypeError", message: &format!("that is no plan: {reason}") };
-                    return self.of.session.tell(&Told::End { id, results: None, error: Some(error) });
-                }
-            },
+            Action::Prefetch { of, id, plan } => {
+                let begun = self.of.ahead.start(id, &plan, &self.of.place);
+                return ahead::answer(&mut self.of.session, of, id, begun, now_ms);
+            }
             Action::Abort { id } => self.of.ahead.abort(id),
         }
         Ok(())
@@ -356,24 +327,6 @@ impl Running {
             Done::Unregistered { id, was } => {
                 session.tell(&Told::Answer { id, value: Some(was), error: None, echo: false })
             }
-        }
-    }
-
-    /// Something happened to a prefetch of the page.
-    fn tell_ahead(&mut self, id: u64, told: prefetching::Told) -> Result<(), Closing> {
-        let session = &mut self.of.session;
-        match told {
-            prefetching::Told::Event(event) => session.tell(&Told::Progress { id, event: &event }),
-            prefetching::Told::Ended(ended) => match &*ended {
-                Ok((rows, summary)) => {
-                    session.tell(&Told::Progress { id, event: &Event::Ended(*summary) })?;
-                    session.tell(&Told::End { id, results: Some(rows), error: None })
-                }
-                Err(failure) => {
-                    let error = Failed { name: "OperationError", message: &failure.to_string() };
-                    session.tell(&Told::End { id, results: None, error: Some(error) })
-                }
-            },
         }
     }
 

@@ -18,8 +18,9 @@ use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 use super::{
     ahead::Ahead,
     closing::Closing,
-    conversation::{Attach, Batch, Conversation, Place, Wire, elsewhere},
+    conversation::{Attach, Batch, Conversation, Wire, elsewhere},
     frames::{FrameKind, From, Hello, Kind},
+    place::Place,
     reservations::Reservations,
     sequence::Memory,
     session::Session,

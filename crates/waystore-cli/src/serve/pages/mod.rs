@@ -10,7 +10,9 @@ mod closing;
 mod conversation;
 pub(crate) mod desk;
 mod frames;
+pub(super) mod inject;
 mod origin;
+mod place;
 mod reservations;
 mod sequence;
 mod session;
@@ -26,9 +28,9 @@ use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
 
 use self::{
     closing::FULL_MS,
-    conversation::Place,
     desk::{Pages, Who},
     origin::same_origin,
+    place::Place,
     told::registration,
 };
 use super::refusal::Refusal;

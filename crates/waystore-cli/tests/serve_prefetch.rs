@@ -148,7 +148,7 @@ async fn ctrl_c_at_the_terminal_stops_the_gateways_fetches() {
     let child = start(gateway.home(), &["--cache", "v1", "/a", "/held", "--json", "--concurrency", "1"]);
     held.reached().await;
     let jobs = parsed(&prefetch(&gateway, &["--jobs", "--json"]).await);
-    assert_eq!((&jobs[0]["cache"], &jobs[0]["steps"]["total"]), (&json!("v1"), &json!(2)), "{jobs}");
+    assert_eq!((&jobs[0]["cache"], &jobs[0]["total"]), (&json!("v1"), &json!(2)), "{jobs}");
     let id = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     held.dropped().await;
@@ -344,7 +344,7 @@ async fn what_a_page_may_not_is_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visitors_who_save_data_get_nothing_fetched_that_they_did_not_ask_for_all_the_same() {
+async fn visitors_who_save_data_get_nothing_fetched_unless_they_say_so() {
     let seen = Seen::default();
     let gateway = Gateway::with_worker(mirror(&seen).await, ASKS, &["--messages", "*"]);
     gateway.ready();

@@ -377,10 +377,11 @@ impl Running {
 
     /// Ends the connection; whether the client goes on.
     fn close(&mut self, closing: Closing) -> bool {
-        tracing::debug!(
-            target: "waystore::pages", client = self.of.page.id(), code = closing.code, reason = %closing.reason,
-            "a page's connection was closed"
-        );
+        let Closing { code, reason, .. } = &closing;
+        if closing.is_the_pages_fault() {
+            let client = self.of.page.id();
+            tracing::info!(target: "waystore::pages", client, code, %reason, "a page's connection was closed");
+        }
         self.end_wire(&closing);
         !closing.is_final()
     }

@@ -11,6 +11,8 @@
 mod attempt;
 mod events;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod hints;
 mod json_path;
 mod lanes;
@@ -30,7 +32,7 @@ pub use self::{
     hints::{EffectiveType, Hints, WhenSaving},
     limits::PrefetchLimits,
     outcome::{Outcome, Prefetched, Reason, Source},
-    plan::{MAX_RULES, MAX_URLS, Prefetch, Target},
+    plan::{MAX_CONCURRENCY, MAX_RETRIES, MAX_RULES, MAX_URLS, Prefetch, Target},
     progress::Progress,
     run::Running,
 };

@@ -3,7 +3,8 @@
 //! A [`Prefetch`] says which URLs are to be in a cache, which further ones to pick out of the documents
 //! that come, and how much all of it may cost. [`Prefetch::start`] gives a [`Running`] that fetches and
 //! stores while it is polled: a stream of [`Event`]s with a [`Prefetched`] row for each URL. The plan, the
-//! events, the rows and the [`Progress`] are values that serde reads and writes, in JSON as a page writes it.
+//! events, the rows and the [`Progress`] are values that serde reads and writes, in JSON as a page writes it
+//! (`docs/prefetch.md`).
 //!
 //! Knows no network: that is the caller's [`Fetch`](crate::Fetch), which also refuses what must not be
 //! reached. Not in the standard.

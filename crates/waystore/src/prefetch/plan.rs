@@ -54,7 +54,7 @@ pub struct Prefetch {
     /// What relative URLs are relative to; where it is not said, the cache's own base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Url>,
-    /// The name of the cache. `start` is given the cache itself and does not look at it.
+    /// The name of the cache. [`start`](Self::start) is given the cache itself and does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
     /// Which further URLs to pick out of the documents that come.

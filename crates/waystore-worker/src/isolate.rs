@@ -34,7 +34,7 @@ pub(crate) use self::{
     views::{Following, Seen, View, Views},
 };
 use self::{pulse::Abandoned, watch::watch_over};
-use crate::{Limits, SerializedValue, message::Parcel, trouble::Trouble};
+use crate::{ClientInfo, Limits, SerializedValue, message::Parcel, trouble::Trouble};
 
 /// An event to dispatch.
 #[derive(Debug)]
@@ -62,8 +62,17 @@ impl Event {
 pub(crate) struct Message {
     pub(crate) data: SerializedValue,
     pub(crate) ports: Parcel,
-    /// The version of the worker that posted it, where one did.
-    pub(crate) source: Option<String>,
+    /// Who posted it; `None` is the host.
+    pub(crate) source: Option<Source>,
+}
+
+/// Who posted a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// The worker of this version.
+    Worker(String),
+    /// A client, as it was then.
+    Client(Box<ClientInfo>),
 }
 
 /// What the engine says where the script's heap is full.

@@ -6,6 +6,8 @@
 //! network, and the script's bytes, come from the host's [`Fetch`](waystore::Fetch).
 
 mod accept;
+mod airwaves;
+mod clients;
 mod error;
 mod event;
 mod isolate;
@@ -15,6 +17,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod policy;
 mod registration;
 mod routes;
 mod run;
@@ -25,14 +28,15 @@ mod update;
 mod worker;
 
 pub use self::{
+    clients::{Addressee, ClientChange, ClientError, ClientInfo, ClientKind, FrameType, Mirror, MirrorWorker, ToPage},
     error::{RunError, SiteError},
     event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent},
     lifecycle::WorkerState,
     limits::Limits,
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
-    options::{SiteHost, SiteOptions, UpdateViaCache, WorkerType},
+    options::{Activation, SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     run::{RunOptions, run_scripts},
-    site::{Counters, Off, Site, SiteStatus, Updated, WorkerStatus},
+    site::{Counters, Off, Page, Site, SiteStatus, Updated, WorkerStatus},
     trouble::LastError,
     update::ScriptError,
 };

@@ -30,6 +30,13 @@ pub struct Limits {
     pub waiting_events: usize,
     /// Of one script, main or imported, in bytes.
     pub script_bytes: usize,
+    /// Clients that are connected at a time; more are refused.
+    pub clients: usize,
+    /// From a navigation until the page that it makes has to be connected, to be its client.
+    pub binding: Duration,
+    /// The longest that connected pages keep an installed version waiting, under
+    /// [`Activation::Hold`](crate::Activation::Hold).
+    pub hold: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +54,9 @@ impl Default for Limits {
             concurrent_events: 1024,
             waiting_events: 8192,
             script_bytes: 32 * 1024 * 1024,
+            clients: 10_000,
+            binding: Duration::from_secs(60),
+            hold: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 /// Of one value, in bytes of text.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -244,6 +244,8 @@ pub struct MessagePort {
     from: mpsc::Receiver<Waiting>,
     /// The room at the other end.
     room: Arc<Semaphore>,
+    /// Counts this end as one of somebody's, as long as it is there.
+    counted: Option<OwnedSemaphorePermit>,
 }
 
 /// A message that waits, and the room it takes.
@@ -257,8 +259,16 @@ impl MessagePort {
     /// A channel: what is posted at one end is received at the other.
     pub fn channel() -> (Self, Self) {
         let ((to_one, from_other), (to_other, from_one)) = (mpsc::channel(MOST_WAITING), mpsc::channel(MOST_WAITING));
-        let room = || Arc::new(Semaphore::new(MOST_WAITING_BYTES));
-        (Self { to: to_one, from: from_one, room: room() }, Self { to: to_other, from: from_other, room: room() })
+        let end = |to, from| Self { to, from, room: Arc::new(Semaphore::new(MOST_WAITING_BYTES)), counted: None };
+        (end(to_one, from_one), end(to_other, from_other))
+    }
+
+    /// Counts this end, until it is closed, among those that there is room for in `all`; unless it was counted.
+    pub(crate) fn count_on(&mut self, all: &Arc<Semaphore>) -> Result<(), TryAcquireError> {
+        if self.counted.is_none() {
+            self.counted = Some(Arc::clone(all).try_acquire_owned()?);
+        }
+        Ok(())
     }
 
     /// Sends a message, and waits for nothing.

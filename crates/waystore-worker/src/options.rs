@@ -23,6 +23,8 @@ pub struct SiteOptions {
     pub update_via_cache: UpdateViaCache,
     /// What the worker may use.
     pub limits: Limits,
+    /// When a new version takes the place of the active one.
+    pub activation: Activation,
     /// How its caches keep what it puts into them. What it puts while it installs is pinned.
     pub policies: CachePolicies,
 }
@@ -36,6 +38,7 @@ impl SiteOptions {
             worker_type: WorkerType::default(),
             update_via_cache: UpdateViaCache::default(),
             limits: Limits::default(),
+            activation: Activation::default(),
             policies: CachePolicies::default(),
         }
     }
@@ -108,6 +111,20 @@ impl UpdateViaCache {
             Self::None => "none",
         }
     }
+}
+
+/// When a new version, once it is installed, takes the place of the active one.
+///
+/// Either way it waits for the end of the events that the active one was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// At once: pages that are connected get the new one, and are told with a `controllerchange` event.
+    #[default]
+    Rollover,
+    /// When no page is connected that the active one controls, or the new one calls `skipWaiting()`, as
+    /// in a browser; at the latest after [`Limits::hold`].
+    Hold,
 }
 
 /// What a site's host does for it.

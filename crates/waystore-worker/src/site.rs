@@ -3,10 +3,12 @@
 //! Carries out what the [lifecycle](crate::lifecycle) decides, keeps it in the store, and sends
 //! events to the worker whose turn it is. Decides nothing about states itself.
 
+mod clients;
 mod command;
 mod events;
 mod jobs;
 mod link;
+mod pages;
 mod rollover;
 mod routing;
 mod status;
@@ -27,12 +29,15 @@ use waystore::Waystore;
 use self::{jobs::Queued, link::SiteLink, status::Counts};
 pub use self::{
     jobs::Updated,
+    pages::Page,
     status::{Counters, Off, SiteStatus, WorkerStatus},
 };
 use crate::{
-    SiteError, SiteHost, SiteOptions, UpdateViaCache,
+    Activation, SiteError, SiteHost, SiteOptions, UpdateViaCache, WorkerState,
+    airwaves::Airwaves,
+    clients::Roster,
     isolate::{Answer, Event, Seen, View, Views},
-    lifecycle::{Action, Id, Input, Lifecycle, Slot},
+    lifecycle::{Action, Id, Input, Lifecycle, Slot, Slots},
     registration::{Barred, Kept, KeptWorker, Preload, Registrations},
     worker::{Ground, Taker, Worker},
 };
@@ -74,6 +79,12 @@ struct Inner {
     /// Events that wait for a turn, and events under way.
     queue: Arc<Semaphore>,
     slots: Arc<Semaphore>,
+    /// Messages of clients under way: so many that they never take all the events there may be.
+    page_events: Arc<Semaphore>,
+    /// The clients. Its lock is taken under that of the state, never the other way round.
+    roster: Roster,
+    /// Told when a client came or went.
+    changed_hands: Notify,
     counts: Counts,
     /// Told when an event is over.
     over: Notify,
@@ -137,13 +148,14 @@ impl Site {
             limits: options.limits.clone(),
             runtime: tokio::runtime::Handle::current(),
             views: Arc::new(Views::new()),
+            airwaves: Arc::new(Airwaves::new()),
         };
-        let mut life = Life::new(options.update_via_cache);
+        let mut life = Life::new(options.update_via_cache, options.activation);
         let mut actions = Vec::new();
         let (queue, slots) = (options.limits.waiting_events, options.limits.concurrent_events);
         let inner = Arc::new_cyclic(|inner| {
             if let Some(kept) = &kept {
-                actions = life.restore(kept, &ground, inner);
+                actions = life.restore(kept, options.activation, &ground, inner);
             }
             Inner {
                 script,
@@ -155,6 +167,9 @@ impl Site {
                 last_job: Mutex::default(),
                 queue: Arc::new(Semaphore::new(queue.min(Semaphore::MAX_PERMITS))),
                 slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
+                page_events: Arc::new(Semaphore::new((slots / 4).clamp(1, Semaphore::MAX_PERMITS))),
+                roster: Roster::new(&ground.scope, options.update_via_cache, &options.limits),
+                changed_hands: Notify::new(),
                 counts: Counts::default(),
                 over: Notify::new(),
                 closed: CancellationToken::new(),
@@ -201,6 +216,7 @@ impl Site {
     /// Takes no more events, lets those under way end within `grace`, and stops the workers.
     pub async fn close(&self, grace: Duration) {
         self.inner.closed.cancel();
+        self.inner.roster.close();
         let ended = async {
             loop {
                 let over = self.inner.over.notified();
@@ -229,9 +245,9 @@ impl Site {
 }
 
 impl Life {
-    fn new(update_via_cache: UpdateViaCache) -> Self {
+    fn new(update_via_cache: UpdateViaCache, activation: Activation) -> Self {
         Self {
-            cycle: Lifecycle::default(),
+            cycle: Lifecycle::new(activation),
             workers: HashMap::new(),
             next_id: 1,
             versions: 0,
@@ -249,7 +265,7 @@ impl Life {
     }
 
     /// Takes over what was kept; the actions finish what was under way.
-    fn restore(&mut self, kept: &Kept, ground: &Ground, inner: &Weak<Inner>) -> Vec<Action> {
+    fn restore(&mut self, kept: &Kept, activation: Activation, ground: &Ground, inner: &Weak<Inner>) -> Vec<Action> {
         self.versions = kept.versions;
         self.last_check_ms = kept.last_check_ms;
         self.preload = kept.preload.clone();
@@ -257,7 +273,7 @@ impl Life {
         (self.barred, self.off) = (kept.barred.clone(), kept.off);
         // What waited is about to be active.
         let replaced = kept.active.as_ref().filter(|_| kept.waiting.is_some());
-        let redundant = |kept: &KeptWorker| KeptWorker { state: crate::WorkerState::Redundant, ..kept.clone() };
+        let redundant = |kept: &KeptWorker| KeptWorker { state: WorkerState::Redundant, ..kept.clone() };
         self.previous = replaced.map(redundant).or_else(|| kept.previous.clone());
         let mut worker = |kept: &KeptWorker| {
             let id = self.take_id();
@@ -267,7 +283,7 @@ impl Life {
         };
         let active = kept.active.as_ref().map(|kept| (worker(kept), kept.state));
         let waiting = kept.waiting.as_ref().map(&mut worker);
-        let (cycle, actions) = Lifecycle::restored(active, waiting);
+        let (cycle, actions) = Lifecycle::restored(activation, active, waiting);
         self.cycle = cycle;
         actions
     }
@@ -298,25 +314,21 @@ impl Life {
     fn keep_previous(&mut self, was: Option<Slot>) {
         let replaced = was.filter(|was| self.cycle.active.is_some_and(|active| active.id != was.id));
         if let Some(worker) = replaced.and_then(|was| self.workers.get(&was.id)) {
-            self.previous = Some(worker.kept(crate::WorkerState::Redundant));
+            self.previous = Some(worker.kept(WorkerState::Redundant));
         }
         if self.cycle.unregistered {
             (self.previous, self.barred) = (None, None);
         }
     }
 
-    /// What the workers see.
-    fn view(&self) -> View {
-        let see = |slot: Option<Slot>| {
-            let slot = slot?;
-            let worker = self.workers.get(&slot.id)?;
-            Some(Seen { version: worker.version.clone(), script: worker.script.to_string(), state: slot.state })
+    /// What the workers and the clients see, where these are the slots.
+    fn view(&self, slots: Slots) -> View {
+        let see = |slot: Option<(Id, WorkerState)>| {
+            let (id, state) = slot?;
+            let worker = self.workers.get(&id)?;
+            Some(Seen { version: worker.version.clone(), script: worker.script.to_string(), state })
         };
-        View {
-            installing: see(self.cycle.installing),
-            waiting: see(self.cycle.waiting),
-            active: see(self.cycle.active),
-        }
+        View { installing: see(slots.installing), waiting: see(slots.waiting), active: see(slots.active) }
     }
 }
 
@@ -336,30 +348,40 @@ impl Inner {
 
     /// Takes note of what happened, and returns what is to be done about it.
     fn decide(&self, input: Input) -> Vec<Action> {
-        let actions = {
-            let mut life = self.life();
-            let was = life.cycle.active;
-            let actions = life.cycle.apply(input);
-            life.keep_previous(was);
-            actions
-        };
-        if actions.contains(&Action::Announce) {
-            self.announce();
-        }
+        let actions = self.decide_on(|| input);
         if matches!(input, Input::EventEnded(_)) {
             self.over.notify_waiters();
         }
         actions
     }
 
-    /// Tells the workers, and whoever waits, what the slots are now.
+    /// The same, for what is found out under the lock of the state.
+    fn decide_on(&self, input: impl FnOnce() -> Input) -> Vec<Action> {
+        let mut life = self.life();
+        let was = life.cycle.active;
+        let actions = life.cycle.apply(input());
+        life.keep_previous(was);
+        for action in &actions {
+            if let Action::Announce(slots) = action {
+                self.tell(&life, *slots);
+            }
+        }
+        actions
+    }
+
+    /// Tells what the slots are now.
     fn announce(&self) {
         let life = self.life();
-        let view = life.view();
-        let active = life.cycle.active.is_some_and(|slot| slot.state == crate::WorkerState::Activated);
-        // Under the lock, so that an older view never follows a newer one.
+        self.tell(&life, life.cycle.slots());
+    }
+
+    /// Tells the workers, the clients, and whoever waits, what the slots are. Under the lock of the state, so
+    /// that an older view never follows a newer one.
+    fn tell(&self, life: &Life, slots: Slots) {
+        let view = life.view(slots);
+        self.roster.tell(&view, life.update_via_cache);
         self.ground.views.tell(view);
-        if active {
+        if slots.active.is_some_and(|(_, state)| state == WorkerState::Activated) {
             self.ready.send_replace(Some(Ok(())));
         }
     }
@@ -367,7 +389,7 @@ impl Inner {
     async fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Announce => {}
+                Action::Announce(_) => {}
                 Action::Save => self.save().await,
                 Action::Retire(id) => {
                     let worker = self.life().workers.remove(&id);

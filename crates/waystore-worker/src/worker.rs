@@ -16,6 +16,7 @@ use self::pool::Pool;
 pub(crate) use self::pool::{NoIsolate, Taker};
 use crate::{
     Limits, SiteHost, UpdateViaCache,
+    airwaves::Airwaves,
     isolate::{EventTypes, Isolate, Launch, Views},
     js::scope::Link,
     lifecycle::{Id, WorkerState},
@@ -49,6 +50,7 @@ pub(crate) struct Ground {
     pub(crate) limits: Limits,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) views: Arc<Views>,
+    pub(crate) airwaves: Arc<Airwaves>,
 }
 
 impl fmt::Debug for Worker {
@@ -83,7 +85,7 @@ impl Worker {
 
     /// A version that was installed before.
     pub(crate) fn restored(id: Id, kept: KeptWorker, ground: Ground, link: Arc<dyn Link>) -> Self {
-        let scripts = ScriptMap::stored(kept.worker_type, kept.main, kept.imports);
+        let scripts = ScriptMap::stored(kept.worker_type, kept.policy, kept.main, kept.imports);
         let worker = Self::new(id, kept.version, kept.script, scripts, ground, link);
         Self { event_types: OnceLock::from(kept.event_types), routes: RwLock::new(kept.routes), ..worker }
     }
@@ -97,6 +99,7 @@ impl Worker {
             event_types: self.event_types.get().cloned().unwrap_or_default(),
             routes: self.routes(),
             worker_type: self.scripts.worker_type(),
+            policy: self.scripts.policy(),
             main: self.scripts.main().clone(),
             imports: self.scripts.imports(),
         }
@@ -166,11 +169,12 @@ impl Worker {
     }
 
     async fn launch(&self) -> Result<Isolate, String> {
-        let Ground { scope, update_via_cache, caches, host, limits, runtime, views } = self.ground.clone();
+        let Ground { scope, update_via_cache, caches, host, limits, runtime, views, airwaves } = self.ground.clone();
         let limit = limits.start;
         // What is put while it installs is the site's own choice of what has to be there.
         let scripts = Arc::clone(&self.scripts);
-        let caches = caches.pinning_while(move || scripts.is_open());
+        let embedder = scripts.policy().embedder;
+        let caches = caches.pinning_while(move || scripts.is_open()).with_embedder_policy(embedder);
         let launch = Launch {
             version: self.version.clone(),
             script: self.script.clone(),
@@ -183,6 +187,7 @@ impl Worker {
             link: Arc::clone(&self.link),
             trouble: Arc::clone(&self.trouble),
             runtime: runtime.clone(),
+            airwaves,
         };
         let started = Isolate::start(launch, &runtime, views.follow());
         let (isolate, started) = started.map_err(|error| format!("no thread could be started: {error}"))?;

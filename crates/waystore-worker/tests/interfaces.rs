@@ -108,6 +108,8 @@ ServiceWorkerGlobalScope() : WorkerGlobalScope |
 ServiceWorker() : EventTarget | scriptURL state postMessage/1 onstatechange= onerror=
 ServiceWorkerRegistration() : EventTarget | installing waiting active navigationPreload scope updateViaCache update/0! unregister/0! onupdatefound=
 NavigationPreloadManager() | enable/0! disable/0! setHeaderValue/1! getState/0!
+Client() | id url type frameType postMessage/1
+WindowClient() : Client | visibilityState focused ancestorOrigins focus/0! navigate/1!
 Clients() | get/1! matchAll/0! openWindow/1! claim/0!
 ExtendableEvent(1) : Event | waitUntil/1
 InstallEvent(1) : ExtendableEvent | addRoutes/1!

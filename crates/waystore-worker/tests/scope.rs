@@ -128,23 +128,6 @@ async fn a_line_of_the_console_names_the_version_that_wrote_it() {
 }
 
 #[tokio::test]
-async fn w54_w55_w56_there_are_no_clients_and_no_window_is_opened() {
-    let world = World::with(
-        "onmessage = e => e.waitUntil((async () => {
-           const all = [await clients.matchAll(), await clients.matchAll({ includeUncontrolled: true, type: 'all' })];
-           console.log(JSON.stringify(all), await clients.get('nope'), Object.isFrozen(all[0]));
-           await clients.openWindow('/x').catch(error => console.log(error.name));
-         })());
-         onfetch = e => e.respondWith(clients.get(e.resultingClientId).then(client => new Response(String(client))))",
-    );
-    let site = world.ready().await;
-    assert_eq!(answer(&site, "/x").await, "undefined");
-    tell(&site, serde_json::json!(null)).await;
-    assert_eq!(world.line().await, "[[],[]] undefined true");
-    assert_eq!(world.line().await, "InvalidAccessError");
-}
-
-#[tokio::test]
 async fn an_error_that_a_listener_throws_is_an_error_event_and_else_a_line_with_its_position() {
     let world = World::with(
         "onmessage = e => {\n throw new TypeError(e.data) };

@@ -64,6 +64,7 @@ mod body;
 mod buckets;
 mod budget;
 mod cache;
+mod checksum;
 mod clock;
 mod error;
 mod fetch;

@@ -2,4 +2,5 @@
 
 pub(crate) mod cache;
 pub(crate) mod check;
+mod json;
 pub(crate) mod run;

@@ -25,6 +25,8 @@ pub(crate) enum Route {
     Network,
     /// From the network, without asking the worker.
     Bypass,
+    /// The gateway itself has it.
+    Gateway,
     /// Nowhere: the gateway refused.
     Refused,
 }
@@ -44,6 +46,7 @@ impl Route {
             Self::Worker => "worker",
             Self::Network => "network",
             Self::Bypass => "bypass",
+            Self::Gateway => "gateway",
             Self::Refused => "refused",
         }
     }

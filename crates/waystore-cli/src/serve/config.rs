@@ -7,15 +7,16 @@ use std::{
 };
 
 use url::{Host, Url};
-use waystore_worker::{Limits, UpdateViaCache, WorkerType};
+use waystore_worker::{Activation, Limits, UpdateViaCache, WorkerType};
 
 use super::{
     inbound::HeaderRules,
     keeping::Keeping,
+    pages::settings::PageSettings,
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, fetch::private::PrivateOrigins};
 
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
@@ -66,12 +67,15 @@ pub(crate) struct Config {
     pub(crate) shared: Globs,
     /// Whether other origins are taken to consent to everything.
     pub(crate) trust_all: bool,
+    /// Where scripts may fetch from though it is in the machine's own network.
+    pub(crate) private_origins: PrivateOrigins,
     pub(crate) timeouts: Timeouts,
     pub(crate) update_interval: Duration,
     pub(crate) check_interval: Duration,
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) keeping: Keeping,
+    pub(crate) pages: PageSettings,
 }
 
 /// What stands behind the gateway.
@@ -99,6 +103,7 @@ pub(crate) struct Worker {
     pub(crate) kind: WorkerType,
     pub(crate) scope: Option<String>,
     pub(crate) update_via_cache: UpdateViaCache,
+    pub(crate) activation: Activation,
     pub(crate) limits: Limits,
 }
 
@@ -134,6 +139,7 @@ impl Config {
             ))
             .hint("say with `--origin https://shop.example` which address visitors see"));
         }
+        let max_connections = settings.max_connections.unwrap_or(4096).max(1) as usize;
         let data = PathBuf::from(settings.data.as_deref().unwrap_or(DEFAULT_DATA));
         Ok(Self {
             origin,
@@ -158,6 +164,7 @@ impl Config {
                 Some("trust-all") => true,
                 Some(other) => return Err(one_of("cors", other, "`check` or `trust-all`")),
             },
+            private_origins: PrivateOrigins::new(settings.private_origins.as_ref())?,
             timeouts: Timeouts {
                 connect: span(settings.connect_timeout, 10),
                 head: span(settings.head_timeout, 60),
@@ -165,9 +172,10 @@ impl Config {
             },
             update_interval: span(settings.update_interval, 60),
             check_interval: span(settings.check_interval, 3600).max(Duration::from_secs(1)),
-            max_connections: settings.max_connections.unwrap_or(4096).max(1) as usize,
+            max_connections,
             stop_grace: span(settings.stop_grace, 10),
             keeping: Keeping::new(settings)?,
+            pages: PageSettings::new(settings, max_connections)?,
         })
     }
 
@@ -195,7 +203,8 @@ fn origin_url(text: &str) -> Result<Url, Failure> {
     })
 }
 
-fn bare_url(text: &str) -> Option<Url> {
+/// The URL `text`, where it has a scheme, a host and a port and nothing else.
+pub(crate) fn bare_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok().filter(|_| is_url(text))?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     (bare && url.password().is_none() && !matches!(url.host(), None | Some(Host::Domain("")))).then_some(url)
@@ -257,6 +266,11 @@ fn worker(settings: &Settings) -> Result<Option<Worker>, Failure> {
             Some("all") => UpdateViaCache::All,
             Some("none") => UpdateViaCache::None,
             Some(other) => return Err(one_of("update_via_cache", other, "`imports`, `all` or `none`")),
+        },
+        activation: match settings.activation.as_deref() {
+            None | Some("rollover") => Activation::Rollover,
+            Some("hold") => Activation::Hold,
+            Some(other) => return Err(one_of("activation", other, "`rollover` or `hold`")),
         },
         limits,
     }))

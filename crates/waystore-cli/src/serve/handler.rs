@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 use waystore::{AbortSignal, Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
@@ -19,6 +19,7 @@ use super::{
     config::Config,
     inbound::{Bypass, Inbound},
     outbound::{self, About, Coding},
+    pages::{self, desk::Pages},
     refusal::Refusal,
     tunnel::Tunnel,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) network: Network,
     pub(crate) site: Option<Arc<Site>>,
+    pub(crate) pages: Option<Pages>,
     pub(crate) tunnel: Option<Tunnel>,
     pub(crate) clock: Arc<waystore::Clock>,
     /// When a navigation last led to a look for a new script, in milliseconds since 1970.
@@ -53,6 +55,14 @@ struct Answer {
     response: Response,
     coding: Coding,
     cookies: bool,
+    /// The client that a navigation makes.
+    client: Option<String>,
+}
+
+impl Answer {
+    fn new(response: Response, coding: Coding, cookies: bool) -> Self {
+        Self { response, coding, cookies, client: None }
+    }
 }
 
 /// Answers one request. Dropping the future, or the body of the answer, aborts what goes on for it.
@@ -84,18 +94,37 @@ async fn answer(
     let hidden = Hidden { headers: std::mem::take(&mut inbound.hidden), forwarded_for: forwarded_for(&inbound, peer) };
     let visitor =
         gateway.network.parts().personal.visitor(&inbound.head.headers, &hidden.headers, gateway.clock.random());
+    if pages::is_ours(inbound.head.url.path()) {
+        record.route = Route::Gateway;
+        let ask = pages::Ask {
+            parts: &parts,
+            path: inbound.head.url.path(),
+            host: host(&parts.uri, &parts.headers).unwrap_or_default(),
+            public: gateway.network.parts().public.origin(),
+            credentials: visitor.credentials,
+            body: body_of(body, gateway),
+            upgrade,
+        };
+        let response = pages::answer(gateway.pages.as_ref(), ask).await?;
+        return Ok(Answer::new(response, Coding::AsReceived, false));
+    }
     let asked = Asked { body: body_of(body, gateway), inbound, hidden: Arc::new(hidden), visitor, signal };
 
     if let (Some(Bypass::Upgrade), Some(tunnel)) = (asked.inbound.bypass, &gateway.tunnel) {
         record.route = Route::Bypass;
         let response =
             tunnel.open(&parts, &asked.inbound.head, &asked.hidden, upgrade).await.map_err(Refusal::upstream)?;
-        return Ok(Answer { response, coding: Coding::AsReceived, cookies: true });
+        return Ok(Answer::new(response, Coding::AsReceived, true));
     }
     let site =
         gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && site.covers(&asked.inbound.head.url));
     match site {
-        Some(site) => ask_worker(gateway, site, asked, record).await,
+        Some(site) => {
+            let pages = gateway.pages.as_ref().filter(|_| asked.inbound.head.mode == RequestMode::Navigate);
+            let client = pages.map(|pages| pages.reserve(asked.visitor.credentials));
+            let answer = ask_worker(gateway, site, asked, client.clone(), record).await?;
+            Ok(Answer { client, ..answer })
+        }
         None => {
             record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
             let Asked { inbound, body, hidden, signal, .. } = asked;
@@ -108,12 +137,8 @@ async fn answer(
 /// The URL that is asked for, unless this gateway is not who to ask.
 fn check(gateway: &Gateway, request: &http::Request<Incoming>) -> Result<Url, Refusal> {
     let public = &gateway.network.parts().public;
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = match (request.uri().authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => authority.as_str(),
-        (None, Some(host), None) => host.to_str().unwrap_or_default(),
-        _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, "host", "a request names one host")),
-    };
+    let host = host(request.uri(), request.headers())
+        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "host", "a request names one host"))?;
     if !public.serves(host) {
         let text = format!("this server answers for {} only", public.serialized());
         return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", text));
@@ -126,6 +151,16 @@ fn check(gateway: &Gateway, request: &http::Request<Incoming>) -> Result<Url, Re
     public
         .url(target)
         .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "target", "the path is not one of this site"))
+}
+
+/// Whom a request is for; `None` unless it says so once.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => Some(authority.as_str()),
+        (None, Some(host), None) => Some(host.to_str().unwrap_or_default()),
+        _ => None,
+    }
 }
 
 fn forwarded_for(inbound: &Inbound, peer: SocketAddr) -> String {
@@ -142,7 +177,13 @@ fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
     Some(Body::from_stream(timed(incoming(body), gateway.config.timeouts.body, "the client"), length))
 }
 
-async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &mut Record) -> Result<Answer, Refusal> {
+async fn ask_worker(
+    gateway: &Gateway,
+    site: &Arc<Site>,
+    asked: Asked,
+    client: Option<String>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
     let Asked { inbound, body, hidden, visitor, signal } = asked;
     let head = inbound.head.clone();
     let navigates = head.mode == RequestMode::Navigate;
@@ -150,7 +191,7 @@ async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &
     let event = FetchEvent {
         request: Request { head: inbound.head, body, signal: Some(signal.clone()), visitor: Some(visitor) },
         client_id: String::new(),
-        resulting_client_id: if navigates { uuid(gateway.clock.random()) } else { String::new() },
+        resulting_client_id: client.unwrap_or_default(),
     };
     // Until it is known better: should the client go away meanwhile, the worker is who was asked.
     record.route = Route::Worker;
@@ -172,7 +213,7 @@ async fn ask_worker(gateway: &Gateway, site: &Arc<Site>, asked: Asked, record: &
                 return past_the_worker(gateway, head, &hidden, signal, record).await;
             }
             let cookies = response.source == ResponseSource::Network && response.personal == Some(visitor.mark());
-            Ok(Answer { response: *response, coding: Coding::Removed, cookies })
+            Ok(Answer::new(*response, Coding::Removed, cookies))
         }
         FetchOutcome::NetworkError { reason, version } => {
             record.version = Some(version);
@@ -213,7 +254,7 @@ async fn past_the_worker(
 
 async fn forward(gateway: &Gateway, request: Request, hidden: &Hidden) -> Result<Answer, Refusal> {
     let response = gateway.network.forward(request, hidden).await.map_err(Refusal::upstream)?;
-    Ok(Answer { response, coding: Coding::AsReceived, cookies: true })
+    Ok(Answer::new(response, Coding::AsReceived, true))
 }
 
 fn look_for_update(gateway: &Gateway, site: &Site) {
@@ -227,7 +268,7 @@ fn look_for_update(gateway: &Gateway, site: &Site) {
 }
 
 fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal> {
-    let Answer { response, coding, cookies } = answer;
+    let Answer { response, coding, cookies, client } = answer;
     let about = About {
         method,
         coding,
@@ -237,7 +278,12 @@ fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal
     };
     let upgrade = response.status == 101;
     let head = if upgrade { switch(&response) } else { outbound::head(&response.head, about) };
-    let head = head.map_err(|reason| Refusal::worker("worker-answer", reason))?;
+    let mut head = head.map_err(|reason| Refusal::worker("worker-answer", reason))?;
+    if let Some(client) =
+        client.filter(|_| !head.status().is_redirection() || head.status() == StatusCode::NOT_MODIFIED)
+    {
+        pages::tell_client(head.headers_mut(), &client);
+    }
     let bodyless = method == Method::HEAD || upgrade || matches!(response.status, 204 | 304);
     let body = if bodyless { Body::empty() } else { response.body.unwrap_or_default() };
     Ok(head.map(|()| body))
@@ -251,24 +297,11 @@ fn switch(response: &Response) -> Result<http::Response<()>, &'static str> {
     Ok(head)
 }
 
-/// A random UUID. Spec: RFC 9562, section 5.4.
-fn uuid(random: u128) -> String {
-    let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 #[cfg(test)]
 mod tests {
     use waystore::CredentialHash;
 
     use super::*;
-
-    #[test]
-    fn g10_a_navigation_gets_a_fresh_client_id() {
-        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-    }
 
     #[test]
     fn a_response_of_another_visitor_is_not_given() {

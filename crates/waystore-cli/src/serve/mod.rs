@@ -12,6 +12,7 @@ mod keeping;
 mod listener;
 mod log;
 mod outbound;
+mod pages;
 pub(crate) mod patterns;
 pub(crate) mod personal;
 pub(crate) mod public;
@@ -39,6 +40,7 @@ use self::{
     config::{Config, Script, Upstream},
     handler::Gateway,
     log::LogForm,
+    pages::desk::Pages,
     personal::{Personal, keep_key},
     public::Public,
     settings::{FILE_NAME, Settings},
@@ -125,7 +127,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), stop.clone()));
     }
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
-    let gateway = Gateway { config, network, site: site.clone(), tunnel, clock, last_update_ms };
+    let pages = site
+        .clone()
+        .map(|site| Pages::new(site, config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone()));
+    let gateway = Gateway { config, network, site: site.clone(), pages, tunnel, clock, last_update_ms };
 
     announce(&public, address);
     listener::serve(listener, Arc::new(gateway), stop.clone()).await;
@@ -185,7 +190,7 @@ fn network(
     let network = Network::new(Parts {
         public: Arc::clone(public),
         origin,
-        world: Client::world(&roots, config.timeouts),
+        world: Client::world(&roots, config.timeouts, config.private_origins.clone()),
         trust_all: config.trust_all,
         consents: Consents::default(),
         clock: Arc::clone(clock),

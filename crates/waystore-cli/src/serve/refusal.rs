@@ -14,11 +14,18 @@ pub(crate) struct Refusal {
     status: StatusCode,
     class: &'static str,
     text: String,
+    /// In seconds.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, class: &'static str, text: impl Into<String>) -> Self {
-        Self { status, class, text: text.into() }
+        Self { status, class, text: text.into(), retry_after: None }
+    }
+
+    /// Says after how many seconds it may be tried again.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// The worker took the request, and this came of it.
@@ -52,6 +59,9 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_LENGTH, length.into());
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }

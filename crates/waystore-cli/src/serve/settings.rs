@@ -81,6 +81,36 @@ pub(crate) struct Settings {
     /// `trust-all`, which asks none and shows the worker everything.
     #[arg(long, value_name = "RULE")]
     pub(crate) cors: Option<String>,
+    /// Origins at addresses of the machine's own network that the worker may fetch from, such as `http://api.internal:8080`;
+    /// it reaches public addresses only, and the upstream.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) private_origins: Option<Vec<String>>,
+    /// When a new version of the worker takes over: `rollover` (default: when the events under way have ended) or `hold`
+    /// (when no page is connected that the old one controls, as in a browser).
+    #[arg(long, value_name = "MODE")]
+    pub(crate) activation: Option<String>,
+    /// The types (`data.type`) of the messages that pages may send to the worker, and `UPDATE`, `UNREGISTER`,
+    /// `WAYSTORE_PREFETCH` for those calls; `*` is all. The worker is everybody's. Default: none.
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) messages: Option<Vec<String>>,
+    /// Give every page the script `/.well-known/waystore/client.js`, in its head. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) inject: Option<bool>,
+    /// Pages that are connected to the worker at a time. Default: half of `max_connections`.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_pages: Option<u32>,
+    /// How much may wait for all connected pages together. Default: 64 MiB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) page_memory: Option<Size>,
+    /// How long one message of a page may be. Default: 1 MiB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) message_size: Option<Size>,
+    /// Messages that one page may send in a second; ten seconds' worth at once. Default: 20.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) message_rate: Option<u32>,
+    /// How much one page may send in a second; ten seconds' worth at once. Default: 256 KiB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) message_bytes: Option<Size>,
     /// How long a connection to the upstream may take. Default: 10s.
     #[arg(long, value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,

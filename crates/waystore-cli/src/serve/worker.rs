@@ -42,6 +42,7 @@ pub(super) async fn open(
         scope: scope.transpose()?,
         worker_type: worker.kind,
         update_via_cache: worker.update_via_cache,
+        activation: worker.activation,
         limits: worker.limits.clone(),
         policies: keeping.policies.clone(),
     };

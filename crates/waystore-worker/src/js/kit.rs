@@ -45,6 +45,7 @@ prelude! {
     "waystore:streams_writable": "src/js/prelude/streams/writable.js",
     "waystore:structured_clone": "src/js/prelude/structured_clone.js",
     "waystore:values": "src/js/prelude/values.js",
+    "waystore:clients": "src/js/scope/clients.js",
     "waystore:events": "src/js/scope/events.js",
     "waystore:service_worker": "src/js/scope/service_worker.js",
     "waystore:worker": "src/js/scope/worker.js",

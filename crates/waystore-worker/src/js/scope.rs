@@ -5,6 +5,8 @@
 //! registration is behind [`Link`].
 
 mod bridge;
+mod broadcasts;
+mod clients;
 mod imports;
 mod modules;
 mod ports;
@@ -19,6 +21,7 @@ use rquickjs::{Ctx, Error, FromJs, Function, JsLifetime, Object, Value, context:
 use self::ports::Ports;
 pub(crate) use self::{
     bridge::Bridge,
+    clients::ClientLink,
     modules::Modules,
     registration::{Link, UpdateRefused},
 };
@@ -73,6 +76,7 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Glo
     if global == Global::ServiceWorker {
         kit.run("packed")?;
         kit.run("events")?;
+        kit.run("clients")?;
         kit.run("service_worker")?;
     }
     let interface = if global == Global::ServiceWorker { "ServiceWorkerGlobalScope" } else { "GlobalScope" };
@@ -113,6 +117,8 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     modules::install(ctx, &bridge)?;
     preload::install(ctx, &bridge)?;
     let ports = ports::install(ctx)?;
+    broadcasts::install(ctx, &bridge)?;
+    clients::install(ctx, &bridge, ports.clone())?;
     registration::install(ctx, &bridge, ports.clone())?;
     routes::install(ctx, &bridge)?;
     let rejected = install_worker(ctx, &bridge.script, Global::ServiceWorker)?;
@@ -202,6 +208,8 @@ impl<'js> Scope<'js> {
             Event::Message { data: Message { data, ports, source } } => {
                 let origin = self.bridge.script.origin().ascii_serialization();
                 let numbers = self.ports.insert_all(ports.take()).ok_or("the worker has too many message ports")?;
+                let source =
+                    clients::source(&self.ctx, source.as_ref()).map_err(|error| words_of(&self.ctx, &error))?;
                 self.call("dispatchMessage", (number, data.as_str(), numbers, origin, source))
             }
             Event::Fetch { request, client_id, resulting_client_id, preload } => {

@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -31,6 +31,13 @@ const HAND_OVERS: usize = 100;
 pub(super) struct Pin {
     site: Arc<Inner>,
     id: Id,
+}
+
+impl Pin {
+    /// For an event that was counted just now.
+    pub(super) fn new(site: &Arc<Inner>, id: Id) -> Self {
+        Self { site: Arc::clone(site), id }
+    }
 }
 
 impl Drop for Pin {
@@ -100,6 +107,7 @@ impl Inner {
             return Arc::clone(self).follow_other_routes(worker, event).await;
         }
         let FetchEvent { request, client_id, resulting_client_id } = event;
+        self.control(&resulting_client_id);
         let version = Some(worker.version.clone());
         if !worker.listens("fetch") {
             return fallback(request, FallbackReason::NoListener, version);
@@ -176,7 +184,7 @@ impl Inner {
         worker: &Arc<Worker>,
         taker: Taker,
         event: impl Fn() -> Event,
-        holds: Arc<dyn std::any::Any + Send + Sync>,
+        holds: Arc<dyn Any + Send + Sync>,
     ) -> Result<Answer, String> {
         let mut reason = String::new();
         let (mut attempts, mut hand_overs) = (0, 0);
@@ -210,7 +218,7 @@ impl Inner {
                     Some((id, WorkerState::Activated)) if life.holding_for.is_none() => {
                         let worker = life.workers.get(&id).cloned().ok_or(FallbackReason::NoWorker)?;
                         life.cycle.apply(Input::EventStarted(id));
-                        return Ok((worker, Pin { site: Arc::clone(self), id }));
+                        return Ok((worker, Pin::new(self, id)));
                     }
                     None if life.cycle.unregistered || !life.hopeful => return Err(FallbackReason::NoWorker),
                     _ => {}
@@ -246,7 +254,7 @@ impl Inner {
             worker.inspect(|worker| drop(life.cycle.apply(Input::EventStarted(worker.id))))
         };
         let Some(worker) = found else { return };
-        let pin = Pin { site: Arc::clone(self), id: worker.id };
+        let pin = Pin::new(self, worker.id);
         let this = Arc::clone(self);
         let version = version.to_owned();
         self.ground.runtime.spawn(async move {
@@ -256,13 +264,19 @@ impl Inner {
         });
     }
 
-    async fn deliver_message(&self, worker: Arc<Worker>, pin: Pin, message: Message) -> Result<(), SiteError> {
+    /// Sends a message; `holds` is let go of when its event is over.
+    pub(super) async fn deliver_message(
+        &self,
+        worker: Arc<Worker>,
+        holds: impl Any + Send + Sync,
+        message: Message,
+    ) -> Result<(), SiteError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SiteError::Busy)?;
         if !worker.listens("message") {
             return Ok(());
         }
         let event = || Event::Message { data: message.clone() };
-        let delivered = self.deliver(&worker, Taker::First, event, Arc::new((pin, slot))).await;
+        let delivered = self.deliver(&worker, Taker::First, event, Arc::new((holds, slot))).await;
         delivered.map(drop).map_err(|reason| SiteError::Stopped { reason })
     }
 
@@ -280,7 +294,7 @@ impl Inner {
         let worker = worker.ok_or_else(|| SiteError::NoWorker { scope: Box::new(self.ground.scope.clone()) })?;
         let id = worker.id;
         life.cycle.apply(Input::EventStarted(id));
-        Ok((worker, Pin { site: Arc::clone(self), id }))
+        Ok((worker, Pin::new(self, id)))
     }
 }
 

@@ -7,7 +7,7 @@ use futures::{FutureExt, future::BoxFuture};
 use super::Inner;
 use crate::{
     PortMessage, SiteError, WorkerState,
-    isolate::Message,
+    isolate::{Message, Source},
     js::scope::{Link, UpdateRefused},
     lifecycle::{Id, Input},
     message::Parcel,
@@ -25,6 +25,14 @@ pub(super) struct SiteLink {
 impl SiteLink {
     pub(super) fn new(site: Weak<Inner>, id: Id) -> Self {
         Self { site, id }
+    }
+
+    pub(super) fn site(&self) -> Option<Arc<Inner>> {
+        self.site.upgrade()
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
     }
 }
 
@@ -88,7 +96,7 @@ impl Link for SiteLink {
 
     fn post(&self, version: String, message: PortMessage) {
         let Some(site) = self.site.upgrade() else { return };
-        let source = site.life().workers.get(&self.id).map(|worker| worker.version.clone());
+        let source = site.life().workers.get(&self.id).map(|worker| Source::Worker(worker.version.clone()));
         let PortMessage { data, ports } = message;
         site.post(&version, Message { data, ports: Parcel::new(ports), source });
     }

@@ -37,8 +37,18 @@ impl Inner {
             return fallback(event.request, FallbackReason::Off, None);
         }
         match self.active() {
-            Some(worker) => self.follow_routes(&worker, event).await,
+            Some(worker) => {
+                self.control(&event.resulting_client_id);
+                self.follow_routes(&worker, event).await
+            }
             None => self.ask_script(event, Way::default()).await,
+        }
+    }
+
+    /// The active worker has the client that a navigation is about to make, whatever it says to the request.
+    pub(super) fn control(&self, resulting_client_id: &str) {
+        if !resulting_client_id.is_empty() {
+            self.roster.control_reserved(resulting_client_id);
         }
     }
 

@@ -36,6 +36,8 @@ pub struct SiteStatus {
     pub last_failure: Option<String>,
     /// When the script was last checked, in milliseconds since 1970.
     pub last_check_ms: Option<u64>,
+    /// How many clients are connected.
+    pub clients: usize,
     /// What happened since the site was opened.
     pub counters: Counters,
 }
@@ -159,6 +161,7 @@ impl Site {
             },
             last_failure: life.last_failure.clone(),
             last_check_ms: life.last_check_ms,
+            clients: self.inner.roster.len(),
             counters: self.inner.counts.get(),
         }
     }

@@ -8,6 +8,8 @@
     reason = "it is for tests, and each file uses a part of it"
 )]
 
+pub mod pages;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -19,8 +21,8 @@ use tokio::sync::{Notify, mpsc};
 use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore};
 use waystore_worker::{
-    ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost, SiteOptions,
-    WorkerState, WorkerType,
+    Activation, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, Limits, MessageEvent, Site, SiteHost,
+    SiteOptions, WorkerState, WorkerType,
 };
 
 pub const ORIGIN: &str = "https://a.test";
@@ -42,14 +44,23 @@ struct Page {
     body: String,
     headers: Vec<(String, String)>,
     redirected: bool,
+    opaque: bool,
     gate: Option<Arc<Notify>>,
     held: Option<Arc<Notify>>,
 }
 
 impl Net {
     pub fn page(&self, path: &str, status: u16, mime: &'static str, body: &str) {
-        let page =
-            Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None, held: None };
+        let page = Page {
+            status,
+            mime,
+            body: body.to_owned(),
+            headers: vec![],
+            redirected: false,
+            opaque: false,
+            gate: None,
+            held: None,
+        };
         self.pages.lock().unwrap().insert(url(path), page);
     }
 
@@ -68,6 +79,11 @@ impl Net {
 
     pub fn redirected(&self, path: &str) {
         self.pages.lock().unwrap().get_mut(&url(path)).unwrap().redirected = true;
+    }
+
+    /// Answers of `path` are opaque to script.
+    pub fn opaque(&self, path: &str) {
+        self.pages.lock().unwrap().get_mut(&url(path)).unwrap().opaque = true;
     }
 
     /// Answers of `path` wait until the gate is notified, once for each.
@@ -148,7 +164,8 @@ impl Fetch for Net {
             response = response.header(name, value);
         }
         response.status = page.status;
-        response.kind = waystore::ResponseType::Basic;
+        let kind = if page.opaque { waystore::ResponseType::Opaque } else { waystore::ResponseType::Basic };
+        response.kind = kind;
         response.url_list = vec![request.url.clone()];
         if page.redirected {
             response.url_list.push(request.url.clone());
@@ -165,6 +182,7 @@ pub struct World {
     pub limits: Limits,
     pub scope: Option<&'static str>,
     pub worker_type: WorkerType,
+    pub activation: Activation,
     lines: mpsc::UnboundedSender<ConsoleLine>,
     pub console: tokio::sync::Mutex<mpsc::UnboundedReceiver<ConsoleLine>>,
 }
@@ -181,6 +199,7 @@ impl World {
             limits: Limits { patience: Duration::from_secs(60), ..Limits::default() },
             scope: None,
             worker_type: WorkerType::Classic,
+            activation: Activation::Rollover,
             lines,
             console: tokio::sync::Mutex::new(console),
         };
@@ -203,7 +222,13 @@ impl World {
     pub fn options(&self) -> SiteOptions {
         let script = Url::parse(SCRIPT).unwrap();
         let scope = self.scope.map(|scope| script.join(scope).unwrap());
-        SiteOptions { scope, worker_type: self.worker_type, limits: self.limits.clone(), ..SiteOptions::new(script) }
+        SiteOptions {
+            scope,
+            worker_type: self.worker_type,
+            activation: self.activation,
+            limits: self.limits.clone(),
+            ..SiteOptions::new(script)
+        }
     }
 
     /// Opens the site.

@@ -23,7 +23,8 @@ use waystore::{Body, BodyError, Fetch, FetchError, Response};
 use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
-    isolate::{Answer, Event, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
+    airwaves::Airwaves,
+    isolate::{Answer, Event, Launch, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
         idl::{Arguments, native_operation},
@@ -47,6 +48,7 @@ pub(crate) struct Bridge {
     pub(super) fetch: Arc<dyn Fetch>,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) shared: Arc<Shared>,
+    pub(super) airwaves: Arc<Airwaves>,
     /// The events that are active, and until when they may be.
     events: RefCell<BTreeMap<u64, Instant>>,
     /// What was begun for some of them.
@@ -69,6 +71,7 @@ impl fmt::Debug for Bridge {
 impl Bridge {
     pub(crate) fn new(launch: Launch, shared: Arc<Shared>) -> Self {
         Self {
+            fetch: launch.network(),
             version: launch.version,
             script: launch.script,
             scope: launch.scope,
@@ -76,8 +79,8 @@ impl Bridge {
             scripts: launch.scripts,
             limits: launch.limits,
             link: launch.link,
-            fetch: Arc::new(OnHost::new(launch.host.fetch, launch.runtime.clone())),
             runtime: launch.runtime,
+            airwaves: launch.airwaves,
             shared,
             events: RefCell::default(),
             preloads: RefCell::default(),

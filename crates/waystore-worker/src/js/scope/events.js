@@ -246,7 +246,7 @@ export default function (kit) {
   kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
   kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
   kit.dispatchMessage = (id, text, ports, origin, source) => {
-    const init = { origin, source: kit.workerNamed(source) };
+    const init = { origin, source: kit.sourceOf(source) };
     run(adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id));
   };
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use rquickjs::{Ctx, Object};
 
 use super::{
-    Bridge,
+    Bridge, ClientLink,
     ports::{self, Ports},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A worker's way to its registration. Calls return at once; nothing here waits for the worker.
-pub(crate) trait Link: Send + Sync {
+pub(crate) trait Link: ClientLink + Send + Sync {
     /// The worker need not wait for its turn.
     fn skip_waiting(&self);
 

@@ -1,4 +1,4 @@
-// The global of a service worker: registration, clients, skipWaiting.
+// The global of a service worker: its registration, and skipWaiting.
 // Spec: https://w3c.github.io/ServiceWorker/#serviceworkerglobalscope-interface
 export default function (kit) {
   const { Event, EventTarget, domException } = kit;
@@ -140,56 +140,11 @@ export default function (kit) {
     }
   }
 
-  class Client {
-    constructor(token) {
-      made(token, "Client");
-    }
-  }
-
-  class WindowClient extends Client {}
-
-  class Clients {
-    #made = true;
-
-    constructor(token) {
-      made(token, "Clients");
-    }
-
-    async get(id) {
-      void this.#made;
-      if (arguments.length === 0) throw new TypeError("get needs 1 argument, but was given 0");
-      void `${id}`;
-      return undefined;
-    }
-
-    async matchAll(options = undefined) {
-      void this.#made;
-      void options;
-      return freeze([]);
-    }
-
-    async openWindow(url) {
-      void this.#made;
-      if (arguments.length === 0) throw new TypeError("openWindow needs 1 argument, but was given 0");
-      const { href } = new URL(`${url}`, globalThis.location.href);
-      if (href === "about:blank") throw new TypeError("openWindow: about:blank cannot be opened");
-      throw domException("openWindow: no user asked for a window", "InvalidAccessError");
-    }
-
-    async claim() {
-      void this.#made;
-      if (slots.active !== own()) throw domException("claim: this worker is not active", "InvalidStateError");
-    }
-  }
-
   for (const Interface of [
     ServiceWorkerGlobalScope,
     ServiceWorker,
     NavigationPreloadManager,
     ServiceWorkerRegistration,
-    Client,
-    WindowClient,
-    Clients,
   ]) {
     kit.exposeIllegal(Interface);
   }
@@ -216,7 +171,11 @@ export default function (kit) {
 
   let ownVersion;
   const own = () => workers.get(ownVersion);
-  kit.workerNamed = (version) => workers.get(version) ?? null;
+  // Who posted a message: a version's name, or a client's parts.
+  kit.sourceOf = (source) => {
+    if (source === null) return null;
+    return typeof source === "string" ? (workers.get(source) ?? null) : kit.clientOf(source);
+  };
 
   function workerOf(seen) {
     if (seen === null) return null;
@@ -247,7 +206,7 @@ export default function (kit) {
     ownVersion = version;
     workers.set(version, new ServiceWorker(secret, version, script, "parsed"));
     registration = new ServiceWorkerRegistration(secret, scope, updateViaCache);
-    const clients = new Clients(secret);
+    const clients = kit.makeClients();
     kit.readonly(globalThis, "clients", () => clients);
     kit.readonly(globalThis, "registration", () => registration);
     kit.readonly(globalThis, "serviceWorker", () => own());

@@ -1,0 +1,473 @@
+//! Carries out one page's conversation: between its connection, while it has one, and the worker.
+//!
+//! One task for each page. Decides nothing that the [session](super::session) decides; lasts as long as
+//! the client does, which is the grace time longer than its last connection.
+
+use std::{
+    collections::BTreeMap,
+    future::{pending, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
+
+use super::{
+    closing::Closing,
+    frames::{Ask, Slot, To, VERSION},
+    sequence::MOST_FRAMES,
+    session::{Action, MOST_PORTS, PING_MS, Rules, Session},
+    told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
+};
+
+/// How long a client stays without a connection.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
+
+/// What carries frames at the moment.
+pub(crate) struct Wire {
+    /// What the page says; `None` where that comes in requests of its own.
+    pub(crate) frames: Option<mpsc::Receiver<Utf8Bytes>>,
+    /// What it is told.
+    pub(crate) out: mpsc::Sender<Out>,
+    /// Cancelled when the connection has to end, whether the page reads or not.
+    pub(crate) cut: CancellationToken,
+}
+
+/// What goes to the connection.
+#[derive(Debug)]
+pub(crate) enum Out {
+    Frame(Bytes),
+    Close(Closing),
+}
+
+/// A connection for a client.
+pub(crate) struct Attach {
+    pub(crate) wire: Wire,
+    /// The number of the last frame that the page has received.
+    pub(crate) received: u64,
+    /// Whether the page knows this client already.
+    pub(crate) resumed: bool,
+}
+
+/// Frames that came in a request of their own.
+pub(crate) struct Batch {
+    pub(crate) lines: String,
+    pub(crate) done: oneshot::Sender<Result<(), Closing>>,
+}
+
+/// A client, for its time.
+pub(crate) struct Conversation {
+    pub(crate) page: Arc<Page>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) session: Session,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) key: String,
+    /// The origin of the page, and the one that the worker knows it by.
+    pub(crate) place: Place,
+    pub(crate) attaches: mpsc::Receiver<Attach>,
+    pub(crate) batches: mpsc::Receiver<Batch>,
+    pub(crate) stop: CancellationToken,
+    /// When time began, for the session.
+    pub(crate) began: Instant,
+}
+
+/// From the origin that a page sees, which may be an alias, to the public one.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) seen: url::Origin,
+    pub(crate) public: Url,
+}
+
+impl Place {
+    /// A URL of the page as the worker knows it; `None` where it is not at the page's origin.
+    pub(crate) fn public(&self, url: &str) -> Option<Url> {
+        let url = Url::parse(url).ok()?;
+        if url.origin() != self.seen {
+            return None;
+        }
+        let mut public = self.public.clone();
+        public.set_path(url.path());
+        public.set_query(url.query());
+        public.set_fragment(url.fragment());
+        Some(public)
+    }
+}
+
+/// What came of something that takes time.
+enum Done {
+    Posted { of: u64, outcome: Result<(), SiteError> },
+    Updated { id: u64, outcome: Result<(), SiteError> },
+    Unregistered { id: u64, was: bool },
+}
+
+/// What the task goes on with.
+enum Step {
+    Attach(Attach),
+    Batch(Batch),
+    Said(Utf8Bytes),
+    Gone,
+    Sent,
+    Told(ToPage),
+    Closed,
+    Through(u64, Option<PortMessage>),
+    Done(Done),
+    Time,
+    Expired,
+    Stop,
+}
+
+/// What changes while it goes on.
+struct Running {
+    of: Conversation,
+    wire: Option<Wire>,
+    /// Until when the client waits for a connection.
+    until: Instant,
+    ports: BTreeMap<u64, MessagePort>,
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// The frame that the connection takes next.
+    next: Option<Bytes>,
+}
+
+impl Conversation {
+    /// Goes on until the client is gone.
+    pub(crate) async fn run(self) {
+        let mut running = Running {
+            of: self,
+            wire: None,
+            until: Instant::now() + GRACE,
+            ports: BTreeMap::new(),
+            under_way: FuturesUnordered::new(),
+            next: None,
+        };
+        while running.go_on().await {}
+    }
+}
+
+impl Running {
+    /// The next step; whether there is another one after it.
+    async fn go_on(&mut self) -> bool {
+        let now_ms = self.now_ms();
+        if let Err(closing) = self.of.session.check(now_ms) {
+            return self.close(closing);
+        }
+        if self.next.is_none() {
+            self.next = self.of.session.next(now_ms);
+        }
+        let done = match self.step().await {
+            Step::Attach(attach) => self.attach(attach),
+            Step::Batch(batch) => self.take(batch),
+            Step::Said(text) => self.hear(&text),
+            Step::Gone => {
+                self.detach();
+                Ok(())
+            }
+            Step::Told(told) => self.tell(told),
+            Step::Through(port, message) => self.through(port, message),
+            Step::Done(done) => self.finish(done),
+            Step::Sent | Step::Time => Ok(()),
+            Step::Expired => return false,
+            Step::Closed | Step::Stop => Err(Closing::stopping()),
+        };
+        done.map_or_else(|closing| self.close(closing), |()| true)
+    }
+
+    /// Waits for whatever comes first. What is said comes before what is told, and both before what can wait.
+    async fn step(&mut self) -> Step {
+        let has_room = self.of.session.has_room();
+        let due = self.of.session.due_ms().map(|due| self.of.began + Duration::from_millis(due));
+        let Self { of, wire, ports, under_way, next, until } = self;
+        let connected = wire.is_some();
+        let (frames, out) = match wire {
+            Some(Wire { frames, out, .. }) => (frames.as_mut(), Some(out)),
+            None => (None, None),
+        };
+        tokio::select! {
+            biased;
+            () = of.stop.cancelled() => Step::Stop,
+            Some(attach) = of.attaches.recv() => Step::Attach(attach),
+            said = said(frames) => said.map_or(Step::Gone, Step::Said),
+            Some(batch) = of.batches.recv() => Step::Batch(batch),
+            sent = give(out, next) => sent,
+            Some(done) = under_way.next() => Step::Done(done),
+            told = of.page.receive(), if has_room => told.map_or(Step::Closed, Step::Told),
+            (port, message) = receive(ports), if has_room => Step::Through(port, message),
+            () = until_due(due) => Step::Time,
+            () = tokio::time::sleep_until(*until), if !connected => Step::Expired,
+        }
+    }
+
+    fn attach(&mut self, attach: Attach) -> Result<(), Closing> {
+        let Attach { wire, received, resumed } = attach;
+        self.end_wire(&Closing::taken_over());
+        let now_ms = self.now_ms();
+        self.wire = Some(wire);
+        let received = self.of.session.attach(received, now_ms)?;
+        let limits =
+            Limits { message_bytes: self.of.rules.frame_bytes, ports: MOST_PORTS, unacknowledged: MOST_FRAMES };
+        let welcome = Welcome {
+            frame: "welcome",
+            version: VERSION,
+            client: self.of.page.id(),
+            key: &self.of.key,
+            resumed,
+            received,
+            ping_ms: PING_MS,
+            grace_ms: u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX),
+            limits,
+        };
+        self.next = Some(welcome.text().into());
+        Ok(())
+    }
+
+    fn take(&mut self, batch: Batch) -> Result<(), Closing> {
+        let heard = batch.lines.lines().filter(|line| !line.is_empty()).try_for_each(|line| self.hear(line));
+        // Who asked may have gone; what was said counts all the same.
+        let _ = batch.done.send(heard.clone());
+        heard
+    }
+
+    fn hear(&mut self, text: &str) -> Result<(), Closing> {
+        let now_ms = self.now_ms();
+        let Some(action) = self.of.session.hear(text, now_ms)? else { return Ok(()) };
+        match action {
+            Action::Post { of, to, data, ports } => {
+                let ports = self.open(&ports, MessagePort::channel);
+                let (page, to) = (Arc::clone(&self.of.page), addressee(to));
+                let posted = async move { page.message(&to, PortMessage { data, ports }).await };
+                self.under_way.push(posted.map(move |outcome| Done::Posted { of, outcome }).boxed());
+            }
+            Action::PostToPort { of, port, data, ports } => return self.post_to_port(of, port, data, &ports),
+            Action::ClosePort(port) => drop(self.ports.remove(&port)),
+            Action::Change { url, visible, focused } => {
+                let url = url.map(|url| self.of.place.public(&url).ok_or_else(elsewhere)).transpose()?;
+                self.of.page.update(ClientChange { url, visible, focused });
+            }
+            Action::Join { of, name } => {
+                if !self.of.page.join(&name) {
+                    let reason = "a page joins no more names than that".to_owned();
+                    return self.of.session.refuse(of, "join", None, reason, now_ms);
+                }
+            }
+            Action::Leave { name } => self.of.page.leave(&name),
+            Action::Broadcast { name, data } => self.of.page.broadcast(&name, data),
+            Action::Ask { id, ask } => self.ask(id, ask),
+            Action::Prefetch { of, id, .. } => {
+                let reason = "this gateway does not fetch ahead".to_owned();
+                return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
+            }
+            Action::Abort { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The ends for the worker of channels whose other ends are the page's ports.
+    fn open(&mut self, ports: &[u64], channel: impl Fn() -> (MessagePort, MessagePort)) -> Vec<MessagePort> {
+        let open = |port: &u64| {
+            let (here, there) = channel();
+            self.ports.insert(*port, here);
+            there
+        };
+        ports.iter().map(open).collect()
+    }
+
+    fn post_to_port(
+        &mut self,
+        of: u64,
+        port: u64,
+        data: waystore_worker::SerializedValue,
+        ports: &[u64],
+    ) -> Result<(), Closing> {
+        let mut given = Vec::new();
+        let mut reason = None;
+        for number in ports {
+            match self.of.page.port_channel() {
+                Ok((here, there)) => {
+                    self.ports.insert(*number, here);
+                    given.push(there);
+                }
+                Err(error) => reason = Some(error.to_string()),
+            }
+        }
+        if reason.is_none() {
+            let Some(to) = self.ports.get(&port) else { return Ok(()) };
+            reason = to.post(PortMessage { data, ports: given }).err().map(|error| error.to_string());
+        }
+        let Some(reason) = reason else { return Ok(()) };
+        for number in ports {
+            self.ports.remove(number);
+            self.of.session.forget_port(*number);
+        }
+        let now_ms = self.now_ms();
+        self.of.session.refuse(of, "port", None, reason, now_ms)
+    }
+
+    fn ask(&mut self, id: u64, ask: Ask) {
+        let site = Arc::clone(&self.of.site);
+        self.under_way.push(match ask {
+            Ask::Update => async move { Done::Updated { id, outcome: site.begin_update().await } }.boxed(),
+            Ask::Unregister => async move { Done::Unregistered { id, was: site.unregister().await } }.boxed(),
+        });
+    }
+
+    fn finish(&mut self, done: Done) -> Result<(), Closing> {
+        self.of.session.finished();
+        let now_ms = self.now_ms();
+        let session = &mut self.of.session;
+        match done {
+            Done::Posted { outcome: Ok(()), .. } => Ok(()),
+            Done::Posted { of, outcome: Err(error) } => session.refuse(of, "message", None, error.to_string(), now_ms),
+            Done::Updated { id, outcome } => {
+                let message = outcome.err().map(|error| error.to_string());
+                let error = message.as_deref().map(|message| Failed { name: "TypeError", message });
+                session.tell(&Told::Answer { id, value: None, error, echo: false })
+            }
+            Done::Unregistered { id, was } => {
+                session.tell(&Told::Answer { id, value: Some(was), error: None, echo: false })
+            }
+        }
+    }
+
+    fn tell(&mut self, told: ToPage) -> Result<(), Closing> {
+        let session = &mut self.of.session;
+        match told {
+            ToPage::Message { data, ports, source } => {
+                let Some(data) = raw(&data) else { return Ok(()) };
+                let numbers = session.number_ports(ports.len());
+                session.tell(&Told::Message { from: Worker::new(&source), data, ports: &numbers })?;
+                self.keep(numbers, ports)
+            }
+            ToPage::Registration(mirror) => {
+                session.tell(&Told::Registration { registration: Registration::new(&mirror) })
+            }
+            ToPage::ControllerChange { version } => session.tell(&Told::Controller { version: version.as_deref() }),
+            ToPage::Broadcast { name, data } => {
+                let Some(data) = raw(&data) else { return Ok(()) };
+                session.tell(&Told::Broadcast { name: &name, data })
+            }
+            ToPage::Lost { messages, steps } => session.tell(&Told::Lost { messages, steps }),
+        }
+    }
+
+    /// Something came through a port, or its other end was closed.
+    fn through(&mut self, port: u64, message: Option<PortMessage>) -> Result<(), Closing> {
+        let Some(PortMessage { data, ports }) = message else {
+            self.ports.remove(&port);
+            return self.of.session.close_port(port);
+        };
+        let Some(data) = raw(&data) else { return Ok(()) };
+        let numbers = self.of.session.number_ports(ports.len());
+        self.of.session.tell(&Told::Port { port, data, ports: &numbers })?;
+        self.keep(numbers, ports)
+    }
+
+    /// Keeps the ports that were given to the page, as many as may be open.
+    fn keep(&mut self, numbers: Vec<u64>, ports: Vec<MessagePort>) -> Result<(), Closing> {
+        for (number, port) in numbers.into_iter().zip(ports) {
+            if self.of.session.is_open(number) {
+                self.ports.insert(number, port);
+            } else {
+                self.of.session.close_port(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection; whether the client goes on.
+    fn close(&mut self, closing: Closing) -> bool {
+        tracing::debug!(
+            target: "waystore::pages", client = self.of.page.id(), code = closing.code, reason = %closing.reason,
+            "a page's connection was closed"
+        );
+        self.end_wire(&closing);
+        !closing.is_final()
+    }
+
+    fn end_wire(&mut self, closing: &Closing) {
+        if let Some(wire) = self.wire.take() {
+            // A page that does not read does not read this either.
+            let _ = wire.out.try_send(Out::Close(closing.clone()));
+            wire.cut.cancel();
+        }
+        self.detach();
+    }
+
+    fn detach(&mut self) {
+        self.wire = None;
+        self.next = None;
+        self.of.session.detach();
+        self.until = Instant::now() + GRACE;
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.of.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn addressee(to: To) -> Addressee {
+    match to {
+        To::Version(version) => Addressee::Version(version),
+        To::Slot(Slot::Installing) => Addressee::Installing,
+        To::Slot(Slot::Waiting) => Addressee::Waiting,
+        To::Slot(Slot::Active) => Addressee::Active,
+    }
+}
+
+/// A page says that it is where it cannot be.
+pub(crate) fn elsewhere() -> Closing {
+    Closing::wrong("the URL is not at the origin of the page")
+}
+
+/// What the page says next; `None` once its connection has ended.
+async fn said(frames: Option<&mut mpsc::Receiver<Utf8Bytes>>) -> Option<Utf8Bytes> {
+    match frames {
+        Some(frames) => frames.recv().await,
+        None => pending().await,
+    }
+}
+
+/// Gives the next frame to the connection, where there are both.
+async fn give(out: Option<&mut mpsc::Sender<Out>>, next: &mut Option<Bytes>) -> Step {
+    let Some(out) = out else { return pending().await };
+    if next.is_none() {
+        out.closed().await;
+        return Step::Gone;
+    }
+    match out.reserve().await {
+        Ok(room) => {
+            if let Some(frame) = next.take() {
+                room.send(Out::Frame(frame));
+            }
+            Step::Sent
+        }
+        Err(_) => Step::Gone,
+    }
+}
+
+/// What comes through any of the ports; `None` where one is closed.
+async fn receive(ports: &mut BTreeMap<u64, MessagePort>) -> (u64, Option<PortMessage>) {
+    poll_fn(|cx| {
+        let mut ready = ports.iter_mut().filter_map(|(number, port)| match port.poll_receive(cx) {
+            Poll::Ready(message) => Some((*number, message)),
+            Poll::Pending => None,
+        });
+        ready.next().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+async fn until_due(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,30 @@
+// Chromium, without a window.
+
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+/** Milliseconds; longer than anything takes that works. */
+export const PATIENCE = 30_000;
+
+/** A browser of its own. */
+export async function startBrowser() {
+  const program = process.env.CHROMIUM ?? PROGRAMS.find((path) => existsSync(path));
+  if (program === undefined) throw new Error("there is no Chromium: apt-get install chromium, or say where in CHROMIUM");
+  return chromium.launch({ executablePath: program, args: FLAGS });
+}
+
+/** A visitor of their own: cookies, caches and workers are nobody else's. What pages print is in `lines`. */
+export async function visitor(t, browser, options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  t.after(() => context.close());
+  context.lines = [];
+  context.on("console", (message) => context.lines.push(`${message.type()}: ${message.text()}`));
+  context.on("weberror", (error) => context.lines.push(`uncaught: ${error.error().stack}`));
+  return context;
+}

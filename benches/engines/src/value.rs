@@ -4,11 +4,11 @@
 //! reader, so that both can be measured.
 
 use bytes::Bytes;
+use twox_hash::XxHash3_64;
 use waystore::{
     Error, Result,
     store::{Entry, ListId, UrlMatch},
 };
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes before the heads: the two hashes, the time, the checksum, the heads' length, the kind of body.
 const FIXED: usize = 40;
@@ -53,7 +53,7 @@ impl UrlKey {
 }
 
 fn hash(list: ListId, text: &str) -> u64 {
-    xxh3_64_with_seed(text.as_bytes(), list.0)
+    XxHash3_64::oneshot_with_seed(list.0, text.as_bytes())
 }
 
 /// A value to be written: its parts, where they are.
@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
 }
 
 fn checksum(entry: &[u8], body: &[u8]) -> u64 {
-    xxh3_64_with_seed(body, xxh3_64(entry))
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(entry), body)
 }
 
 /// A value that was read.

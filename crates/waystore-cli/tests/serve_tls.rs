@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use support::{Gateway, text};
+use support::{Gateway, Seen, mirror, text, with};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -37,7 +37,8 @@ async fn tls_upstream(protocol: &'static [u8]) -> SocketAddr {
                         Some(authority) => authority.to_string(),
                         None => request.headers()["host"].to_str().unwrap().to_owned(),
                     };
-                    Ok::<_, std::convert::Infallible>(text(200, format!("{:?} {host}", request.version())))
+                    let answer = text(200, format!("{:?} {host}", request.version()));
+                    Ok::<_, std::convert::Infallible>(with(answer, &[("access-control-allow-origin", "*")]))
                 });
                 let io = TokioIo::new(stream);
                 if protocol == b"h2" {
@@ -77,4 +78,38 @@ async fn a_certificate_of_an_unknown_authority_or_another_name_is_not_believed()
     assert_eq!(asked(&format!("https://{address}"), &[]).await.error(), (502, "upstream"));
     let other = format!("https://127.0.0.2:{}", address.port());
     assert_eq!(asked(&other, &["--upstream-ca", &ca]).await.error(), (502, "upstream"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_speaks_the_best_version_that_another_origin_does() {
+    let (upstream, ca) = (mirror(&Seen::default()).await, certificate("ca.pem"));
+    for (protocol, version) in [(&b"h2"[..], "HTTP/2.0"), (b"http/1.1", "HTTP/1.1")] {
+        let address = tls_upstream(protocol).await;
+        let other = format!("https://localhost:{}", address.port());
+        let script = format!("onfetch = event => event.respondWith(fetch('{other}/x'))");
+        let trusting = Gateway::with_worker(upstream, &script, &["--upstream-ca", &ca, "--private-origins", &other]);
+        assert_eq!(trusting.get("/").await.text(), format!("{version} localhost:{}", address.port()));
+        let doubting = Gateway::with_worker(upstream, &script, &["--private-origins", &other]);
+        assert_eq!(doubting.get("/").await.error(), (502, "worker-network-error"), "an unknown authority");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_are_run_reach_their_page_and_another_origin_over_tls_where_the_authority_is_named() {
+    let (own, other) = (tls_upstream(b"h2").await.port(), tls_upstream(b"http/1.1").await.port());
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.js");
+    let tell = "fetch(url).then(response => response.text()).then(console.log, error => console.log(error.name))";
+    let text = format!("(async () => {{ for (const url of ['/x', 'https://localhost:{other}/x']) await {tell} }})()");
+    std::fs::write(&script, text).unwrap();
+    let (page, other_origin) = (format!("https://localhost:{own}/"), format!("https://localhost:{other}"));
+    let run = |flags: &[&str]| {
+        let output = support::run(&[&["run", "--url", &page], flags, &[script.to_str().unwrap()]].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ca = certificate("ca.pem");
+    let both = run(&["--cacert", &ca, "--private-origins", &other_origin]);
+    assert_eq!(both, format!("HTTP/2.0 localhost:{own}\nHTTP/1.1 localhost:{other}\n"));
+    assert_eq!(run(&["--cacert", &ca]), format!("HTTP/2.0 localhost:{own}\nTypeError\n"));
+    assert_eq!(run(&["--private-origins", &other_origin]), "TypeError\nTypeError\n");
 }

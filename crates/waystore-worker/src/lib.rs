@@ -17,6 +17,7 @@ mod limits;
 mod loan;
 mod message;
 mod options;
+mod policy;
 mod prefetch;
 mod registration;
 mod routes;

@@ -20,6 +20,7 @@ use waystore::{BatchOperation, Cache, CacheQueryOptions, CacheStorage, Error, Re
 use crate::{
     UpdateViaCache, WorkerType,
     lifecycle::WorkerState,
+    policy::ScriptPolicy,
     routes::{self, Routes, Rule},
 };
 
@@ -55,6 +56,7 @@ pub(crate) struct KeptWorker {
     pub(crate) event_types: BTreeSet<String>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) worker_type: WorkerType,
+    pub(crate) policy: ScriptPolicy,
     pub(crate) main: Bytes,
     pub(crate) imports: BTreeMap<Url, Bytes>,
 }
@@ -145,6 +147,8 @@ struct WorkerEntry {
     routes: Vec<Rule>,
     #[serde(default)]
     worker_type: WorkerType,
+    #[serde(default)]
+    policy: ScriptPolicy,
     imports: Vec<Url>,
 }
 
@@ -217,8 +221,8 @@ impl Registrations {
             };
             imports.insert(url.clone(), script);
         }
-        let WorkerEntry { version, script, state, event_types, worker_type, .. } = entry;
-        Ok(Some(KeptWorker { version, script, state, event_types, routes, worker_type, main, imports }))
+        let WorkerEntry { version, script, state, event_types, worker_type, policy, .. } = entry;
+        Ok(Some(KeptWorker { version, script, state, event_types, routes, worker_type, policy, main, imports }))
     }
 
     /// Writes `new` in the place of `old`, in one batch.
@@ -255,6 +259,7 @@ impl Registrations {
             event_types: worker.event_types.clone(),
             routes: worker.routes.rules().to_vec(),
             worker_type: worker.worker_type,
+            policy: worker.policy,
             imports: worker.imports.keys().cloned().collect(),
         };
         let state = State {
@@ -311,7 +316,7 @@ async fn read(cache: &Cache, request: &Request, limit: usize) -> waystore::Resul
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use waystore::Waystore;
+    use waystore::{EmbedderPolicy, ReferrerPolicy, Waystore};
 
     use super::*;
 
@@ -327,6 +332,7 @@ mod tests {
             event_types: ["fetch".to_owned()].into(),
             routes: Arc::new(Routes::default().with(vec![rule], ground).unwrap()),
             worker_type: WorkerType::Module,
+            policy: ScriptPolicy { embedder: EmbedderPolicy::RequireCorp, referrer: ReferrerPolicy::Origin },
             main: Bytes::from(format!("main of {version}")),
             imports: [(script, Bytes::from("imports itself"))].into(),
         }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use url::Url;
 
-use crate::WorkerType;
+use crate::{WorkerType, policy::ScriptPolicy};
 
 /// The [script resource map][spec] of a worker, shared with the thread that runs it.
 ///
@@ -20,6 +20,7 @@ use crate::WorkerType;
 #[derive(Debug)]
 pub(crate) struct ScriptMap {
     worker_type: WorkerType,
+    policy: ScriptPolicy,
     main: Bytes,
     imports: Mutex<Imports>,
 }
@@ -34,20 +35,35 @@ struct Imports {
 
 impl ScriptMap {
     /// A new version's map: `fetched` are imports that the update check had to fetch anyway.
-    pub(crate) fn new(worker_type: WorkerType, main: Bytes, fetched: BTreeMap<Url, Bytes>) -> Self {
+    pub(crate) fn new(
+        worker_type: WorkerType,
+        policy: ScriptPolicy,
+        main: Bytes,
+        fetched: BTreeMap<Url, Bytes>,
+    ) -> Self {
         let imports = Imports { known: fetched, ..Imports::default() };
-        Self { worker_type, main, imports: Mutex::new(imports) }
+        Self { worker_type, policy, main, imports: Mutex::new(imports) }
     }
 
     /// The map of a version that was installed before.
-    pub(crate) fn stored(worker_type: WorkerType, main: Bytes, imports: BTreeMap<Url, Bytes>) -> Self {
+    pub(crate) fn stored(
+        worker_type: WorkerType,
+        policy: ScriptPolicy,
+        main: Bytes,
+        imports: BTreeMap<Url, Bytes>,
+    ) -> Self {
         let used = imports.keys().cloned().collect();
-        Self { worker_type, main, imports: Mutex::new(Imports { known: imports, used, sealed: true }) }
+        Self { worker_type, policy, main, imports: Mutex::new(Imports { known: imports, used, sealed: true }) }
     }
 
     /// How the main script is evaluated.
     pub(crate) fn worker_type(&self) -> WorkerType {
         self.worker_type
+    }
+
+    /// What the response demanded that the main script came in.
+    pub(crate) fn policy(&self) -> ScriptPolicy {
+        self.policy
     }
 
     /// The main script.
@@ -115,7 +131,8 @@ mod tests {
     #[test]
     fn what_was_fetched_and_never_imported_is_dropped_at_the_seal() {
         let fetched = [(url("/used.js"), Bytes::from("1")), (url("/unused.js"), Bytes::from("2"))];
-        let map = ScriptMap::new(WorkerType::Classic, Bytes::new(), fetched.into_iter().collect());
+        let map =
+            ScriptMap::new(WorkerType::Classic, ScriptPolicy::default(), Bytes::new(), fetched.into_iter().collect());
         assert_eq!(map.import(&url("/used.js")).unwrap(), "1");
         map.add(url("/new.js"), Bytes::from("3"));
         map.seal();

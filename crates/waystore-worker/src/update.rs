@@ -13,7 +13,7 @@ use waystore::{
     ResponseType,
 };
 
-use crate::{UpdateViaCache, WorkerType, registration::Barred};
+use crate::{UpdateViaCache, WorkerType, policy::ScriptPolicy, registration::Barred};
 
 /// The JavaScript MIME type essences. Spec: <https://mimesniff.spec.whatwg.org/#javascript-mime-type>
 const JAVASCRIPT: [&str; 16] = [
@@ -87,8 +87,9 @@ pub(crate) struct Newest {
 pub(crate) enum Found {
     /// The same bytes.
     Unchanged,
-    /// A new version: its main script, and the imports that were fetched on the way.
-    Changed { main: Bytes, imports: BTreeMap<Url, Bytes> },
+    /// A new version: its main script, what the response demands that it came in, and the imports that were fetched on
+    /// the way.
+    Changed { main: Bytes, policy: ScriptPolicy, imports: BTreeMap<Url, Bytes> },
     /// The version that is not wanted.
     Barred,
 }
@@ -96,8 +97,8 @@ pub(crate) enum Found {
 impl Check<'_> {
     /// Fetches and compares.
     pub(crate) async fn run(&self, fetch: &dyn Fetch) -> Result<Found, ScriptError> {
-        let main = self.fetch_main(fetch).await?;
-        let Some(newest) = &self.newest else { return Ok(Found::Changed { main, imports: BTreeMap::new() }) };
+        let (main, policy) = self.fetch_main(fetch).await?;
+        let Some(newest) = &self.newest else { return Ok(Found::Changed { main, policy, imports: BTreeMap::new() }) };
         let is_same = newest.script == *self.script && newest.worker_type == self.worker_type && newest.main == main;
         let barred = self.barred.filter(|barred| barred.has_main(&main));
         let mut imports = BTreeMap::new();
@@ -108,11 +109,11 @@ impl Check<'_> {
                 return Ok(Found::Unchanged);
             }
         }
-        let Some(barred) = barred else { return Ok(Found::Changed { main, imports }) };
+        let Some(barred) = barred else { return Ok(Found::Changed { main, policy, imports }) };
         self.fetch_imports(fetch, barred.imports(), &mut imports).await;
         // One that cannot be fetched counts as the same, as it does above.
         let same = barred.imports().all(|url| imports.get(url).is_none_or(|script| barred.has_import(url, script)));
-        Ok(if same { Found::Barred } else { Found::Changed { main, imports } })
+        Ok(if same { Found::Barred } else { Found::Changed { main, policy, imports } })
     }
 
     /// Adds the scripts that can be fetched and are not there yet.
@@ -136,7 +137,7 @@ impl Check<'_> {
         }
     }
 
-    async fn fetch_main(&self, fetch: &dyn Fetch) -> Result<Bytes, ScriptError> {
+    async fn fetch_main(&self, fetch: &dyn Fetch) -> Result<(Bytes, ScriptPolicy), ScriptError> {
         let fails = |reason: String| ScriptError::Fetch { url: self.script.clone(), reason };
         let response = fetch.fetch(self.main_request()).await.map_err(|error| fails(error.to_string()))?;
         if response.kind == ResponseType::Error || response.url_list.len() > 1 {
@@ -147,8 +148,9 @@ impl Check<'_> {
         }
         check_mime(self.script, &response)?;
         check_path(self.script, self.scope, response.headers.get_text("service-worker-allowed"))?;
+        let policy = ScriptPolicy::of(&response.headers);
         let body = response.body.unwrap_or_default().collect(self.script_bytes);
-        body.await.map_err(|error| fails(error.to_string()))
+        body.await.map(|main| (main, policy)).map_err(|error| fails(error.to_string()))
     }
 
     /// Spec: <https://w3c.github.io/ServiceWorker/#update-algorithm>, the perform the fetch hook.

@@ -85,7 +85,7 @@ impl Worker {
 
     /// A version that was installed before.
     pub(crate) fn restored(id: Id, kept: KeptWorker, ground: Ground, link: Arc<dyn Link>) -> Self {
-        let scripts = ScriptMap::stored(kept.worker_type, kept.main, kept.imports);
+        let scripts = ScriptMap::stored(kept.worker_type, kept.policy, kept.main, kept.imports);
         let worker = Self::new(id, kept.version, kept.script, scripts, ground, link);
         Self { event_types: OnceLock::from(kept.event_types), routes: RwLock::new(kept.routes), ..worker }
     }
@@ -99,6 +99,7 @@ impl Worker {
             event_types: self.event_types.get().cloned().unwrap_or_default(),
             routes: self.routes(),
             worker_type: self.scripts.worker_type(),
+            policy: self.scripts.policy(),
             main: self.scripts.main().clone(),
             imports: self.scripts.imports(),
         }
@@ -172,7 +173,8 @@ impl Worker {
         let limit = limits.start;
         // What is put while it installs is the site's own choice of what has to be there.
         let scripts = Arc::clone(&self.scripts);
-        let caches = caches.pinning_while(move || scripts.is_open());
+        let embedder = scripts.policy().embedder;
+        let caches = caches.pinning_while(move || scripts.is_open()).with_embedder_policy(embedder);
         let launch = Launch {
             version: self.version.clone(),
             script: self.script.clone(),

@@ -147,20 +147,21 @@ async fn w36_a_failed_fetch_is_answered_from_the_cache() {
 }
 
 #[tokio::test]
-async fn w37_a_clone_made_in_the_listener_is_in_time() {
+async fn w37_a_clone_made_in_the_listener_is_in_time_and_a_later_one_is_not() {
     let world = World::with(
         "onfetch = e => {
            const r = new Response('x');
            e.respondWith(r);
-           e.waitUntil(caches.open('v1').then(c => { console.log(r.bodyUsed) }));
            const copy = r.clone();
-           e.waitUntil(caches.open('v1').then(c => c.put(e.request, copy)).then(() => console.log('kept')));
+           const late = caches.open('v1').then(c => c.put('/late', r.clone())).catch(error => console.log(error.name));
+           const early = late.then(() => caches.open('v1')).then(c => c.put(e.request, copy));
+           e.waitUntil(early.then(() => caches.match(e.request)).then(async kept => console.log('kept', await kept.text())));
          }",
     );
     let site = world.ready().await;
     assert_eq!(answer(&site, "/x").await, "x");
-    assert_eq!(world.line().await, "true");
-    assert_eq!(world.line().await, "kept");
+    assert_eq!(world.line().await, "TypeError");
+    assert_eq!(world.line().await, "kept x");
 }
 
 #[tokio::test]

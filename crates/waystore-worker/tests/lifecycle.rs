@@ -113,7 +113,7 @@ async fn a_script_that_does_not_parse_says_where() {
 }
 
 #[tokio::test]
-async fn w2_w74_an_install_that_a_kill_cut_off_leaves_the_old_version() {
+async fn w2_w74_an_install_that_a_kill_cut_off_leaves_the_old_version_and_is_tried_again() {
     let world = World::with(ANSWERS);
     let site = world.ready().await;
     world.net.script("/sw.js", "oninstall = e => { console.log('begun'); e.waitUntil(new Promise(() => {})) }");
@@ -124,6 +124,10 @@ async fn w2_w74_an_install_that_a_kill_cut_off_leaves_the_old_version() {
     let site = world.ready().await;
     assert!(site.status().installing.is_none());
     assert_eq!(answer(&site, "/x").await, "v1");
+    world.net.script("/sw.js", "onfetch = e => e.respondWith(new Response('v2'))");
+    let Updated::Installed { version } = site.update(false).await.unwrap() else { panic!("it is tried again") };
+    site.activated(&version).await;
+    assert_eq!(answer(&site, "/x").await, "v2");
 }
 
 #[tokio::test]

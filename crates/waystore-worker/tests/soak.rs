@@ -1,7 +1,8 @@
 //! Mixed events for a while, with updates, rollbacks and restarts in between: nothing is lost, and nothing grows.
 //!
-//! Ten seconds by default; `scripts/soak` runs it for longer. In a process of its own, whose memory, threads
-//! and open files it looks at.
+//! Ten seconds by default; `scripts/soak` runs it for longer. In a process of its own, whose memory, threads and
+//! open files it looks at; beside these it counts what is alive: tasks, bodies, ends of ports, and whoever holds
+//! the network, which every worker and every isolate does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
@@ -9,13 +10,15 @@ mod support;
 
 use std::{
     fs,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use support::{World, tell};
+use futures::StreamExt;
+use support::World;
 use waystore::{AbortSignal, Body, Request, Waystore};
-use waystore_worker::{FetchEvent, FetchOutcome, Site, SiteHost, Updated, WorkerState};
+use waystore_worker::{FetchEvent, FetchOutcome, MessageEvent, MessagePort, Site, SiteHost, Updated, WorkerState};
 
 /// The program's own: threads come and go here, and the C library's keeps for each what it freed.
 #[global_allocator]
@@ -25,6 +28,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SETTLED: Duration = Duration::from_secs(120);
 /// The most that it may grow after that.
 const GROWTH: f64 = 1.05;
+/// How long nothing may have become less before what is held counts as held.
+const REST: Duration = Duration::from_millis(2500);
 
 fn script(version: u64) -> String {
     format!(
@@ -34,7 +39,10 @@ fn script(version: u64) -> String {
         oninstall = e => {{ skipWaiting(); e.waitUntil(caches.open(CACHE).then(c => c.addAll(["/a", "/b"]))) }};
         onactivate = e => e.waitUntil(caches.keys().then(names =>
           Promise.all(names.filter(name => name !== CACHE && name !== "pages").map(name => caches.delete(name)))));
-        onmessage = e => e.waitUntil(caches.open("pages").then(c => c.put("/told", new Response(JSON.stringify(e.data)))));
+        onmessage = e => {{
+          e.ports[0].onmessage = ({{ data }}) => e.ports[0].postMessage(data);
+          e.waitUntil(caches.open("pages").then(c => c.put("/told", new Response(JSON.stringify(e.data)))));
+        }};
         onfetch = e => {{
           const path = new URL(e.request.url).pathname;
           if (path === "/left") return;
@@ -66,7 +74,7 @@ async fn ready(world: &World) -> Site {
 }
 
 /// Does the event of number `n`; whether its outcome is right.
-async fn event(site: &Site, n: u64) -> bool {
+async fn event(site: &Site, n: u64, bodies: &Arc<()>) -> bool {
     let path =
         ["/a", "/left", "/throws", "/rejects", "/never", "/post", "/streamed", "/later", "/busy", "/page", "/a", "/b"]
             [usize::try_from(n % 12).unwrap()];
@@ -75,7 +83,12 @@ async fn event(site: &Site, n: u64) -> bool {
     let mut request = Request { signal: Some(signal.clone()), ..support::get(&path) };
     if path == "/post" {
         request.head.method = http::Method::POST;
-        request.body = Some(Body::from_stream(futures::stream::iter([Ok("abc".into()), Ok("def".into())]), None));
+        let alive = Arc::clone(bodies);
+        let chunks = futures::stream::iter(["abc", "def"]).map(move |chunk| {
+            let _alive = &alive;
+            Ok(chunk.into())
+        });
+        request.body = Some(Body::from_stream(chunks, None));
     }
     let asked = site.fetch(FetchEvent::of(request));
     let outcome = if path == "/never" {
@@ -108,13 +121,13 @@ async fn event(site: &Site, n: u64) -> bool {
 }
 
 /// A second of events, eight visitors at a time; how many there were.
-async fn second(site: &Site, from: u64) -> u64 {
+async fn second(site: &Site, from: u64, bodies: &Arc<()>) -> u64 {
     let until = Instant::now() + Duration::from_secs(1);
     let visitors = (0..8).map(|visitor| async move {
         let mut done = 0;
         while Instant::now() < until {
             let n = from + done * 8 + visitor;
-            assert!(event(site, n).await, "event {n}: {:?}", site.status());
+            assert!(event(site, n, bodies).await, "event {n}: {:?}", site.status());
             done += 1;
         }
         done
@@ -122,40 +135,88 @@ async fn second(site: &Site, from: u64) -> u64 {
     futures::future::join_all(visitors).await.into_iter().sum()
 }
 
-/// What the process holds: resident memory that is its own in KiB, threads, open files.
+/// Sends a message with a port, and one more through that port; the answer comes back through it.
+async fn talk(site: &Site, round: u64) -> MessagePort {
+    let (mut mine, theirs) = MessagePort::channel();
+    let data = serde_json::json!({ "round": round });
+    site.message(MessageEvent { data: data.clone().into(), ports: vec![theirs] }).await.unwrap();
+    mine.post(data.clone().into()).unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(20), mine.receive()).await.unwrap().unwrap();
+    assert_eq!(answer.data.to_json(), Some(data));
+    mine
+}
+
+/// What the process holds: resident memory that is its own in KiB, and everything that there is a number of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Held {
     memory: u64,
+    alive: Alive,
+}
+
+/// What is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Alive {
     threads: u64,
+    /// Open files that are not of the data directory, whose log has as many as it is long.
     files: usize,
+    tasks: usize,
+    /// Who holds the network: the site, its workers, their isolates, fetches under way.
+    networks: usize,
+    /// Request bodies.
+    bodies: usize,
+    /// Ends of ports that are in scripts.
+    ports: usize,
 }
 
-fn held() -> Held {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let number = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    let files = fs::read_dir("/proc/self/fd").unwrap().count();
-    Held { memory: number("RssAnon:"), threads: number("Threads:"), files }
+/// Everything whose holders are counted.
+struct Watched<'a> {
+    world: &'a World,
+    data: &'a Path,
+    bodies: Arc<()>,
+    /// The other ends of those that scripts have, or had.
+    ports: Vec<MessagePort>,
 }
 
-/// What is held while nothing runs: the isolates stopped, and their threads are gone.
-async fn held_at_rest(site: &Site) -> Held {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while site.status().active.is_some_and(|worker| worker.running || worker.events > 0) {
-        assert!(Instant::now() < deadline, "{:?}", site.status());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+impl Watched<'_> {
+    fn held(&self) -> Held {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let files = fs::read_dir("/proc/self/fd").unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        let alive = Alive {
+            threads: number("Threads:"),
+            files: files.filter(|file| !file.starts_with(self.data)).count(),
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            networks: Arc::strong_count(&self.world.net),
+            bodies: Arc::strong_count(&self.bodies) - 1,
+            ports: self.ports.iter().filter(|port| !port.is_closed()).count(),
+        };
+        Held { memory: number("RssAnon:"), alive }
     }
-    let mut last = held();
-    loop {
-        // A thread that ended takes a moment to be gone.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = held();
-        if (now.threads, now.files) == (last.threads, last.files) || Instant::now() > deadline {
-            return now;
+
+    /// What is held while nothing runs: the isolates stopped, their threads are gone, and the allocator gave back
+    /// what it keeps for a second.
+    async fn held_at_rest(&self, site: &Site) -> Held {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while site.status().active.is_some_and(|worker| worker.running || worker.events > 0) {
+            assert!(Instant::now() < deadline, "{:?}", site.status());
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        last = now;
+        let mut last = self.held();
+        let mut same_since = Instant::now();
+        while same_since.elapsed() < REST && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            // The allocator gives back when something is freed.
+            drop(std::hint::black_box(vec![1_u8; 1 << 20]));
+            let now = self.held();
+            if now.alive != last.alive || now.memory < last.memory {
+                same_since = Instant::now();
+                last = now;
+            }
+        }
+        last
     }
 }
 
@@ -180,11 +241,12 @@ async fn soak() {
     }
     world.store = Waystore::open(folder.path()).await.unwrap();
 
+    let mut watched = Watched { world: &world, data: folder.path(), bodies: Arc::default(), ports: Vec::new() };
     let (mut site, began) = (ready(&world).await, Instant::now());
     let (mut events, mut version, mut rounds, mut settled) = (0, 1, 0_u64, None);
     while began.elapsed() < length {
-        events += second(&site, events).await;
-        tell(&site, serde_json::json!({ "round": rounds })).await;
+        events += second(&site, events, &watched.bodies).await;
+        watched.ports.push(talk(&site, rounds).await);
         rounds += 1;
         match rounds % 5 {
             1 => {
@@ -202,13 +264,14 @@ async fn soak() {
                 site = ready(&world).await;
             }
             _ => {
-                let held = held_at_rest(&site).await;
+                let held = watched.held_at_rest(&site).await;
                 if seconds > 60 {
                     println!("{:4} s: {events} events, {held:?}", began.elapsed().as_secs());
                 }
                 if settled.is_none() && began.elapsed() >= SETTLED.min(length / 2) {
                     settled = Some(held);
                 }
+                watched.ports.clear();
             }
         }
         world.net.forget();
@@ -217,9 +280,9 @@ async fn soak() {
             tokio::task::yield_now().await;
         }
     }
-    let (settled, end) = (settled.expect("it ran for five rounds"), held_at_rest(&site).await);
+    let (settled, end) = (settled.expect("it ran for five rounds"), watched.held_at_rest(&site).await);
     println!("{events} events in {rounds} rounds, {version} versions; settled {settled:?}, in the end {end:?}");
-    assert_eq!((end.threads, end.files), (settled.threads, settled.files));
+    assert_eq!(end.alive, settled.alive);
     if length > SETTLED {
         assert!(end.memory as f64 <= settled.memory as f64 * GROWTH, "{settled:?} became {end:?}");
     }

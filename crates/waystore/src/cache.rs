@@ -44,6 +44,9 @@ use crate::{
     store::{Candidate, CandidateBody, List, Read, Store, UrlMatch},
 };
 
+/// Entries found by a look-up whose bodies are brought near before one of them is chosen.
+pub(crate) const FEW: usize = 2;
+
 /// A handle on one cache. Any number of handles may stand for the same cache; what one writes, all
 /// see. A handle keeps working after its cache's name was deleted.
 ///
@@ -127,6 +130,8 @@ impl Cache {
     ) -> Result<Option<Response>> {
         let request = request.into().resolve(&self.base)?;
         let candidates = self.candidates(&request, options).await?;
+        // While it is decided which of them matches.
+        candidates.iter().take(FEW).for_each(Candidate::bring_near);
         let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
         if let Some(first) = found.first() {
             self.shared.note_use(first, &self.clock);

@@ -36,6 +36,12 @@ export const inlined = (site) => generate(site, { inlineWorkboxRuntime: true });
 /** `generateSW`, where a loader of AMD modules fetches the runtime. */
 export const amd = (site) => generate(site, { inlineWorkboxRuntime: false });
 
+/** `generateSW` as it is by default: nothing but a precache, and no haste. */
+export async function patient(site) {
+  await generateSW({ ...FILES, globDirectory: site, swDest: path.join(site, "sw.js"), inlineWorkboxRuntime: true, sourcemap: false });
+  return "/sw.js";
+}
+
 async function generate(site, options) {
   await writeFiles(site, { "kept.js": await worker("kept.js") });
   await generateSW({

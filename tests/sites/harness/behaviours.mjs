@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { eventually } from "./eventually.mjs";
 import { Gateway } from "./gateway.mjs";
 import { Origin } from "./origin.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
@@ -108,13 +109,4 @@ export function promisesOf(tool, { build, precache }) {
     assert.equal(origin.headers("/count/page")["service-worker-navigation-preload"], "true");
     assert.equal(origin.asked("/count/page"), 1);
   });
-}
-
-/** Waits until `holds` does: for what happens after an answer, of which nobody is told. */
-async function eventually(holds) {
-  for (let time = 0; time < 200; time++) {
-    if (await holds()) return;
-    await new Promise((later) => setTimeout(later, 25));
-  }
-  assert.fail(`it never came to this: ${holds}`);
 }

@@ -36,6 +36,11 @@ export class Origin {
     return this.#asked.filter(({ url }) => url === target).length;
   }
 
+  /** The targets that were asked for and begin with `start`. */
+  askedUnder(start) {
+    return this.#asked.map(({ url }) => url).filter((url) => url.startsWith(start));
+  }
+
   /** The headers of the last request for `target`. */
   headers(target) {
     return this.#asked.findLast(({ url }) => url === target)?.headers;

@@ -6,7 +6,11 @@ use futures::StreamExt;
 use waystore::{Body, Cache, CacheQueryOptions, CacheStorage, EntryRange, Fetch, Request, Response, StorageKey};
 
 use super::{Asked, Changed, Desk, Line, Out, Question, Record, look::url_at};
-use crate::{commands::run::network, failure::Failure, fetch::Network};
+use crate::{
+    commands::run::network,
+    failure::Failure,
+    fetch::{Network, private::PrivateOrigins},
+};
 
 impl Desk {
     pub(super) async fn change(&self, asked: Asked, input: Option<Body>, out: &Out) -> Result<(), Failure> {
@@ -76,10 +80,15 @@ impl Desk {
         let of_home = self.home.as_deref() == Some(owner.origin());
         match &self.network {
             Line::Gateway(network) if of_home => Ok(Arc::new(Network::clone(network))),
-            Line::Gateway(_) => Ok(Arc::new(network(&url_at(owner, "/")?, None, &self.clock)?)),
-            Line::Plain { authorities } => {
-                Ok(Arc::new(network(&url_at(owner, "/")?, authorities.as_deref(), &self.clock)?))
+            Line::Gateway(_) => {
+                Ok(Arc::new(network(&url_at(owner, "/")?, None, PrivateOrigins::default(), &self.clock)?))
             }
+            Line::Plain { authorities } => Ok(Arc::new(network(
+                &url_at(owner, "/")?,
+                authorities.as_deref(),
+                PrivateOrigins::default(),
+                &self.clock,
+            )?)),
         }
     }
 

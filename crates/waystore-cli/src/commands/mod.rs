@@ -2,5 +2,6 @@
 
 pub(crate) mod cache;
 pub(crate) mod check;
+mod json;
 pub(crate) mod prefetch;
 pub(crate) mod run;

@@ -21,6 +21,7 @@ use crate::{
         client::{Client, Roots},
         hidden::Events,
         preflight::Consents,
+        private::PrivateOrigins,
     },
     prefetching::{JobLimits, Jobs},
     serve::{
@@ -48,6 +49,10 @@ pub(crate) struct RunArgs {
     /// A PEM file of certificate authorities to trust, beside the well-known ones.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
+    /// Other origins at addresses of the machine's own network that the scripts may fetch from, such as
+    /// `http://localhost:8001`; they reach public addresses only, and the page's origin.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    private_origins: Option<Vec<String>>,
     /// The data directory. Without it, what is stored is gone with the process.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -58,6 +63,7 @@ pub(crate) struct RunArgs {
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let page = page(&args.url)?;
+    let private = PrivateOrigins::new(args.private_origins.as_ref())?;
     let scripts = args.scripts.iter().map(|file| read(file, &page)).collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;
@@ -67,7 +73,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             None => Waystore::in_memory(),
         };
         let clock = Arc::new(Clock::system());
-        let fetch = Arc::new(network(&page, args.cacert.as_deref(), &clock)?);
+        let fetch = Arc::new(network(&page, args.cacert.as_deref(), private, &clock)?);
         let caches = store.caches(page.as_str())?;
         let jobs = Jobs::new(caches, Arc::clone(&fetch) as Arc<dyn Fetch>, Arc::clone(&clock), JobLimits::default());
         let host = SiteHost { fetch, clock, console: Arc::new(print), prefetch: Some(Arc::new(jobs)) };
@@ -112,8 +118,13 @@ fn read(file: &Path, page: &Url) -> Result<(Url, Vec<u8>), Failure> {
     Ok((url, source))
 }
 
-/// The page's own origin wherever it is, and the public internet.
-pub(crate) fn network(page: &Url, authorities: Option<&Path>, clock: &Arc<Clock>) -> Result<Network, Failure> {
+/// The page's own origin wherever it is, the public internet, and the origins of `private`.
+pub(crate) fn network(
+    page: &Url,
+    authorities: Option<&Path>,
+    private: PrivateOrigins,
+    clock: &Arc<Clock>,
+) -> Result<Network, Failure> {
     let mut origin = page.clone();
     origin.set_path("/");
     origin.set_query(None);
@@ -127,7 +138,7 @@ pub(crate) fn network(page: &Url, authorities: Option<&Path>, clock: &Arc<Clock>
     Ok(Network::new(Parts {
         origin: Origin::Server { client, scheme: page.scheme().to_owned(), host: public.host() },
         public: Arc::new(public),
-        world: Client::world(&roots, TIMEOUTS),
+        world: Client::world(&roots, TIMEOUTS, private),
         trust_all: false,
         consents: Consents::default(),
         clock: Arc::clone(clock),

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use super::client::call;
+use super::{client::call, table::table};
 use crate::{failure::Failure, serve::config::DEFAULT_DATA};
 
 /// What `waystore worker` takes.
@@ -106,7 +106,7 @@ fn message(data: String) -> Result<Vec<u8>, Failure> {
 }
 
 /// Where a version may be.
-const SLOTS: [&str; 4] = ["installing", "waiting", "active", "previous"];
+pub(super) const SLOTS: [&str; 4] = ["installing", "waiting", "active", "previous"];
 
 /// What there is to say beside the table: why no worker is asked, and what went wrong last.
 fn notes(workers: &Value) -> String {
@@ -143,42 +143,6 @@ fn notes(workers: &Value) -> String {
     text.chars().filter(|char| *char == '\n' || !char.is_control()).collect()
 }
 
-/// One line for each version of each worker.
-fn table(workers: &Value) -> String {
-    let mut lines =
-        vec!["SCOPE  SLOT  VERSION  STATE  RUNNING  EVENTS".split("  ").map(str::to_owned).collect::<Vec<_>>()];
-    for worker in workers.as_array().into_iter().flatten() {
-        for slot in SLOTS {
-            let Some(version) = worker[slot].as_object() else { continue };
-            let text = |key: &str| version.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-            let running = version.get("isolates").and_then(Value::as_u64).filter(|isolates| *isolates > 0);
-            let events =
-                version.get("event_types").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            lines.push(vec![
-                worker["scope"].as_str().unwrap_or("-").to_owned(),
-                slot.to_owned(),
-                text("version"),
-                text("state"),
-                running.map_or_else(|| "no".to_owned(), |isolates| isolates.to_string()),
-                events.collect::<Vec<_>>().join(","),
-            ]);
-        }
-    }
-    aligned(&lines)
-}
-
-fn aligned(lines: &[Vec<String>]) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
-    let mut text = String::new();
-    for line in lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 fn print(text: &str) -> Result<(), Failure> {
     let written = std::io::stdout().lock().write_all(text.as_bytes());
     match written {
@@ -191,19 +155,6 @@ fn print(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn workers_are_listed_a_version_a_line() {
-        let active = serde_json::json!({ "version": "abc-1", "state": "activated", "isolates": 1, "event_types": ["install", "fetch"] });
-        let text = table(&serde_json::json!([{ "scope": "http://a.test/", "active": active, "waiting": null }]));
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 2);
-        assert_eq!(
-            lines[1].split_whitespace().collect::<Vec<_>>(),
-            ["http://a.test/", "active", "abc-1", "activated", "1", "install,fetch"]
-        );
-        assert_eq!(lines[0].find("VERSION"), lines[1].find("abc-1"));
-    }
 
     #[test]
     fn what_went_wrong_is_told_under_the_table_without_what_a_terminal_would_obey() {

@@ -7,3 +7,4 @@ pub(crate) mod client;
 pub(crate) mod command;
 mod place;
 pub(crate) mod server;
+mod table;

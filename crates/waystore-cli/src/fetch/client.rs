@@ -31,6 +31,7 @@ use waystore::{Body, BodyError, FetchError, HeaderList};
 
 use super::{
     connector::Connector,
+    private::PrivateOrigins,
     stream::{Chunks, incoming, timed},
 };
 use crate::{failure::chain, serve::config::Timeouts};
@@ -99,10 +100,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the whole public internet.
-    pub(crate) fn world(roots: &Roots, timeouts: Timeouts) -> Self {
+    /// A client of the whole public internet, and of the origins of `private`.
+    pub(crate) fn world(roots: &Roots, timeouts: Timeouts, private: PrivateOrigins) -> Self {
         let names = Arc::new(DefaultServerNameResolver::default());
-        Self::new(Connector::world(timeouts.connect), roots, names, timeouts, "the server")
+        Self::new(Connector::world(timeouts.connect, private), roots, names, timeouts, "the server")
     }
 
     /// A client of one server, whatever host its requests name.

@@ -18,6 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::private::PrivateOrigins;
+
 /// Opens TCP connections for one purpose.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
@@ -29,8 +31,8 @@ pub(crate) struct Connector {
 enum Target {
     /// This host and port, whatever URL is asked for.
     Upstream(Arc<str>, u16),
-    /// The URL's host, unless its address is private.
-    World,
+    /// The URL's host, unless its address is private and it is none of these.
+    World(PrivateOrigins),
 }
 
 impl Connector {
@@ -39,9 +41,9 @@ impl Connector {
         Self { target: Target::Upstream(host.into(), port), timeout }
     }
 
-    /// Connects to public addresses.
-    pub(crate) fn world(timeout: Duration) -> Self {
-        Self { target: Target::World, timeout }
+    /// Connects to public addresses, and to the origins of `private`.
+    pub(crate) fn world(timeout: Duration, private: PrivateOrigins) -> Self {
+        Self { target: Target::World(private), timeout }
     }
 
     /// # Errors
@@ -53,17 +55,17 @@ impl Connector {
     }
 
     async fn connect_to_any(&self, uri: &Uri) -> io::Result<TcpStream> {
-        let (host, port) = match &self.target {
-            Target::Upstream(host, port) => (&**host, *port),
-            Target::World => {
+        let (host, port, anywhere) = match &self.target {
+            Target::Upstream(host, port) => (&**host, *port, true),
+            Target::World(private) => {
                 let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-                (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default))
+                (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default), private.cover(uri))
             }
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address"));
         for address in tokio::net::lookup_host((host, port)).await? {
-            if matches!(self.target, Target::World) && !is_public(address.ip()) {
+            if !anywhere && !is_public(address.ip()) {
                 last = refused(address);
                 continue;
             }
@@ -80,7 +82,10 @@ impl Connector {
 }
 
 fn refused(address: SocketAddr) -> io::Error {
-    let text = format!("{} is not a public address, and scripts reach no others", address.ip());
+    let text = format!(
+        "{} is not a public address, and scripts reach others only where `private_origins` names them",
+        address.ip()
+    );
     io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
@@ -200,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn g4_the_check_is_made_on_the_address_not_on_the_name() {
-        let world = Connector::world(Duration::from_secs(5));
+        let world = Connector::world(Duration::from_secs(5), PrivateOrigins::default());
         for url in ["http://localhost:1/", "http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:127.0.0.1]:1/"] {
             let error = world.connect(&url.parse().unwrap()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{url}: {error}");

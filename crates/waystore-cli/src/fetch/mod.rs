@@ -12,6 +12,7 @@ pub(crate) mod hidden;
 mod outgoing;
 mod ports;
 pub(crate) mod preflight;
+pub(crate) mod private;
 mod range;
 mod redirect;
 mod referrer;

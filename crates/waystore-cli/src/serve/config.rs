@@ -17,7 +17,7 @@ use super::{
     patterns::{Globs, Names, Networks},
     settings::{Settings, Span, is_url},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, fetch::private::PrivateOrigins};
 
 /// The data directory where none is named.
 pub(crate) const DEFAULT_DATA: &str = "data";
@@ -68,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) shared: Globs,
     /// Whether other origins are taken to consent to everything.
     pub(crate) trust_all: bool,
+    /// Where scripts may fetch from though it is in the machine's own network.
+    pub(crate) private_origins: PrivateOrigins,
     pub(crate) timeouts: Timeouts,
     pub(crate) update_interval: Duration,
     pub(crate) check_interval: Duration,
@@ -164,6 +166,7 @@ impl Config {
                 Some("trust-all") => true,
                 Some(other) => return Err(one_of("cors", other, "`check` or `trust-all`")),
             },
+            private_origins: PrivateOrigins::new(settings.private_origins.as_ref())?,
             timeouts: Timeouts {
                 connect: span(settings.connect_timeout, 10),
                 head: span(settings.head_timeout, 60),
@@ -218,7 +221,8 @@ fn origin_url(text: &str) -> Result<Url, Failure> {
     })
 }
 
-fn bare_url(text: &str) -> Option<Url> {
+/// The URL `text`, where it has a scheme, a host and a port and nothing else.
+pub(crate) fn bare_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok().filter(|_| is_url(text))?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     (bare && url.password().is_none() && !matches!(url.host(), None | Some(Host::Domain("")))).then_some(url)

@@ -236,7 +236,7 @@ fn network(
     let network = Network::new(Parts {
         public: Arc::clone(public),
         origin,
-        world: Client::world(&roots, config.timeouts),
+        world: Client::world(&roots, config.timeouts, config.private_origins.clone()),
         trust_all: config.trust_all,
         consents: Consents::default(),
         clock: Arc::clone(clock),

@@ -81,6 +81,10 @@ pub(crate) struct Settings {
     /// `trust-all`, which asks none and shows the worker everything.
     #[arg(long, value_name = "RULE")]
     pub(crate) cors: Option<String>,
+    /// Origins at addresses of the machine's own network that the worker may fetch from, such as `http://api.internal:8080`;
+    /// it reaches public addresses only, and the upstream.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) private_origins: Option<Vec<String>>,
     /// When a new version of the worker takes over: `rollover` (default: when the events under way have ended) or `hold`
     /// (when no page is connected that the old one controls, as in a browser).
     #[arg(long, value_name = "MODE")]

@@ -19,9 +19,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use url::Url;
-use waystore::CacheStorage;
+use waystore::{CacheStorage, Fetch};
 
-use super::{EventTypes, Following, Pulse, Shared, network::OnHost};
+use super::{
+    EventTypes, Following, Pulse, Shared,
+    network::{Governed, OnHost},
+};
 use crate::{
     ConsoleLine, Limits, SiteHost, UpdateViaCache,
     airwaves::Airwaves,
@@ -51,6 +54,14 @@ pub(crate) struct Launch {
     pub(crate) runtime: tokio::runtime::Handle,
     /// The broadcasts of the site.
     pub(crate) airwaves: Arc<Airwaves>,
+}
+
+impl Launch {
+    /// The network as the worker's script may use it.
+    pub(crate) fn network(&self) -> Arc<dyn Fetch> {
+        let host = OnHost::new(Arc::clone(&self.host.fetch), self.runtime.clone());
+        Arc::new(Governed::new(host, self.scripts.policy(), self.script.clone()))
+    }
 }
 
 impl fmt::Debug for Launch {
@@ -153,7 +164,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     };
     Realm {
         caches: launch.caches.clone(),
-        fetch: Arc::new(OnHost::new(Arc::clone(&launch.host.fetch), launch.runtime.clone())),
+        fetch: launch.network(),
         prefetch: launch.host.prefetch.clone(),
         base: launch.script.clone(),
         persistence: None,

@@ -190,10 +190,12 @@ fn running<'js>(ctx: &Ctx<'js>) -> Outcome<'js, Rc<Running<'js>>> {
     timers.ok_or_else(|| Thrown::type_error("the timers are not installed"))
 }
 
-/// A string of code is refused: it would be an `eval`.
+/// What is no function is code, run as a script of its own when its time has come.
 fn callback<'js>(value: &Value<'js>) -> Outcome<'js, Function<'js>> {
-    let refused = || Thrown::type_error("a timer's handler must be a function; code in a string is not run");
-    value.as_function().cloned().ok_or_else(refused)
+    match value.as_function() {
+        Some(function) => Ok(function.clone()),
+        None => Ok(kit(value.ctx())?.function("handlerOf")?.call((value.clone(),))?),
+    }
 }
 
 fn delay<'js>(value: &Value<'js>) -> Outcome<'js, Duration> {

@@ -2,15 +2,11 @@
 //!
 //! Spec: <https://w3c.github.io/ServiceWorker/#dfn-job-queue>, Update, Install.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use bytes::Bytes;
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -226,18 +222,16 @@ impl Inner {
                 self.save().await;
                 Ok(Updated::Unchanged)
             }
-            Found::Changed { main, imports } => self.install(main, imports, begins).await,
+            Found::Changed { main, policy, imports } => {
+                let scripts = ScriptMap::new(self.options.worker_type, policy, main, imports);
+                self.install(scripts, begins).await
+            }
         }
     }
 
     /// Evaluates and installs a new version. Spec: <https://w3c.github.io/ServiceWorker/#installation-algorithm>
-    async fn install(
-        self: &Arc<Self>,
-        main: Bytes,
-        imports: BTreeMap<url::Url, Bytes>,
-        begins: Begins,
-    ) -> Result<Updated, SiteError> {
-        let worker = self.parsed(main, imports);
+    async fn install(self: &Arc<Self>, scripts: ScriptMap, begins: Begins) -> Result<Updated, SiteError> {
+        let worker = self.parsed(scripts);
         let version = worker.version.clone();
         self.counts.installs.add();
         if let Err(error) = worker.isolate(Taker::First).await {
@@ -270,13 +264,12 @@ impl Inner {
     }
 
     /// A new worker in the state parsed.
-    fn parsed(self: &Arc<Self>, main: Bytes, imports: BTreeMap<url::Url, Bytes>) -> Arc<Worker> {
+    fn parsed(self: &Arc<Self>, scripts: ScriptMap) -> Arc<Worker> {
         let mut life = self.life();
         life.versions += 1;
         let id = life.take_id();
-        let version = version_name(&main, life.versions);
+        let version = version_name(scripts.main(), life.versions);
         let link = Arc::new(SiteLink::new(Arc::downgrade(self), id));
-        let scripts = ScriptMap::new(self.options.worker_type, main, imports);
         let worker = Worker::new(id, version, self.script.clone(), scripts, self.ground.clone(), link);
         let worker = Arc::new(worker);
         life.workers.insert(id, Arc::clone(&worker));

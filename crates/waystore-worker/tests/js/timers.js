@@ -17,8 +17,13 @@ test("an interval repeats until it is cleared", async () => {
   is(count, 3);
 });
 
-test("a handler that is a string is refused", () => {
-  throws(TypeError, () => setTimeout("code", 1));
+test("a handler that is no function is code, which is run as a script", async () => {
+  const local = 1;
+  setTimeout("var ofTimer = typeof local + this.constructor.name", 1);
+  setTimeout({ toString: () => "ofObject = 2" }, 1);
+  await sleep(20);
+  is([ofTimer.startsWith("undefined"), ofObject, local], [true, 2, 1]);
+  throws(TypeError, () => setTimeout(Symbol(), 1));
   throws(TypeError, () => setTimeout());
 });
 

@@ -44,14 +44,23 @@ struct Page {
     body: String,
     headers: Vec<(String, String)>,
     redirected: bool,
+    opaque: bool,
     gate: Option<Arc<Notify>>,
     held: Option<Arc<Notify>>,
 }
 
 impl Net {
     pub fn page(&self, path: &str, status: u16, mime: &'static str, body: &str) {
-        let page =
-            Page { status, mime, body: body.to_owned(), headers: vec![], redirected: false, gate: None, held: None };
+        let page = Page {
+            status,
+            mime,
+            body: body.to_owned(),
+            headers: vec![],
+            redirected: false,
+            opaque: false,
+            gate: None,
+            held: None,
+        };
         self.pages.lock().unwrap().insert(url(path), page);
     }
 
@@ -70,6 +79,11 @@ impl Net {
 
     pub fn redirected(&self, path: &str) {
         self.pages.lock().unwrap().get_mut(&url(path)).unwrap().redirected = true;
+    }
+
+    /// Answers of `path` are opaque to script.
+    pub fn opaque(&self, path: &str) {
+        self.pages.lock().unwrap().get_mut(&url(path)).unwrap().opaque = true;
     }
 
     /// Answers of `path` wait until the gate is notified, once for each.
@@ -150,7 +164,8 @@ impl Fetch for Net {
             response = response.header(name, value);
         }
         response.status = page.status;
-        response.kind = waystore::ResponseType::Basic;
+        let kind = if page.opaque { waystore::ResponseType::Opaque } else { waystore::ResponseType::Basic };
+        response.kind = kind;
         response.url_list = vec![request.url.clone()];
         if page.redirected {
             response.url_list.push(request.url.clone());

@@ -271,6 +271,9 @@ pub trait StoredBody: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Has some of it brought near, where it is in memory that is far: it will be asked for soon. Changes nothing else.
+    fn bring_near(&self) {}
+
     /// Opens it. Each block is verified before it is handed out; damaged bytes end the stream with
     /// [`BodyError::Damaged`].
     fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>>;
@@ -355,6 +358,15 @@ impl CandidateBody {
             Self::Null => 0,
             Self::Inline(bytes) => bytes.len() as u64,
             Self::Stored(body) => body.length(),
+        }
+    }
+}
+
+impl Candidate {
+    /// Has some of its body brought near: it will be asked for soon.
+    pub(crate) fn bring_near(&self) {
+        if let CandidateBody::Stored(body) = &self.body {
+            body.bring_near();
         }
     }
 }

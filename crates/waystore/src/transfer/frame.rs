@@ -5,9 +5,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::StreamExt;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{Body, Error, Result};
+use crate::{Body, Error, Result, checksum::xxh3};
 
 /// The file's first bytes.
 const MAGIC: &[u8] = b"waystore cache, format 1\n";
@@ -66,7 +65,7 @@ impl FrameWriter {
         bytes.put_slice(&[kind, flags, 0, 0]);
         bytes.put_u32_le(u32::try_from(payload.len()).expect("heads and chunks are shorter"));
         bytes.put_slice(&payload);
-        bytes.put_u64_le(xxh3_64_with_seed(&bytes, self.next));
+        bytes.put_u64_le(xxh3(&bytes, self.next));
         self.next += 1;
         bytes.freeze()
     }
@@ -109,7 +108,7 @@ impl FrameReader {
         }
         self.fill(HEADER + length + CHECKSUM).await?;
         let sealed = self.read.split_to(HEADER + length);
-        if self.read.get_u64_le() != xxh3_64_with_seed(&sealed, self.next) {
+        if self.read.get_u64_le() != xxh3(&sealed, self.next) {
             return Err(damaged(format!("frame {} fails its checksum", self.next)));
         }
         let number = self.next;

@@ -114,6 +114,8 @@ async fn a_body_that_nobody_commits_is_removed() {
     let store = open(&disk, relaxed()).unwrap();
     let mut writer = store.write_body(&super::support::key());
     writer.write(content(400_000)).await.unwrap();
+    // Reading waits until it is written.
+    assert_eq!(writer.read_back(70_000).await.unwrap(), content(400_000).slice(70_000..131_072));
     assert_eq!(temporary_files(&disk), 1);
     drop(writer);
     assert_eq!(temporary_files(&disk), 0);

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     caches::{Changed, Question, Record},
+    commands::json::write_json,
     talk::tell,
 };
 
@@ -42,8 +43,7 @@ pub(super) async fn add(args: &AddArgs, reach: Reach, out: &mut dyn Write) -> Re
     let Record::Changed(Changed::Added { urls }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
         let told = Told { cache: &args.cache, urls: &urls };
-        serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        write_json(&told, out)?;
     } else {
         let what = match &urls[..] {
             [only] => format!("`{}`", printable(only)),

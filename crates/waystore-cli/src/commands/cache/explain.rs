@@ -12,7 +12,10 @@ use super::{
     place::{Place, Reach},
     unexpected,
 };
-use crate::caches::{Candidate, Question, Record};
+use crate::{
+    caches::{Candidate, Question, Record},
+    commands::json::write_json,
+};
 
 /// What `waystore cache explain` takes.
 #[derive(Debug, clap::Args)]
@@ -41,8 +44,7 @@ pub(super) async fn explain(args: &ExplainArgs, reach: Reach, out: &mut dyn Writ
     };
     if args.json {
         let told = Told { hit: explained.hit, candidates: &explained.candidates };
-        serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
-        return Ok(writeln!(out)?);
+        return Ok(write_json(&told, out)?);
     }
     let (url, name) = (printable(&explained.url), printable(cache));
     if explained.hit {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     caches::{Found, Part, Question, Record},
+    commands::json::write_json,
     talk::tell,
 };
 
@@ -44,8 +45,7 @@ pub(super) async fn get(args: &GetArgs, reach: Reach, out: &mut dyn Write) -> Re
     let Record::Found(found) = *record else { return Err(unexpected().into()) };
 
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &found).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        write_json(&found, out)?;
     } else {
         tell!("{}", in_a_line(&found));
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     caches::{Moment, Part, Question, Record, Summary},
+    commands::json::write_json,
     talk::tell,
 };
 
@@ -37,18 +38,13 @@ pub(super) async fn ls(args: &LsArgs, reach: Reach, out: &mut dyn Write) -> Resu
         }
     }
     match () {
-        () if args.json => write_json(&caches, out),
+        () if args.json => Ok(write_json(&caches, out)?),
         () if caches.is_empty() => {
             tell!("`{}` holds no caches", args.place.data.display());
             Ok(())
         }
         () => write_table(&caches, now_ms, out),
     }
-}
-
-fn write_json(caches: &[Summary], out: &mut dyn Write) -> Result<(), Stop> {
-    serde_json::to_writer_pretty(&mut *out, caches).map_err(std::io::Error::from)?;
-    Ok(writeln!(out)?)
 }
 
 fn write_table(caches: &[Summary], now_ms: u64, out: &mut dyn Write) -> Result<(), Stop> {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     caches::{Changed, Question, Record},
+    commands::json::write_json,
     talk::tell,
 };
 
@@ -56,8 +57,7 @@ pub(super) async fn put(args: &PutArgs, reach: Reach, body: Body, out: &mut dyn 
     let Record::Changed(Changed::Put { url, status }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
         let told = Told { cache: &args.cache, url: &url, status };
-        serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        write_json(&told, out)?;
     } else {
         tell!("stored `{}` in `{}`", printable(&url), printable(&args.cache));
     }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     caches::{Changed, Question, Record},
+    commands::json::write_json,
     failure::Failure,
     talk::tell,
 };
@@ -42,8 +43,7 @@ pub(super) async fn rm(args: &RmArgs, reach: Reach, out: &mut dyn Write) -> Resu
     let name = printable(&args.cache);
     if args.json {
         let told = Told { cache: &args.cache, whole, removed: &removed, missing: &missing };
-        serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        write_json(&told, out)?;
     } else if whole {
         tell!("removed the cache `{name}`");
     } else {

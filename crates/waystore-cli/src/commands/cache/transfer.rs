@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     caches::{Changed, Question, Record},
+    commands::json::write_json,
     talk::tell,
 };
 
@@ -68,8 +69,7 @@ pub(super) async fn import(args: &ImportArgs, reach: Reach, file: Body, out: &mu
     let answer = args.place.ask(reach, question, Some(watched(file, "importing"))).await?;
     let Record::Changed(Changed::Imported { entries }) = only(answer).await? else { return Err(unexpected().into()) };
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &Told { cache: &args.cache, entries }).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        write_json(&Told { cache: &args.cache, entries }, out)?;
     } else {
         let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
         tell!("imported {entries} to `{}`", printable(&args.cache));

@@ -6,7 +6,10 @@ use serde::Serialize;
 use waystore::store::disk::{CheckReport, Effect, Finding, RepairReport};
 
 use crate::{
-    commands::cache::columns::{printable, size},
+    commands::{
+        cache::columns::{printable, size},
+        json::write_json,
+    },
     talk::tell,
 };
 
@@ -73,11 +76,6 @@ fn write_findings(report: &CheckReport, out: &mut dyn Write) -> io::Result<()> {
     }
     let more = (report.damage_count + report.leftover_count).saturating_sub(report.findings.len() as u64);
     if more > 0 { writeln!(out, "and {more} more") } else { Ok(()) }
-}
-
-fn write_json(told: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, told)?;
-    writeln!(out)
 }
 
 #[derive(Serialize)]

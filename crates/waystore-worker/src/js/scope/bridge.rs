@@ -24,7 +24,7 @@ use super::{Link, checkpoint};
 use crate::{
     Limits, UpdateViaCache,
     airwaves::Airwaves,
-    isolate::{Answer, Event, Launch, OnHost, Preloaded, Preloading, Shared, Stage, Ticket},
+    isolate::{Answer, Event, Launch, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
         idl::{Arguments, native_operation},
@@ -71,6 +71,7 @@ impl fmt::Debug for Bridge {
 impl Bridge {
     pub(crate) fn new(launch: Launch, shared: Arc<Shared>) -> Self {
         Self {
+            fetch: launch.network(),
             version: launch.version,
             script: launch.script,
             scope: launch.scope,
@@ -78,7 +79,6 @@ impl Bridge {
             scripts: launch.scripts,
             limits: launch.limits,
             link: launch.link,
-            fetch: Arc::new(OnHost::new(launch.host.fetch, launch.runtime.clone())),
             runtime: launch.runtime,
             airwaves: launch.airwaves,
             shared,

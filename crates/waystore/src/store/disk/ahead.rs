@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{format::SegmentHeader, io::DiskIo, segment::Segment, spare::Spares};
@@ -16,7 +16,7 @@ pub(super) struct Ahead(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     spares: Spares,
-    made: Option<Segment>,
+    made: Option<Arc<Segment>>,
     /// The highest number that was made. One who comes late must not put a new file in its place.
     last: u32,
 }
@@ -35,9 +35,9 @@ pub(super) struct Wanted {
 
 impl Ahead {
     /// The segment that is needed now: the one made ahead, or else a new one.
-    pub(super) fn take(&self, io: &dyn DiskIo, wanted: &Wanted) -> io::Result<Segment> {
+    pub(super) fn take(&self, io: &dyn DiskIo, wanted: &Wanted) -> io::Result<Arc<Segment>> {
         let mut state = self.state();
-        let fits = |made: &Segment| made.number() == wanted.number && made.header.length >= wanted.shortest;
+        let fits = |made: &Arc<Segment>| made.number() == wanted.number && made.header.length >= wanted.shortest;
         let segment = match state.made.take().filter(fits) {
             Some(made) => made,
             None => match state.make(io, wanted, wanted.length) {
@@ -55,11 +55,17 @@ impl Ahead {
 
     /// Makes the segment that will be needed, unless it is there.
     pub(super) fn prepare(&self, io: &dyn DiskIo, wanted: &Wanted) -> io::Result<()> {
-        let mut state = self.state();
-        if state.last < wanted.number {
-            state.made = Some(state.make(io, wanted, wanted.length)?);
+        let made = {
+            let mut state = self.state();
+            if state.last >= wanted.number {
+                return Ok(());
+            }
+            let made = state.make(io, wanted, wanted.length)?;
             state.last = wanted.number;
-        }
+            Arc::clone(state.made.insert(made))
+        };
+        // Who writes to it would make its pages one by one, and who reads from it map them so. Nobody waits for this here.
+        made.populate();
         Ok(())
     }
 
@@ -92,15 +98,16 @@ impl Ahead {
 }
 
 impl State {
-    fn make(&mut self, io: &dyn DiskIo, wanted: &Wanted, length: u32) -> io::Result<Segment> {
+    fn make(&mut self, io: &dyn DiskIo, wanted: &Wanted, length: u32) -> io::Result<Arc<Segment>> {
         let Wanted { number, seed, .. } = *wanted;
         let lengths = wanted.shortest..=length.saturating_mul(2);
-        self.spares.make(io, number, seed, lengths).map_or_else(
+        let made = self.spares.make(io, number, seed, lengths).map_or_else(
             || {
                 let header = SegmentHeader { number, length, seed, recycled: false };
                 Segment::create(io, header, &wanted.temporary)
             },
             Ok,
-        )
+        );
+        made.map(Arc::new)
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{buffers::Buffers, io::DiskFile};
+use crate::checksum::xxh3;
 
 /// The bytes of a block.
 pub(super) const BLOCK: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub(super) fn file_length(length: u64) -> Option<u64> {
 
 /// The checksum that follows block `number`.
 pub(super) fn checksum(number: u64, block: &[u8]) -> [u8; CHECKSUM] {
-    xxh3_64_with_seed(block, number).to_le_bytes()
+    xxh3(block, number).to_le_bytes()
 }
 
 /// The checksum of the first block of the body with this BLAKE3, made of the block's own: a file in the place of another

@@ -9,7 +9,6 @@ mod section;
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::{BufMut, Bytes};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 pub(super) use self::section::Section;
 #[cfg(test)]
@@ -21,7 +20,10 @@ use super::{
     log::Numbers,
     slots::Snapshot,
 };
-use crate::store::{ListId, Usage};
+use crate::{
+    checksum::{Running, xxh3},
+    store::{ListId, Usage},
+};
 
 /// The file.
 pub(super) const PATH: &str = "checkpoint";
@@ -104,14 +106,14 @@ impl Checkpoint {
     }
 
     fn write_to(&self, file: &dyn DiskFile) -> io::Result<u64> {
-        let mut out = Out { file, at: HEADER as u64, gathered: Vec::new(), hashed: 0, hasher: Xxh3::new() };
+        let mut out = Out { file, at: HEADER as u64, gathered: Vec::new(), hashed: 0, hasher: Running::new() };
         let mut catalogue = self.encode_segments();
         catalogue.put_u64_le(self.lists.len() as u64);
         for list in &self.lists {
             list.write_to(&mut out, &mut catalogue)?;
         }
         out.flush()?;
-        let (catalogue_at, checksum) = (out.at, xxh3_64(&catalogue));
+        let (catalogue_at, checksum) = (out.at, xxh3(&catalogue, 0));
         file.write_at(&catalogue, catalogue_at)?;
         let mut header = Vec::with_capacity(HEADER);
         header.put_slice(&MAGIC);
@@ -119,7 +121,7 @@ impl Checkpoint {
         for number in [VERSION, self.seed, self.at.0, batch, list, entry, catalogue_at, checksum] {
             header.put_u64_le(number);
         }
-        header.put_u64_le(xxh3_64(&header));
+        header.put_u64_le(xxh3(&header, 0));
         file.write_at(&header, 0)?;
         Ok(catalogue_at + catalogue.len() as u64)
     }
@@ -157,10 +159,10 @@ impl Checkpoint {
         let next = Numbers { batch: header.long()?, list: header.long()?, entry: header.long()? };
         let reachable = [next.batch, next.list, next.entry].iter().all(|number| *number <= LARGEST_NUMBER);
         let (catalogue_at, checksum) = (usize::try_from(header.long()?).ok()?, header.long()?);
-        if !right || !reachable || header.long()? != xxh3_64(&bytes[..HEADER - 8]) {
+        if !right || !reachable || header.long()? != xxh3(&bytes[..HEADER - 8], 0) {
             return None;
         }
-        let catalogue = bytes.get(catalogue_at..).filter(|catalogue| xxh3_64(catalogue) == checksum)?;
+        let catalogue = bytes.get(catalogue_at..).filter(|catalogue| xxh3(catalogue, 0) == checksum)?;
         let mut rest = Rest(catalogue);
         let segments = (0..rest.long()?).map(|_| rest.segment()).collect::<Option<_>>()?;
         let sections = bytes.slice(HEADER..catalogue_at);
@@ -173,7 +175,7 @@ impl Checkpoint {
 pub(super) fn write_closed(io: &dyn DiskIo, at: Position, temporary: &str) -> io::Result<()> {
     let file = io.create(temporary)?;
     let at = at.0.to_le_bytes();
-    file.write_at(&[at, xxh3_64(&at).to_le_bytes()].concat(), 0)?;
+    file.write_at(&[at, xxh3(&at, 0).to_le_bytes()].concat(), 0)?;
     file.sync()?;
     io.rename(temporary, CLOSED)?;
     io.sync_dir("")
@@ -188,7 +190,7 @@ pub(super) fn read_closed(io: &dyn DiskIo) -> io::Result<Option<Position>> {
     };
     let mut rest = Rest(&bytes);
     let (at, checksum) = (rest.long().unwrap_or_default(), rest.long().unwrap_or_default());
-    Ok((read == bytes.len() && xxh3_64(&at.to_le_bytes()) == checksum).then_some(Position(at)))
+    Ok((read == bytes.len() && xxh3(&at.to_le_bytes(), 0) == checksum).then_some(Position(at)))
 }
 
 /// From now on something may be written.
@@ -259,7 +261,7 @@ struct Out<'a> {
     gathered: Vec<u8>,
     /// How much of that the hasher has: it is given much at once.
     hashed: usize,
-    hasher: Xxh3,
+    hasher: Running,
 }
 
 impl Out<'_> {
@@ -284,7 +286,7 @@ impl Out<'_> {
     /// The checksum of what was put since the last call.
     fn take_checksum(&mut self) -> u64 {
         self.hash();
-        std::mem::take(&mut self.hasher).digest()
+        self.hasher.take()
     }
 
     fn hash(&mut self) {

@@ -16,7 +16,7 @@ use super::{
     index::{Index, Step},
     inner::Inner,
     log::{AppendError, Batch, Log},
-    slots::{Slot, UrlHashes},
+    slots::{Found, Gone, Slot, UrlHashes},
 };
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
@@ -49,10 +49,8 @@ impl Inner {
         self.remove_damaged(&mut log)?;
         let plan = {
             let index = self.index();
-            if is_stale(&index, read) {
-                return Ok(Commit::Stale.into());
-            }
-            match Plan::new(self, &index, &mut log, key, changes)? {
+            let Some(seen) = still_seen(&index, read) else { return Ok(Commit::Stale.into()) };
+            match Plan::new(self, &index, &mut log, key, changes, &seen)? {
                 Some(plan) => plan,
                 None => return Ok(Commit::Stale.into()),
             }
@@ -62,7 +60,8 @@ impl Inner {
             // What is so already may not be on the disk yet.
             return Ok(Committed { outcome: Commit::Applied, wait_for: strictly.then_some(log.end) });
         }
-        match self.carry_out(&mut log, plan, owner_of(key), op) {
+        let owner = log.owner_of(key);
+        match self.carry_out(&mut log, plan, owner, op) {
             Ok(()) => Ok(Committed { outcome: Commit::Applied, wait_for: strictly.then_some(log.end) }),
             Err(AppendError::NotDone(error)) => Err(error),
             Err(AppendError::Unknown) => Ok(Commit::OutcomeUnknown.into()),
@@ -92,7 +91,7 @@ impl Inner {
             return Ok(());
         }
         let mut plan = Plan::default();
-        entries.iter().for_each(|(list, removed)| plan.remove(*list, vec![*removed]));
+        entries.iter().for_each(|(list, removed)| plan.remove(*list, vec![(*removed).into()]));
         Ok(self.carry_out(log, plan, [0; 16], self.clock.op_id())?)
     }
 
@@ -122,7 +121,7 @@ impl Inner {
                     index.apply(Step::Removal { segment: segment.number(), targets, bytes });
                 }
                 Change::Remove(entries) => {
-                    let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                    let targets = entries.iter().map(|gone| gone.removed.at.segment()).collect();
                     index.apply(Step::Remove { list, entries });
                     index.apply(Step::Removal { segment: segment.number(), targets, bytes });
                 }
@@ -142,12 +141,19 @@ impl Inner {
     }
 }
 
-/// Whether any search of `read` would see something else now.
-fn is_stale(index: &Index, read: &ReadSet) -> bool {
-    read.0.iter().any(|seen| {
-        let now = index.find(seen.list, seen.url.as_match());
-        index.place_of(seen.list).is_none() || !now.map(|slot| slot.entry).eq(seen.entries.iter().copied())
-    })
+/// What the searches of `read` saw, in the order of lists and entries. `None`: some would see something else now.
+fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
+    let mut all = Vec::new();
+    for seen in &read.0 {
+        let before = all.len();
+        all.extend(index.find(seen.list, seen.url.as_match()).map(|found| (seen.list, found)));
+        let now = all[before..].iter().map(|(_, found)| found.entry);
+        if index.place_of(seen.list).is_none() || !now.eq(seen.entries.iter().copied()) {
+            return None;
+        }
+    }
+    all.sort_unstable_by_key(|(list, found)| (*list, found.entry));
+    Some(all)
 }
 
 /// What a batch writes and changes.
@@ -169,7 +175,7 @@ struct Control {
 enum Change {
     Name(Named),
     Unbind(Vec<Position>),
-    Remove(Vec<Removed>),
+    Remove(Vec<Gone>),
 }
 
 struct PlannedInsert {
@@ -183,7 +189,14 @@ struct PlannedInsert {
 
 impl Plan {
     /// Plans `changes`. `None`: a name to take away or change is not bound.
-    fn new(inner: &Inner, index: &Index, log: &mut Log, key: &StorageKey, changes: &Changes) -> Result<Option<Self>> {
+    fn new(
+        inner: &Inner,
+        index: &Index,
+        log: &mut Log,
+        key: &StorageKey,
+        changes: &Changes,
+        seen: &[(ListId, Found)],
+    ) -> Result<Option<Self>> {
         let mut plan = Self::default();
         if !plan.names(index, log, &changes.names) {
             return Ok(None);
@@ -191,11 +204,15 @@ impl Plan {
         for change in &changes.lists {
             let list = change.list.id();
             plan.note_bottle(index.place_of(list).ok_or_else(|| super::unknown_list(list))?);
-            let present = change.remove.iter().filter_map(|entry| index.get(list, *entry));
-            let present: Vec<_> = present.collect();
+            // What is removed was seen, mostly: it need not be looked for.
+            let known = |entry: &EntryId| {
+                let at = seen.binary_search_by_key(&(list, *entry), |(list, found)| (*list, found.entry));
+                at.map_or_else(|_| index.get(list, *entry), |at| Some(seen[at].1.clone()))
+            };
+            let present: Vec<_> = change.remove.iter().filter_map(known).collect();
             if !present.is_empty() {
                 plan.shrinks += present.iter().map(|slot| slot.usage()).sum();
-                plan.remove(list, present.iter().map(|slot| slot.removed()).collect());
+                plan.remove(list, present.iter().map(Found::gone).collect());
             }
             plan.grows += change.insert.iter().map(NewEntry::usage).sum();
         }
@@ -274,8 +291,9 @@ impl Plan {
         self.control.push(Control { draft, change: Change::Unbind(bound) });
     }
 
-    pub(super) fn remove(&mut self, list: ListId, entries: Vec<Removed>) {
-        let draft = Draft::new(Kind::Remove, list.0, 0, encode_remove(&entries));
+    pub(super) fn remove(&mut self, list: ListId, entries: Vec<Gone>) {
+        let removed: Vec<_> = entries.iter().map(|gone| gone.removed).collect();
+        let draft = Draft::new(Kind::Remove, list.0, 0, encode_remove(&removed));
         self.control.push(Control { draft, change: Change::Remove(entries) });
     }
 

@@ -18,7 +18,7 @@ use super::{
     index::Index,
     inner::Inner,
     segment::Segment,
-    slot::Located,
+    slot::{Located, Near},
     spare::Spares,
 };
 use crate::{Error, Result, store::ListId};
@@ -217,7 +217,7 @@ impl Inner {
                 Kind::Insert => {
                     let index = self.index();
                     let slot = index.slot_at(list, header.position, header.entry);
-                    let Some(located) = slot.and_then(|slot| index.locate(list, &slot)) else { continue };
+                    let Some(located) = slot.and_then(|slot| index.locate(list, &slot, Near::Later)) else { continue };
                     Some(located)
                 }
                 Kind::Bind | Kind::Rename | Kind::Mark => continue,
@@ -239,7 +239,7 @@ impl Inner {
     fn give_up_unreadable(&self, victim: u32) {
         let lost: Vec<Located> = {
             let index = self.index();
-            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, &slot)).collect()
+            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, &slot, Near::Later)).collect()
         };
         lost.iter().for_each(|located| self.note_damaged(located.place));
     }
@@ -327,7 +327,7 @@ impl Record {
                 let mut removed: Vec<Removed> = parse_remove(&self.payload).unwrap_or_default();
                 removed.retain(|removed| is_there(removed.at));
                 if !removed.is_empty() {
-                    plan.remove(list, removed);
+                    plan.remove(list, removed.into_iter().map(Into::into).collect());
                 }
             }
             Kind::Bind | Kind::Rename | Kind::Mark | Kind::Seal => {}

@@ -4,10 +4,10 @@
 //! not fit is `None`, never a panic.
 
 use bytes::{Buf, BufMut, Bytes};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     Bottle, CacheName, Place, StorageKey,
+    checksum::xxh3,
     store::{EntryId, OpId},
 };
 
@@ -79,7 +79,7 @@ impl SegmentHeader {
         header.put_u32_le(self.length);
         header.put_u64_le(self.seed);
         header.put_bytes(0, 24);
-        header.put_u64_le(xxh3_64_with_seed(&header, 0));
+        header.put_u64_le(xxh3(&header, 0));
         let mut both = header.clone();
         both.resize(SECOND_HEADER, 0);
         both.extend_from_slice(&header);
@@ -92,7 +92,7 @@ impl SegmentHeader {
         let header = bytes.get(..SEGMENT_HEADER)?;
         let right = header.starts_with(&SEGMENT_MAGIC)
             && u32_at(header, 8)? == VERSION
-            && u64_at(header, 56)? == xxh3_64_with_seed(&header[..56], 0);
+            && u64_at(header, 56)? == xxh3(&header[..56], 0);
         let recycled = u32_at(header, 12)?;
         let (number, length, seed) = (u32_at(header, 16)?, u32_at(header, 20)?, u64_at(header, 24)?);
         let parsed = Self { number, length, seed, recycled: recycled == 1 };
@@ -154,14 +154,14 @@ impl Header {
         bytes.put_slice(&self.key);
         bytes.put_u128_le(self.op.0);
         bytes.put_u64_le(self.payload_checksum);
-        bytes.put_u64_le(xxh3_64_with_seed(&bytes, seed));
+        bytes.put_u64_le(xxh3(&bytes, seed));
         bytes
     }
 
     /// Reads the header of a record, or `None` where there is none at `position`.
     pub(super) fn parse(bytes: &[u8], position: Position, seed: u64) -> Option<Self> {
         let header = bytes.get(..HEADER)?;
-        if !header.starts_with(&RECORD_MAGIC) || u64_at(header, 96)? != xxh3_64_with_seed(&header[..96], seed) {
+        if !header.starts_with(&RECORD_MAGIC) || u64_at(header, 96)? != xxh3(&header[..96], seed) {
             return None;
         }
         let mut key = [0; 16];
@@ -307,10 +307,10 @@ pub(super) fn encode_batch(
 pub(super) fn seal(kind: Kind, payload: &mut [u8], seed: u64) -> Option<u64> {
     let sealed = sealed_length(kind, payload)?;
     if is_inline(kind, payload) {
-        let checksum = xxh3_64_with_seed(&payload[sealed..], seed);
+        let checksum = xxh3(&payload[sealed..], seed);
         payload[BODY_CHECKSUM..INSERT_FIXED].copy_from_slice(&checksum.to_le_bytes());
     }
-    Some(xxh3_64_with_seed(&payload[..sealed], seed))
+    Some(xxh3(&payload[..sealed], seed))
 }
 
 /// How long the sealed part of a payload is, of which its record's header has the checksum: all but an inline body. `None`:

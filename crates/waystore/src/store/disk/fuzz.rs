@@ -10,7 +10,6 @@ use std::{
 };
 
 use futures::StreamExt;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::{
     DiskOptions, DiskStore,
@@ -22,6 +21,7 @@ use super::{
 };
 use crate::{
     Bottle, Place, RequestHead, ResponseHead, StorageKey,
+    checksum::xxh3,
     fuzzing::clock,
     store::{
         Candidate, CandidateBody, Changes, Commit, Entry, ListChange, NameChange, NewBody, NewEntry, OpId, ReadSet,
@@ -146,7 +146,7 @@ async fn everything(store: &DiskStore) -> Vec<String> {
 async fn body_of(candidate: &Candidate) -> Option<u64> {
     match &candidate.body {
         CandidateBody::Null => None,
-        CandidateBody::Inline(bytes) => Some(xxh3_64(bytes)),
+        CandidateBody::Inline(bytes) => Some(xxh3(bytes, 0)),
         CandidateBody::Stored(body) => {
             let mut read = 0;
             let mut chunks = Arc::clone(body).open();
@@ -255,7 +255,7 @@ fn fix_segment(bytes: &mut [u8], number: u32) -> bool {
             if let Some(checksum) = seal(kind, &mut bytes[at + HEADER..at + HEADER + length], seed) {
                 put_u64(bytes, at + 88, checksum);
             }
-            let checksum = xxh3_64_with_seed(&bytes[at..at + 96], seed);
+            let checksum = xxh3(&bytes[at..at + 96], seed);
             put_u64(bytes, at + 96, checksum);
             sane &= [16, 40, 48].iter().all(|field| u64_at(bytes, at + field) < SANE);
         } else if bytes[at..at + HEADER].iter().all(|byte| *byte == 0) {
@@ -273,9 +273,9 @@ fn fix_checkpoint(bytes: &mut Vec<u8>) {
     }
     let catalogue = usize::try_from(u64_at(bytes, 56)).unwrap_or(usize::MAX).clamp(CHECKPOINT_HEADER, bytes.len());
     let _ = Walk { bytes: &mut *bytes, at: catalogue }.fix_sections();
-    let checksum = xxh3_64(&bytes[catalogue..]);
+    let checksum = xxh3(&bytes[catalogue..], 0);
     put_u64(bytes, 64, checksum);
-    let checksum = xxh3_64(&bytes[..72]);
+    let checksum = xxh3(&bytes[..72], 0);
     put_u64(bytes, 72, checksum);
 }
 
@@ -301,7 +301,7 @@ impl Walk<'_> {
             let (start, length) = (usize::try_from(self.long()?).ok()?, usize::try_from(self.long()?).ok()?);
             let start = start.checked_add(CHECKPOINT_HEADER)?;
             if let Some(section) = self.bytes.get(start..start.checked_add(length)?) {
-                let checksum = xxh3_64(section);
+                let checksum = xxh3(section, 0);
                 put_u64(self.bytes.get_mut(self.at..self.at.checked_add(8)?)?, 0, checksum);
             }
             self.skip(8)?;

@@ -18,11 +18,11 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     checkpoint::{Checkpoint, ListState, Section, SegmentState, Stored},
-    format::{Named, Position, Removed, record_length},
+    format::{Named, Position, record_length},
     hold::{Hold, Holder},
     log::Numbers,
     segment::Segment,
-    slots::{Found, Slot, Slots},
+    slots::{Found, Gone, Slot, Slots},
     usage::Usage as SegmentUsage,
 };
 use crate::{
@@ -110,7 +110,7 @@ pub(super) enum Step {
     },
     Remove {
         list: ListId,
-        entries: Vec<Removed>,
+        entries: Vec<Gone>,
     },
     /// A record in `segment` took away something in the segments of `targets`.
     Removal {
@@ -243,7 +243,7 @@ impl Index {
             Step::Bind { list, named, at, bytes } => self.bind(list, named, at, bytes),
             Step::Unbind { list } => self.unbind(list),
             Step::Insert { list, slot, stored_in } => self.insert(list, slot, stored_in),
-            Step::Remove { list, entries } => entries.iter().for_each(|removed| self.remove(list, removed.entry)),
+            Step::Remove { list, entries } => entries.iter().for_each(|gone| self.remove(list, *gone)),
             Step::Removal { segment, targets, bytes } => {
                 let each = bytes / targets.len().max(1) as u64;
                 targets.iter().for_each(|target| self.usage.add_removal(segment, *target, each));
@@ -365,9 +365,9 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, list: ListId, entry: EntryId) {
+    fn remove(&mut self, list: ListId, gone: Gone) {
         let Some(entries) = self.lists.get_mut(&list) else { return };
-        let Some(slot) = entries.slots_mut().remove(entry) else { return };
+        let Some(slot) = entries.slots_mut().remove(gone) else { return };
         if !entries.is_doomed() {
             entries.discount(&mut self.usage, &slot);
         }

@@ -10,10 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future, stream, stream::BoxStream};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{inner::Inner, slot::Place};
-use crate::{BodyError, store::StoredBody};
+use super::{inner::Inner, map::bring_near, slot::Place};
+use crate::{BodyError, checksum::xxh3, store::StoredBody};
+
+/// What is brought near of a body; what comes after it, the processor brings by itself.
+const NEAR: usize = 4096;
 
 /// A body at hand that nobody looked at yet. The segment stays readable while somebody has this.
 pub(super) struct InlineBody {
@@ -32,13 +34,17 @@ impl StoredBody for InlineBody {
 
     /// Verified each time: the disk may change it at any time.
     fn at_hand(&self) -> Option<&Bytes> {
-        if xxh3_64_with_seed(&self.bytes, self.seed) == self.checksum {
+        if xxh3(&self.bytes, self.seed) == self.checksum {
             return Some(&self.bytes);
         }
         if let Some(inner) = self.home.upgrade() {
             inner.note_damaged(self.place);
         }
         None
+    }
+
+    fn bring_near(&self) {
+        bring_near(&self.bytes[..self.bytes.len().min(NEAR)]);
     }
 
     fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>> {

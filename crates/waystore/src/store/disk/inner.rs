@@ -100,6 +100,7 @@ impl Inner {
             next: replayed.next,
             unsynced: replayed.unsynced.clone(),
             failed: None,
+            owner: None,
         };
         bodies.set_log_end(log.end);
         let inner = Self::new(options, clock, bodies, replayed, Some(log), Some(claim));
@@ -242,7 +243,7 @@ impl Inner {
             return;
         };
         tracing::warn!(list = list.0, entry = removed.entry.0, "a stored entry is damaged");
-        index.apply(Step::Remove { list, entries: vec![removed] });
+        index.apply(Step::Remove { list, entries: vec![removed.into()] });
         self.damaged_entries.fetch_add(1, Ordering::Relaxed);
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push((list, removed));
     }
@@ -255,7 +256,7 @@ impl Inner {
             let all = index.all().filter(|(_, slot)| !slot.is_whole());
             let found: Vec<_> = all.map(|(list, slot)| (list, slot.removed())).collect();
             for (list, removed) in found {
-                index.apply(Step::Remove { list, entries: vec![removed] });
+                index.apply(Step::Remove { list, entries: vec![removed.into()] });
                 damaged.push((list, removed));
                 self.damaged_entries.fetch_add(1, Ordering::Relaxed);
             }

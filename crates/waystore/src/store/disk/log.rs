@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     ahead::{Ahead, Wanted},
+    bodies::owner_of,
     failure::disk_error,
     format::{
         BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, Written, encode_batch, encode_mark, record_length,
@@ -16,7 +17,7 @@ use super::{
     io::DiskIo,
     segment::Segment,
 };
-use crate::{Clock, Error, store::OpId};
+use crate::{Clock, Error, StorageKey, store::OpId};
 
 /// The least length of a segment. The length grows with what is live in the log, up to what is configured,
 /// so that a small store takes little room.
@@ -49,6 +50,8 @@ pub(super) struct Log {
     pub(super) unsynced: Vec<Arc<Segment>>,
     /// Why nothing can be written any more.
     pub(super) failed: Option<String>,
+    /// Who committed last, and what names them: mostly it is the same one again.
+    pub(super) owner: Option<(StorageKey, [u8; 16])>,
 }
 
 /// The next number of everything that is numbered.
@@ -106,6 +109,14 @@ impl Log {
             self.wake();
         }
         Ok((segment, written))
+    }
+
+    /// What names `key` in the log.
+    pub(super) fn owner_of(&mut self, key: &StorageKey) -> [u8; 16] {
+        match &self.owner {
+            Some((last, owner)) if last == key => *owner,
+            _ => self.owner.insert((key.clone(), owner_of(key))).1,
+        }
     }
 
     /// Tells who works in the background that there is something to do now.
@@ -177,7 +188,7 @@ impl Log {
         let shortest = u32::try_from(needed.saturating_add(FIRST_RECORD as usize)).map_err(|_| too_long())?;
         let number = self.end.segment().checked_add(1).ok_or_else(too_long)?;
         let made = self.ahead.take(&*self.io, &self.wanted(number, shortest));
-        let made = Arc::new(made.map_err(|error| disk_error(error, needed as u64))?);
+        let made = made.map_err(|error| disk_error(error, needed as u64))?;
         if let Some(full) = self.segment.clone() {
             let seal = Draft::new(Kind::Seal, 0, 0, Vec::new());
             self.write(&full, Batch { drafts: &[&seal], ..batch })?;

@@ -1,10 +1,16 @@
 //! Files as memory: the one place that needs `unsafe`.
 #![allow(unsafe_code, reason = "mapping a file is unsafe: another process could change or cut it")]
 
-use std::{borrow::Cow, fs::File, hint::black_box, io, ops::Range, sync::Weak};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap};
 
 use super::{io::Mapping, spare::Readers};
 
@@ -14,13 +20,14 @@ const CACHE_LINE: usize = 64;
 /// A file mapped to be read.
 #[derive(Debug)]
 pub(super) struct FileMap {
+    map: Arc<Mmap>,
     bytes: Bytes,
     readers: Weak<()>,
 }
 
 /// What slices of the mapping share.
 struct Mapped {
-    map: Mmap,
+    map: Arc<Mmap>,
     _readers: Readers,
 }
 
@@ -38,10 +45,26 @@ impl FileMap {
         // lock keeps alone, writes only beyond what the index or a read-only replay hands out. It uses a segment
         // again only when no slice is left here and no other process looks (`spare.rs`, `compact.rs`). What
         // is handed out was checked against its checksum and is read as plain bytes.
-        let map = unsafe { Mmap::map(file)? };
+        let map = Arc::new(unsafe { Mmap::map(file)? });
         let readers = Readers::default();
         let watch = readers.watch();
-        Ok(Self { bytes: Bytes::from_owner(Mapped { map, _readers: readers }), readers: watch })
+        let mapped = Mapped { map: Arc::clone(&map), _readers: readers };
+        Ok(Self { map, bytes: Bytes::from_owner(mapped), readers: watch })
+    }
+}
+
+/// Has `bytes` brought near without waiting for them: most of the time that reading an entry takes is waiting for memory.
+pub(super) fn bring_near(bytes: &[u8]) {
+    for line in bytes.chunks(CACHE_LINE) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint about an address that is valid; it changes nothing, and every such processor has it.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        // A load is waited for in the end, but not before those after it began.
+        std::hint::black_box(line[0]);
     }
 }
 
@@ -59,9 +82,12 @@ impl Mapping for FileMap {
     }
 
     fn touch(&self, range: Range<usize>) {
-        let lines = self.bytes.get(range).unwrap_or_default().iter().step_by(CACHE_LINE);
-        // Loads that do not depend on each other are waited for together.
-        black_box(lines.fold(0, |all, byte| all ^ byte));
+        bring_near(self.bytes.get(range).unwrap_or_default());
+    }
+
+    fn populate(&self) {
+        // Only an older system refuses, and then pages are made one by one, as they are needed.
+        let _ = self.map.advise(Advice::PopulateRead);
     }
 
     fn readers(&self) -> Weak<()> {

@@ -7,7 +7,7 @@
 //! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
-//! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs: the bytes)
+//! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs, piece.rs: the bytes; lane.rs: side by side)
 //! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! check       check/ ─► replay.rs, checkpoint.rs, body_read.rs     (compact.rs: to repair)
 //! ```
@@ -34,8 +34,10 @@ mod index;
 mod inline;
 mod inner;
 pub mod io;
+mod lane;
 mod log;
 mod map;
+mod piece;
 mod replay;
 mod report;
 mod segment;
@@ -65,13 +67,13 @@ use self::{
     failure::blocking,
     inner::Inner,
     io::{DiskIo, RealDisk},
-    slot::read_all,
+    slot::{Near, read_all},
 };
 use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
     store::{
         BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, StoredBody,
-        Usage, WrittenBody,
+        UrlMatch, Usage, WrittenBody,
     },
 };
 
@@ -292,7 +294,8 @@ impl Store for DiskStore {
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
                 index.note_use(read.list.id(), minute);
                 let slots = index.find(read.list.id(), read.url);
-                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot)).collect::<Vec<_>>());
+                let near = if matches!(read.url, UrlMatch::Any) { Near::Later } else { Near::Now };
+                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot, near)).collect::<Vec<_>>());
             }
         }
         let home = Arc::downgrade(&self.inner);
@@ -327,7 +330,7 @@ impl Store for DiskStore {
             let slots: Vec<_> = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot)).collect()
+                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot, Near::Later)).collect()
             };
             match read_all(slots, &home).collect() {
                 Ok(page) => return Ok(page),

@@ -346,7 +346,7 @@ impl<'a> Replay<'a> {
             self.report.torn(limit);
         }
         for (list, removed) in &bodiless {
-            self.index.apply(Step::Remove { list: *list, entries: vec![*removed] });
+            self.index.apply(Step::Remove { list: *list, entries: vec![(*removed).into()] });
         }
         let unsynced = segments.iter().filter_map(|(_, segment)| segment.as_ref());
         let unsynced = unsynced.filter(|segment| segment.number() >= self.proven.segment()).cloned().collect();
@@ -414,6 +414,7 @@ impl<'a> Replay<'a> {
             Kind::Remove => {
                 let entries = parse_remove(&payload).ok_or(malformed)?;
                 let targets = entries.iter().map(|removed| removed.at.segment()).collect();
+                let entries = entries.into_iter().map(Into::into).collect();
                 vec![Step::Remove { list, entries }, Step::Removal { segment: number, targets, bytes }]
             }
             Kind::Insert => {

@@ -9,15 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     format::{
         ALIGNMENT, FIRST_RECORD, HEADER, Header, Position, RECORD_MAGIC, SECOND_HEADER, SEGMENT_HEADER, SegmentHeader,
-        Written, body_checksum, sealed_length,
+        Written, body_checksum, record_length, sealed_length,
     },
     io::{Access, DiskFile, DiskIo, Mapping},
 };
+use crate::checksum::xxh3;
 
 /// What is looked at in one go when records are searched for.
 const SEARCH_BYTES: usize = 64 * 1024;
@@ -136,13 +136,19 @@ impl Segment {
 
     /// What bytes of this segment are verified by.
     fn checksum(&self, bytes: &[u8]) -> u64 {
-        xxh3_64_with_seed(bytes, self.header.seed)
+        xxh3(bytes, self.header.seed)
     }
 
-    /// Has the beginning of the record at `offset` brought near.
-    pub(super) fn touch(&self, offset: u32) {
+    /// Has the beginning of the record at `offset` with a payload this long brought near.
+    pub(super) fn touch(&self, offset: u32, payload_length: u32) {
         let start = offset as usize;
-        self.map.touch(start..start.saturating_add(BEGINNING).min(self.map.length()));
+        let length = BEGINNING.min(record_length(payload_length as usize));
+        self.map.touch(start..start.saturating_add(length).min(self.map.length()));
+    }
+
+    /// Has all of its pages at hand, before they are needed.
+    pub(super) fn populate(&self) {
+        self.map.populate();
     }
 
     /// The record at `offset`.

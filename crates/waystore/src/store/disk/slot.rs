@@ -24,6 +24,7 @@ pub(super) struct Place {
 pub(super) struct Located {
     pub(super) place: Place,
     pub(super) segment: Arc<Segment>,
+    pub(super) payload_length: u32,
     /// The body's file, where it has one.
     pub(super) file: Option<Arc<BodyFile>>,
     /// The counter of its uses.
@@ -31,6 +32,11 @@ pub(super) struct Located {
 }
 
 impl Located {
+    /// Has what will be read brought near.
+    fn touch(&self) {
+        self.segment.touch(self.place.at.offset(), self.payload_length);
+    }
+
     /// Reads the entry. `None`: its bytes are not what was written. They are checked each time,
     /// because the disk may change them at any time; those of the body not before it is read, and `home` is told then.
     pub(super) fn read(self, home: &Weak<Inner>) -> Option<Candidate> {
@@ -68,22 +74,25 @@ impl Located {
     }
 }
 
-/// Entries that are brought near together.
-const NEAR: usize = 16;
+/// When an entry that was located is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Near {
+    /// At once.
+    Now,
+    /// After many others.
+    Later,
+}
+
+/// How far ahead of the entry that is read others are brought near.
+const AHEAD: usize = 4;
 
 /// Reads many entries. Where one is damaged, its place is told instead.
 pub(super) fn read_all(all: Vec<Located>, home: &Weak<Inner>) -> impl Iterator<Item = Result<Candidate, Place>> {
-    let mut near = 0;
+    all.iter().take(AHEAD).for_each(Located::touch);
     let mut all = all.into_iter();
     std::iter::from_fn(move || {
-        if near == 0 {
-            let next = &all.as_slice()[..NEAR.min(all.len())];
-            // Most of the time that reading an entry takes is waiting for memory.
-            next.iter().for_each(|located| located.segment.touch(located.place.at.offset()));
-            near = NEAR;
-        }
-        near -= 1;
         let located = all.next()?;
+        all.as_slice().get(AHEAD - 1).into_iter().for_each(Located::touch);
         let place = located.place;
         Some(located.read(home).ok_or(place))
     })

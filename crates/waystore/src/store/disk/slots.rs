@@ -20,8 +20,9 @@ use crate::store::{EntryId, Usage, Uses};
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
-/// Gone slots that are kept at most beside as many live ones.
-const GONE: u32 = 1024;
+/// Gone slots that are kept at most beside as many live ones. Few: a short list in which entries come and go is
+/// made anew in no time, and there may be many such lists.
+const GONE: u32 = 64;
 
 /// The place of one entry in the log.
 #[derive(Debug, Clone)]
@@ -89,6 +90,25 @@ impl Slot {
 
     fn is_there(&self) -> bool {
         self.at != Position::default()
+    }
+}
+
+/// An entry that is taken away, and where its slot was when somebody last saw it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone {
+    pub(super) removed: Removed,
+    seen_at: Option<u32>,
+}
+
+impl From<Removed> for Gone {
+    fn from(removed: Removed) -> Self {
+        Self { removed, seen_at: None }
+    }
+}
+
+impl Found {
+    pub(super) fn gone(&self) -> Gone {
+        Gone { removed: self.removed(), seen_at: Some(self.index) }
     }
 }
 
@@ -185,8 +205,11 @@ impl Slots {
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, entry: EntryId) -> Option<Slot> {
-        let Some(index) = self.index_of(entry) else { return self.late.remove(&entry) };
+    pub(super) fn remove(&mut self, gone: Gone) -> Option<Slot> {
+        let entry = gone.removed.entry;
+        let is_still_there = |index: &u32| *index < self.chunks.len() && self.chunks.entry(*index) == entry;
+        let seen_at = gone.seen_at.filter(is_still_there).filter(|index| self.chunks.get(*index).is_there());
+        let Some(index) = seen_at.or_else(|| self.index_of(entry)) else { return self.late.remove(&entry) };
         if index >= self.chunks.base_len() {
             let hashes = self.chunks.get(index).hashes;
             self.unchain(By::Url(hashes.url), index);
@@ -237,7 +260,7 @@ impl Slots {
 
     /// The slots after `after`, in order.
     pub(super) fn after(&self, after: Option<EntryId>) -> impl Iterator<Item = Found> {
-        let start = after.map_or(0, |after| self.chunks.partition_point(|entry| entry <= after));
+        let start = after.map_or(0, |after| self.chunks.first_from(EntryId(after.0.saturating_add(1))));
         // Those that came late are not found before they are settled.
         (start..self.chunks.len()).filter_map(|index| self.found(index))
     }
@@ -263,7 +286,7 @@ impl Slots {
     }
 
     fn index_of(&self, entry: EntryId) -> Option<u32> {
-        let index = self.chunks.partition_point(|other| other < entry);
+        let index = self.chunks.first_from(entry);
         let is_it = index < self.chunks.len() && self.chunks.entry(index) == entry;
         (is_it && self.chunks.get(index).is_there()).then_some(index)
     }

@@ -6,15 +6,17 @@
 use std::{io, ops::Range, sync::Arc};
 
 use bytes::{BufMut, Bytes};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::Out;
-use crate::store::{
-    EntryId,
-    disk::{
-        bodies::BodyFile,
-        format::Position,
-        slots::{By, Slot, Snapshot, UrlHashes},
+use crate::{
+    checksum::xxh3,
+    store::{
+        EntryId,
+        disk::{
+            bodies::BodyFile,
+            format::Position,
+            slots::{By, Slot, Snapshot, UrlHashes},
+        },
     },
 };
 
@@ -51,7 +53,7 @@ impl Section {
 
     /// Whether the bytes are those that were written.
     pub(in crate::store::disk) fn is_whole(&self) -> bool {
-        xxh3_64(&self.bytes) == self.checksum
+        xxh3(&self.bytes, 0) == self.checksum
     }
 
     /// How many entries there are.
@@ -236,7 +238,7 @@ pub(in crate::store::disk) fn stored(snapshot: &Snapshot) -> Section {
     use crate::store::disk::{io::DiskIo, sim::SimDisk};
 
     let file = SimDisk::default().create("checkpoint").unwrap();
-    let mut out = Out { file: &*file, at: 0, gathered: Vec::new(), hashed: 0, hasher: super::Xxh3::new() };
+    let mut out = Out { file: &*file, at: 0, gathered: Vec::new(), hashed: 0, hasher: super::Running::new() };
     let (count, files) = write(&mut out, snapshot).unwrap();
     out.flush().unwrap();
     let checksum = out.take_checksum();

@@ -5,17 +5,17 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use hashbrown::HashSet;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Entries, Index};
 use crate::{
     CacheName, Place, StorageKey,
+    checksum::xxh3,
     spec::url_key::{without_fragment, without_query},
     store::{
         EntryId, ListId, UrlMatch,
         disk::{
             format::{Named, Position},
-            slot::{self, Located},
+            slot::{self, Located, Near},
             slots::{By, Found, Slot, UrlHashes},
         },
     },
@@ -79,7 +79,7 @@ impl Index {
     }
 
     fn hash(&self, part: &str) -> u32 {
-        xxh3_64_with_seed(part.as_bytes(), self.seed) as u32
+        xxh3(part.as_bytes(), self.seed) as u32
     }
 
     /// The entries of `list` that a search by `url` may find, oldest first.
@@ -116,14 +116,19 @@ impl Index {
         entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
     }
 
-    /// What is needed to read an entry of `list`.
-    pub(in crate::store::disk) fn locate(&self, list: ListId, found: &Found) -> Option<Located> {
+    /// What is needed to read an entry of `list`, and when it will be read.
+    pub(in crate::store::disk) fn locate(&self, list: ListId, found: &Found, near: Near) -> Option<Located> {
         let entries = self.lists.get(&list)?;
         let segment = found.at.segment();
         let segment = self.usage.segment(segment).or_else(|| entries.kept.get(&segment))?;
+        let payload_length = found.payload_length;
+        if near == Near::Now {
+            // Before anything else is waited for.
+            segment.touch(found.at.offset(), payload_length);
+        }
         let (uses, file) = (entries.slots()?.uses(found), found.file.clone());
         let place = slot::Place { list, entry: found.entry, at: found.at };
-        Some(Located { place, segment: Arc::clone(segment), file, uses })
+        Some(Located { place, segment: Arc::clone(segment), payload_length, file, uses })
     }
 
     /// Every entry of the lists that are loaded.

@@ -11,6 +11,8 @@ use crate::store::{EntryId, Uses, disk::checkpoint::Section};
 
 /// Slots of a piece.
 const CHUNK: u32 = 256;
+/// How often the place of an entry is guessed by its number before it is looked for by halves.
+const GUESSES: u32 = 4;
 
 /// All slots of a list, the gone ones included.
 #[derive(Debug, Default, Clone)]
@@ -135,18 +137,30 @@ impl Chunks {
         }
     }
 
-    /// How many slots from the first on are of entries that are `before`.
-    pub(super) fn partition_point(&self, before: impl Fn(EntryId) -> bool) -> u32 {
-        let (mut low, mut high) = (0, self.length);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if before(self.entry(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
+    /// The first slot of an entry that is not before `entry`; the number of slots where all are.
+    pub(super) fn first_from(&self, entry: EntryId) -> u32 {
+        let (Some(last), EntryId(wanted)) = (self.length.checked_sub(1), entry) else { return 0 };
+        let number = |index| self.entry(index).0;
+        // The entry at `low` is before the wanted one, that at `high` is not.
+        let (mut low, mut high) = ((0, number(0)), (last, number(last)));
+        if low.1 >= wanted || high.1 < wanted {
+            return if low.1 >= wanted { 0 } else { self.length };
+        }
+        for guess in 0.. {
+            let between = high.0 - low.0;
+            if between == 1 {
+                break;
+            }
+            // Numbers have few gaps, so where an entry is can nearly be told from them; but they may also be far apart.
+            let step = if guess < GUESSES { share(between, wanted - low.1, high.1 - low.1) } else { between / 2 };
+            let middle = low.0 + step.clamp(1, between - 1);
+            match number(middle) {
+                found if found == wanted => return middle,
+                found if found < wanted => low = (middle, found),
+                found => high = (middle, found),
             }
         }
-        low
+        high.0
     }
 
     fn section(&self) -> &Section {
@@ -167,6 +181,12 @@ impl Chunks {
         }
         Arc::make_mut(chunk.own.get_or_insert_default())
     }
+}
+
+/// As much of `all` as `part` is of `whole`.
+fn share(all: u32, part: u64, whole: u64) -> u32 {
+    let share = u128::from(all) * u128::from(part) / u128::from(whole.max(1));
+    u32::try_from(share).unwrap_or(all)
 }
 
 /// Counters that are made for so many slots.

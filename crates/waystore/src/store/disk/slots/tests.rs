@@ -10,6 +10,10 @@ fn slot(entry: u64, url: u32, path: u32) -> Slot {
     Slot { entry, at, payload_length: 0, hashes: UrlHashes { url, path }, file: None, padding: 0 }
 }
 
+fn gone(entry: u64) -> Gone {
+    Removed { entry: EntryId(entry), at: Position::default() }.into()
+}
+
 fn numbers(slots: impl IntoIterator<Item = Found>) -> Vec<u64> {
     slots.into_iter().map(|slot| slot.entry.0).collect()
 }
@@ -37,6 +41,7 @@ fn after_any_changes_the_list_holds_what_a_plain_list_would() {
     for seed in 0..4 {
         let mut random = StdRng::seed_from_u64(seed);
         let (mut slots, mut plain) = (Slots::default(), Plain::new());
+        let mut seen = None;
         for entry in 1..10_000_u64 {
             let (url, path) = (random.random_range(0..200), random.random_range(0..5));
             assert!(slots.insert(slot(entry, url, path)).is_none());
@@ -45,8 +50,13 @@ fn after_any_changes_the_list_holds_what_a_plain_list_would() {
                 let at = random.random_range(0..plain.len());
                 let entry = *plain.keys().nth(at).unwrap();
                 plain.remove(&entry);
-                assert!(slots.remove(EntryId(entry)).is_some());
-                assert!(slots.remove(EntryId(entry)).is_none());
+                // Seen just now, seen at some time before the list changed, or not at all.
+                let found = slots.get(EntryId(entry)).map(|found| found.gone());
+                let stale = seen.replace(found.unwrap().seen_at).flatten().filter(|_| random.random_bool(0.5));
+                let gone =
+                    if random.random_bool(0.5) { found.unwrap() } else { Gone { seen_at: stale, ..gone(entry) } };
+                assert_eq!(slots.remove(gone).map(|slot| slot.entry), Some(EntryId(entry)));
+                assert!(slots.remove(gone).is_none());
             }
             if let Some(known) = plain.get_mut(&entry) {
                 let found = slots.get(EntryId(entry)).unwrap();
@@ -66,6 +76,21 @@ fn after_any_changes_the_list_holds_what_a_plain_list_would() {
                 300..340 => assert_same(&slots, &plain, &mut random),
                 _ => {}
             }
+        }
+    }
+}
+
+#[test]
+fn an_entry_is_found_by_its_number_however_far_apart_the_numbers_are() {
+    let steps: [fn(u64) -> u64; 4] =
+        [|at| at + 1, |at| at * at + 7, |at| if at < 500 { at } else { (1 << 61) + at * 3 }, |at| 2 << (at % 60)];
+    for step in steps {
+        let known: std::collections::BTreeSet<_> = (0..1000).map(step).collect();
+        let mut slots = Slots::default();
+        known.iter().for_each(|entry| drop(slots.insert(slot(*entry, 1, 1))));
+        for wanted in known.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry + 1]).chain([0, u64::MAX]) {
+            let before = known.range(..wanted).count() as u32;
+            assert_eq!(slots.chunks.first_from(EntryId(wanted)), before, "{wanted}");
         }
     }
 }
@@ -92,7 +117,7 @@ fn what_comes_late_is_in_its_place_once_settled() {
     for entry in [5, 6, 2, 9, 1] {
         slots.insert(slot(entry, 7, 7));
     }
-    assert!(slots.remove(EntryId(2)).is_some());
+    assert!(slots.remove(gone(2)).is_some());
     slots.insert(slot(3, 7, 8));
     assert_eq!(slots.all().count(), 5);
     slots.settle();
@@ -105,7 +130,7 @@ fn a_snapshot_stays_as_it_was() {
     let mut slots = Slots::default();
     (0..3000).for_each(|entry| drop(slots.insert(slot(entry, 1, 1))));
     let snapshot = slots.snapshot();
-    (0..3000).step_by(2).for_each(|entry| drop(slots.remove(EntryId(entry))));
+    (0..3000).step_by(2).for_each(|entry| drop(slots.remove(gone(entry))));
     slots.insert(slot(4000, 1, 1));
     assert_eq!(snapshot.iter().count(), 3000);
 }

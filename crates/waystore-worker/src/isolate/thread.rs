@@ -219,6 +219,10 @@ async fn serve(
             command = commands.recv(), if open => match command {
                 Some(id) => {
                     busy_at = Instant::now();
+                    // Both may have come since the changes were looked at, and the event builds on them.
+                    while let Some(view) = views.told() {
+                        scope.set_view(&view);
+                    }
                     // A task of the event loop: what its microtasks leave behind is this event's.
                     shared.set_task(shared.ticket(id));
                     scope.dispatch(id);

@@ -74,7 +74,14 @@ impl Contender {
         let mut command = match self {
             Self::Curl { at_once } => {
                 let mut command = Command::new("curl");
-                command.args(["--silent", "--no-progress-meter", "--fail", "--parallel", "--parallel-immediate", "--config"]);
+                command.args([
+                    "--silent",
+                    "--no-progress-meter",
+                    "--fail",
+                    "--parallel",
+                    "--parallel-immediate",
+                    "--config",
+                ]);
                 command.arg(folder.join("curl.txt")).arg("--parallel-max").arg(at_once.to_string());
                 command
             }

@@ -5,14 +5,9 @@
 use std::{collections::BTreeMap, future::poll_fn, task::Poll};
 
 use url::Url;
-use waystore::prefetch::{Event, Hints, Prefetch};
+use waystore::prefetch::{Hints, Prefetch};
 
-use super::{
-    closing::Closing,
-    place::Place,
-    session::Session,
-    told::{Failed, Told as Frame},
-};
+use super::origin::Place;
 use crate::prefetching::{Asker, JobHandle, Jobs, Refused, Told};
 
 /// The prefetches of one page. Those that are not durable end with it.
@@ -81,50 +76,6 @@ impl Ahead {
             self.under_way.remove(&id);
         }
         (id, told)
-    }
-}
-
-/// Has the page told where its frame number `of`, a plan, was not begun.
-///
-/// # Errors
-///
-/// The end of the connection.
-pub(crate) fn answer(
-    session: &mut Session,
-    of: u64,
-    id: u64,
-    begun: Result<(), NotBegun>,
-    now_ms: u64,
-) -> Result<(), Closing> {
-    match begun {
-        Ok(()) => Ok(()),
-        Err(NotBegun::Refused(reason)) => session.refuse(of, "prefetch", Some(id), reason, now_ms),
-        Err(NotBegun::Plan(reason)) => {
-            let error = Failed { name: "TypeError", message: &format!("that is no plan: {reason}") };
-            session.tell(&Frame::End { id, results: None, error: Some(error) })
-        }
-    }
-}
-
-/// Has the page told of what happened to one of its prefetches.
-///
-/// # Errors
-///
-/// The end of the connection.
-pub(crate) fn tell(session: &mut Session, id: u64, told: &Told) -> Result<(), Closing> {
-    let ended = match told {
-        Told::Event(event) => return session.tell(&Frame::Progress { id, event }),
-        Told::Ended(ended) => ended,
-    };
-    match &**ended {
-        Ok((rows, summary)) => {
-            session.tell(&Frame::Progress { id, event: &Event::Ended(*summary) })?;
-            session.tell(&Frame::End { id, results: Some(rows), error: None })
-        }
-        Err(failure) => {
-            let error = Failed { name: "OperationError", message: &failure.to_string() };
-            session.tell(&Frame::End { id, results: None, error: Some(error) })
-        }
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod desk;
 mod frames;
 pub(super) mod inject;
 mod origin;
-mod place;
+mod ports;
 mod reservations;
 mod sequence;
 mod session;
@@ -20,6 +20,7 @@ pub(crate) mod settings;
 mod stream;
 mod told;
 mod websocket;
+mod wire;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
@@ -29,8 +30,7 @@ use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
 use self::{
     closing::FULL_MS,
     desk::{Pages, Who},
-    origin::same_origin,
-    place::Place,
+    origin::{Place, same_origin},
     told::registration,
 };
 use super::refusal::Refusal;

@@ -94,8 +94,8 @@ test("the events of an update come in the order of a browser, each with its stat
   assert.deepEqual(await page.evaluate("seen"), [
     "updatefound (installing,active)",
     "new installed (waiting,active)",
-    "new activating (active)",
     "old redundant (active)",
+    "new activating (active)",
     "controllerchange true",
     "new activated (active)",
   ]);

@@ -78,10 +78,11 @@ class Mirror {
     for (const slot of SLOTS) {
       const held = told?.[slot] ?? null;
       slots[slot] = held === null ? null : this.worker(held);
-      if (held !== null) this.#change(slots[slot], held.state, events);
     }
-    const found = slots.installing !== null && !known.has(THE_WORKER.version(slots.installing));
+    // As in a browser, who has to go goes before the next one takes its place.
     this.#dropWithout(slots, events);
+    for (const slot of SLOTS) if (slots[slot] !== null) this.#change(slots[slot], told[slot].state, events);
+    const found = slots.installing !== null && !known.has(THE_WORKER.version(slots.installing));
     this.#told.resolve();
     if (told === null && this.#registration !== undefined) THE_REGISTRATION.set(this.#registration, slots, "imports");
     if (told === null) this.#registration = undefined;

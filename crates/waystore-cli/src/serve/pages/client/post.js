@@ -87,11 +87,11 @@ class Post {
     return port1;
   }
 
-  // Nor that nobody has the other end any more: where there are as many as may be, the one goes that was
-  // answered longest ago, since most are made for one answer.
+  // Nor that nobody has the other end any more: where there are many, the one goes that was answered longest
+  // ago, since most are made for one answer. Some are left over, because the worker lets go a little later.
   #makeRoom() {
     const { ports } = this.#link.limits;
-    if (ports === undefined || this.#ports.size < ports) return;
+    if (ports === undefined || this.#ports.size < (ports * 3) / 4) return;
     const [answered] = this.#answered;
     if (answered !== undefined) this.#closed(answered);
   }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use url::Url;
 
 use super::{
-    Event, Outcome, Prefetch, PrefetchLimits, Reason, WhenSaving,
+    Event, MAX_CONCURRENCY, MAX_RETRIES, Outcome, Prefetch, PrefetchLimits, Reason, WhenSaving,
     lanes::Lanes,
     links::{Link, storable},
     progress::{Done, Progress, Row},
@@ -106,8 +106,8 @@ impl Machine {
     fn empty(plan: &Prefetch, progress: Progress, now_ms: u64) -> Self {
         Self {
             limits: plan.limits,
-            at_once: plan.concurrency.max(1),
-            retries: plan.retries,
+            at_once: plan.concurrency.clamp(1, MAX_CONCURRENCY),
+            retries: plan.retries.min(MAX_RETRIES),
             started_ms: now_ms.saturating_sub(progress.spent_ms),
             progress,
             seen: HashSet::new(),

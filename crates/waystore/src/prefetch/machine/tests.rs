@@ -96,9 +96,13 @@ fn urls_are_fetched_in_the_order_asked_a_few_of_an_origin_at_a_time() {
     assert_eq!(world.begin(), ["/1", "https://b.test/4", "/2"]);
     world.store("/2", &[]);
     assert_eq!(world.begin(), ["/3"]);
-    plan.concurrency = 1;
+    plan.concurrency = usize::MAX;
+    plan.concurrency_per_origin = usize::MAX;
+    plan.urls = (0..100).map(|number| crate::prefetch::Target::optional(format!("/{number}"))).collect();
+    assert_eq!(World::new(&plan).begin().len(), MAX_CONCURRENCY);
+    plan.concurrency = 0;
     let mut world = World::new(&plan);
-    assert_eq!(world.begin(), ["/1"]);
+    assert_eq!(world.begin(), ["/0"]);
     assert_eq!(world.next(), Next::Wait(None));
 }
 

@@ -37,7 +37,8 @@ async fn gateway() -> Gateway {
         match request.uri().path() {
             "/gzip" | "/through" => {
                 let mut coded = Vec::new();
-                GzipEncoder::new(PAGE.as_bytes()).read_to_end(&mut coded).await.unwrap();
+                let read = GzipEncoder::new(PAGE.as_bytes()).read_to_end(&mut coded).await;
+                read.expect("a text can be coded");
                 let kind = [("content-type", "text/html"), ("content-encoding", "gzip"), ("etag", "\"e\"")];
                 with(text(200, coded), &kind)
             }

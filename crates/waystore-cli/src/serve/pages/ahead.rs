@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, future::poll_fn, task::Poll};
 use url::Url;
 use waystore::prefetch::{Hints, Prefetch};
 
-use super::conversation::Place;
+use super::origin::Place;
 use crate::prefetching::{Asker, JobHandle, Jobs, Refused, Told};
 
 /// The prefetches of one page. Those that are not durable end with it.

@@ -18,12 +18,14 @@ use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 use super::{
     ahead::Ahead,
     closing::Closing,
-    conversation::{Attach, Batch, Conversation, Place, Wire, elsewhere},
+    conversation::Conversation,
     frames::{FrameKind, From, Hello, Kind},
+    origin::{Place, elsewhere},
     reservations::Reservations,
     sequence::Memory,
     session::Session,
     settings::PageSettings,
+    wire::{Attach, Batch, Wire},
 };
 use crate::prefetching::{Answers, Jobs};
 

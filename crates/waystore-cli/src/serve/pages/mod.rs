@@ -12,6 +12,7 @@ pub(crate) mod desk;
 mod frames;
 pub(super) mod inject;
 mod origin;
+mod ports;
 mod reservations;
 mod sequence;
 mod session;
@@ -19,6 +20,7 @@ pub(crate) mod settings;
 mod stream;
 mod told;
 mod websocket;
+mod wire;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
@@ -27,9 +29,8 @@ use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
 
 use self::{
     closing::FULL_MS,
-    conversation::Place,
     desk::{Pages, Who},
-    origin::same_origin,
+    origin::{Place, same_origin},
     told::registration,
 };
 use super::refusal::Refusal;

@@ -106,7 +106,7 @@ export default function (kit) {
     }
 
     get timeStamp() {
-      return this.#timeStamp;
+      return this.#timeStamp - kit.timeOrigin;
     }
 
     composedPath() {

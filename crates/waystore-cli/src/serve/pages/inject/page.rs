@@ -248,7 +248,7 @@ mod tests {
             cuts.sort_unstable();
             let pieces = cuts.windows(2).map(|cut| &page[cut[0]..cut[1]]);
             let whole = sent([&page[..]]);
-            prop_assert_eq!(sent(pieces), whole.clone());
+            prop_assert_eq!(&sent(pieces), &whole);
             prop_assert!(whole == page || only_the_tag_was_added(&page, &whole), "{:?}", String::from_utf8_lossy(&whole));
         }
 

@@ -209,6 +209,32 @@ test("after a reconnect what was not acknowledged is sent again, once, and nothi
   assert.deepEqual([n, data[0]], [4, "d"]);
 });
 
+test("what comes twice is taken once", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate("window.got = []; navigator.serviceWorker.onmessage = ({ data }) => got.push(data)");
+  const message = (text, n) => gateway.say({ frame: "message", n, from: version(1, "activated"), data: [text, []] });
+  message("one", 1);
+  message("one", 1);
+  message("two", 2);
+  await page.waitForFunction("got.includes('two')");
+  assert.deepEqual(await page.evaluate("got"), ["one", "two"]);
+});
+
+test("what is posted while there is no gateway reaches the next one, with its ports", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.socket.close({ code: 1001 });
+  await page.evaluate(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.postMessage("early");
+    navigator.serviceWorker.controller.postMessage("waits", [port2]);
+  });
+  await gateway.welcome({ client: "c2", key: "k2" });
+  const { n, ports, data } = await gateway.next();
+  assert.deepEqual({ n, ports, data: data[0] }, { n: 1, ports: [1], data: "waits" });
+  const { port, data: early } = await gateway.next();
+  assert.deepEqual({ port, early: early[0] }, { port: 1, early: "early" });
+});
+
 test("a gateway that was started anew is told what it does not know, and the page what was lost", async (t) => {
   const { context, page, gateway } = await opened(t, { registration: ACTIVE });
   await page.evaluate(() => {

@@ -165,6 +165,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     Realm {
         caches: launch.caches.clone(),
         fetch: launch.network(),
+        prefetch: launch.host.prefetch.clone(),
         base: launch.script.clone(),
         persistence: None,
         spooler: launch.caches.spooler(),
@@ -218,6 +219,10 @@ async fn serve(
             command = commands.recv(), if open => match command {
                 Some(id) => {
                     busy_at = Instant::now();
+                    // Both may have come since the changes were looked at, and the event builds on them.
+                    while let Some(view) = views.told() {
+                        scope.set_view(&view);
+                    }
                     // A task of the event loop: what its microtasks leave behind is this event's.
                     shared.set_task(shared.ticket(id));
                     scope.dispatch(id);

@@ -20,15 +20,18 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use waystore::prefetch::Event;
 use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
 
 use super::{
+    ahead::{Ahead, NotBegun},
     closing::Closing,
     frames::{Ask, Slot, To, VERSION},
     sequence::MOST_FRAMES,
     session::{Action, MOST_PORTS, PING_MS, Rules, Session},
     told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
 };
+use crate::prefetching::{self, Answers, Taken};
 
 /// How long a client stays without a connection.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
@@ -67,6 +70,8 @@ pub(crate) struct Batch {
 
 /// A client, for its time.
 pub(crate) struct Conversation {
+    pub(crate) ahead: Ahead,
+    pub(crate) answers: Answers,
     pub(crate) page: Arc<Page>,
     pub(crate) site: Arc<Site>,
     pub(crate) session: Session,
@@ -121,6 +126,7 @@ enum Step {
     Closed,
     Through(u64, Option<PortMessage>),
     Done(Done),
+    Ahead(u64, prefetching::Told),
     Time,
     Expired,
     Stop,
@@ -174,6 +180,7 @@ impl Running {
             Step::Told(told) => self.tell(told),
             Step::Through(port, message) => self.through(port, message),
             Step::Done(done) => self.finish(done),
+            Step::Ahead(id, told) => self.tell_ahead(id, told),
             Step::Sent | Step::Time => Ok(()),
             Step::Expired => return false,
             Step::Closed | Step::Stop => Err(Closing::stopping()),
@@ -201,6 +208,7 @@ impl Running {
             Some(done) = under_way.next() => Step::Done(done),
             told = of.page.receive(), if has_room => told.map_or(Step::Closed, Step::Told),
             (port, message) = receive(ports), if has_room => Step::Through(port, message),
+            (id, told) = of.ahead.next(), if has_room => Step::Ahead(id, told),
             () = until_due(due) => Step::Time,
             () = tokio::time::sleep_until(*until), if !connected => Step::Expired,
         }
@@ -242,8 +250,16 @@ impl Running {
         match action {
             Action::Post { of, to, data, ports } => {
                 let ports = self.open(&ports, MessagePort::channel);
+                let message = match self.of.answers.take(PortMessage { data, ports }, self.of.ahead.asker()) {
+                    Taken::Not(message) => message,
+                    Taken::Begun => return self.finish(Done::Posted { of, outcome: Ok(()) }),
+                    Taken::Refused(reason) => {
+                        self.of.session.finished();
+                        return self.of.session.refuse(of, "message", None, reason, now_ms);
+                    }
+                };
                 let (page, to) = (Arc::clone(&self.of.page), addressee(to));
-                let posted = async move { page.message(&to, PortMessage { data, ports }).await };
+                let posted = async move { page.message(&to, message).await };
                 self.under_way.push(posted.map(move |outcome| Done::Posted { of, outcome }).boxed());
             }
             Action::PostToPort { of, port, data, ports } => return self.post_to_port(of, port, data, &ports),
@@ -261,11 +277,17 @@ impl Running {
             Action::Leave { name } => self.of.page.leave(&name),
             Action::Broadcast { name, data } => self.of.page.broadcast(&name, data),
             Action::Ask { id, ask } => self.ask(id, ask),
-            Action::Prefetch { of, id, .. } => {
-                let reason = "this gateway does not fetch ahead".to_owned();
-                return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
-            }
-            Action::Abort { .. } => {}
+            Action::Prefetch { of, id, plan } => match self.of.ahead.start(id, &plan, &self.of.place) {
+                Ok(()) => {}
+                Err(NotBegun::Refused(reason)) => {
+                    return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
+                }
+                Err(NotBegun::Plan(reason)) => {
+                    let error = Failed { name: "TypeError", message: &format!("that is no plan: {reason}") };
+                    return self.of.session.tell(&Told::End { id, results: None, error: Some(error) });
+                }
+            },
+            Action::Abort { id } => self.of.ahead.abort(id),
         }
         Ok(())
     }
@@ -337,6 +359,24 @@ impl Running {
         }
     }
 
+    /// Something happened to a prefetch of the page.
+    fn tell_ahead(&mut self, id: u64, told: prefetching::Told) -> Result<(), Closing> {
+        let session = &mut self.of.session;
+        match told {
+            prefetching::Told::Event(event) => session.tell(&Told::Progress { id, event: &event }),
+            prefetching::Told::Ended(ended) => match &*ended {
+                Ok((rows, summary)) => {
+                    session.tell(&Told::Progress { id, event: &Event::Ended(*summary) })?;
+                    session.tell(&Told::End { id, results: Some(rows), error: None })
+                }
+                Err(failure) => {
+                    let error = Failed { name: "OperationError", message: &failure.to_string() };
+                    session.tell(&Told::End { id, results: None, error: Some(error) })
+                }
+            },
+        }
+    }
+
     fn tell(&mut self, told: ToPage) -> Result<(), Closing> {
         let session = &mut self.of.session;
         match told {
@@ -384,10 +424,11 @@ impl Running {
 
     /// Ends the connection; whether the client goes on.
     fn close(&mut self, closing: Closing) -> bool {
-        tracing::debug!(
-            target: "waystore::pages", client = self.of.page.id(), code = closing.code, reason = %closing.reason,
-            "a page's connection was closed"
-        );
+        let Closing { code, reason, .. } = &closing;
+        if closing.is_the_pages_fault() {
+            let client = self.of.page.id();
+            tracing::info!(target: "waystore::pages", client, code, %reason, "a page's connection was closed");
+        }
         self.end_wire(&closing);
         !closing.is_final()
     }

@@ -2,6 +2,7 @@
 //!
 //! Reads which of these a request is for, and who asks. The protocol is `docs/channel.md`.
 
+mod ahead;
 mod allowed;
 mod budget;
 mod client;
@@ -9,6 +10,7 @@ mod closing;
 mod conversation;
 pub(crate) mod desk;
 mod frames;
+pub(super) mod inject;
 mod origin;
 mod reservations;
 mod sequence;
@@ -21,7 +23,7 @@ mod websocket;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use url::Url;
-use waystore::{Body, CredentialHash, HeaderList, Response};
+use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
 
 use self::{
     closing::FULL_MS,
@@ -90,7 +92,8 @@ pub(super) async fn answer(pages: Option<&Pages>, ask: Ask<'_>) -> Result<Respon
         return stream::take(pages, body).await;
     }
     let switch = if name == "channel" { Some(websocket::handshake(ask.parts)?) } else { None };
-    let who = Who { place: Place { seen, public: ask.public.clone() }, credentials: ask.credentials };
+    let hints = Hints::from_headers(&HeaderList::from(&ask.parts.headers));
+    let who = Who { place: Place { seen, public: ask.public.clone() }, credentials: ask.credentials, hints };
     let room = pages.room().ok_or_else(|| {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "pages", "as many pages as may be are connected");
         refusal.retry_after(FULL_MS / 1000)

@@ -63,7 +63,7 @@ class Mirror {
     let worker = this.#workers.get(version);
     if (worker === undefined) {
       const { active, waiting } = this.#registration ?? {};
-      const scriptURL = script ?? (active ?? waiting)?.scriptURL ?? "";
+      const scriptURL = script === undefined ? (active ?? waiting)?.scriptURL ?? "" : here(script);
       worker = new GatewayWorker(INSIDE, { version, desk: this.#desk }, scriptURL, state);
       this.#workers.set(version, worker);
     }
@@ -91,7 +91,8 @@ class Mirror {
     return events;
   }
 
-  #fill({ scope, updateViaCache }, slots) {
+  #fill({ scope: told, updateViaCache }, slots) {
+    const scope = here(told);
     if (this.#registration?.scope !== scope) {
       this.#registration = new GatewayRegistration(INSIDE, this.#desk, scope, updateViaCache);
     }
@@ -118,6 +119,12 @@ class Mirror {
       if (worker !== this.#container.controller) this.#workers.delete(version);
     }
   }
+}
+
+// A URL of the site as this page has it, which may have come by another name of it.
+function here(url) {
+  const { pathname, search } = new URL(url);
+  return location.origin + pathname + search;
 }
 
 function deferred() {

@@ -37,6 +37,7 @@ impl World {
     fn finish(&mut self, path: &str, attempted: Attempted) {
         let index = self.running.iter().position(|task| short(task.url.as_str()) == path);
         let task = self.running.remove(index.unwrap_or_else(|| panic!("{path} does not run")));
+        self.machine.set_bytes(self.machine.bytes() + attempted.done.bytes);
         self.events.extend(self.machine.finished(&task, attempted, self.now_ms, 0));
     }
 
@@ -49,6 +50,7 @@ impl World {
         let mut order = Vec::new();
         loop {
             order.extend(self.begin());
+            assert!(order.len() <= 1000, "it does not end");
             let Some(task) = self.running.first() else { break };
             let path = short(task.url.as_str());
             self.finish(&path, answer(&path));
@@ -74,7 +76,7 @@ fn stored(bytes: u64, links: &[&str]) -> Attempted {
     let link = |path: &&str| Link { url: base().join(path).unwrap(), required: false };
     let (status, source) = (Some(200), Some(Source::Network));
     let done = Done { outcome: Outcome::Stored, status, bytes, source, reason: None, detail: None, followed: None };
-    Attempted { links: links.iter().map(link).collect(), received: bytes, ..done.into() }
+    Attempted { links: links.iter().map(link).collect(), ..done.into() }
 }
 
 fn broken() -> Attempted {

@@ -89,6 +89,7 @@ async fn run(
         spooler: caches.spooler(),
         caches: caches.with_base(options.url.clone()),
         fetch: Arc::new(OnHost::new(host.fetch, runtime)),
+        prefetch: host.prefetch,
         base: options.url.clone(),
         persistence: Some(options.may_persist),
         console: Rc::new(move |line| console(line)),
@@ -126,7 +127,7 @@ async fn run(
         global.notify_rejections();
         Ok(())
     });
-    Sliced::new(&shared.pulse, root).await?;
+    Sliced::new(shared, root).await?;
     stopped(shared)?;
     let uncaught = uncaught.borrow_mut().take();
     uncaught.map_or(Ok(()), |text| Err(RunError::Uncaught { text }))

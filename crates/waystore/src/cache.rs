@@ -18,7 +18,7 @@ use url::Url;
 
 pub(crate) use self::{
     commit::{Part, Prepared, commit_parts},
-    flight::Flights,
+    flight::{Flights, Landing, Lead},
 };
 pub use self::{
     entries::{Entries, EntryRange, StoredEntry},

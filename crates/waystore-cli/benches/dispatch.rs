@@ -2,10 +2,13 @@
 //! until the answer is there, against the same look-up by the library alone.
 //!
 //! `cargo bench -p waystore-cli --bench dispatch`: a quarter of a minute. Writes to a temporary directory.
+//! `-- --only NAME --events N` sends so many events of one kind and prints nothing: for a profiler that counts
+//! instructions, once with few and once with many, so that the difference is theirs.
 
 mod support;
 
 use std::{
+    env,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -90,13 +93,19 @@ fn main() -> Result {
     let folder = tempfile::tempdir()?;
     let (site, caches) = runtime.block_on(open(folder.path()))?;
 
+    if let Some((kind, events)) = profiled()? {
+        dispatch(&runtime, &site, kind, AT_A_TIME, events)?;
+        runtime.block_on(site.close(Duration::from_secs(5)));
+        return Ok(());
+    }
+
     let mut look_ups = Vec::new();
     let mut samples = vec![Samples::default(); KINDS.len()];
     for round in 0..=ROUNDS {
         let look_up = time(|| look_up(&runtime, &caches))?.0;
         for (kind, samples) in KINDS.iter().zip(&mut samples) {
-            let (alone, cpu_alone) = time(|| dispatch(&runtime, &site, kind, 1))?;
-            let (together, cpu_together) = time(|| dispatch(&runtime, &site, kind, AT_A_TIME))?;
+            let (alone, cpu_alone) = time(|| dispatch(&runtime, &site, kind, 1, EVENTS))?;
+            let (together, cpu_together) = time(|| dispatch(&runtime, &site, kind, AT_A_TIME, EVENTS))?;
             // The first round warms up.
             if round > 0 {
                 samples.alone.push(alone);
@@ -127,6 +136,17 @@ fn main() -> Result {
     }
     runtime.block_on(site.close(Duration::from_secs(5)));
     Ok(())
+}
+
+/// The one kind of event to send, and how many, where the command line asks for that.
+fn profiled() -> Result<Option<(&'static Kind, u64)>> {
+    let arguments: Vec<_> = env::args().filter(|argument| argument != "--bench").skip(1).collect();
+    let [only, name, events, number] = &arguments[..] else { return Ok(None) };
+    if only != "--only" || events != "--events" {
+        return Err("it takes `--only NAME --events N`, or nothing".into());
+    }
+    let kind = KINDS.iter().find(|kind| kind.name == name).ok_or("there is no kind of event of that name")?;
+    Ok(Some((kind, number.parse()?)))
 }
 
 async fn open(folder: &Path) -> Result<(Site, CacheStorage)> {
@@ -195,14 +215,14 @@ fn look_up(runtime: &Runtime, caches: &CacheStorage) -> Result {
     })
 }
 
-fn dispatch(runtime: &Runtime, site: &Site, kind: &Kind, at_a_time: usize) -> Result {
+fn dispatch(runtime: &Runtime, site: &Site, kind: &Kind, at_a_time: usize, events: u64) -> Result {
     let one = |number| async move {
         let request = request(&(kind.path)(number))?;
         let event = FetchEvent { request, client_id: String::new(), resulting_client_id: String::new() };
         let outcome = site.fetch(event).await;
         if (kind.is_right)(&outcome) { Ok(()) } else { Err(format!("an unexpected outcome: {outcome:?}").into()) }
     };
-    runtime.block_on(stream::iter(0..EVENTS).map(one).buffer_unordered(at_a_time).try_for_each(async |()| Ok(())))
+    runtime.block_on(stream::iter(0..events).map(one).buffer_unordered(at_a_time).try_for_each(async |()| Ok(())))
 }
 
 fn is_left_alone(outcome: &FetchOutcome) -> bool {

@@ -5,6 +5,7 @@
 //! the engine's interrupt, or, where the engine does not ask, by abandoning the thread.
 
 mod network;
+mod outbox;
 mod preload;
 mod pulse;
 mod thread;
@@ -27,6 +28,7 @@ use waystore::Request;
 
 pub(crate) use self::{
     network::OnHost,
+    outbox::Outbox,
     preload::{Fetching, Preloaded, Preloading, fetched},
     pulse::{Pulse, too_many_abandoned},
     thread::{Launch, Sliced},
@@ -100,6 +102,8 @@ pub(crate) struct Shared {
     /// Cancelled when it has stopped, or was abandoned.
     pub(crate) ended: CancellationToken,
     tickets: Mutex<HashMap<u64, Arc<Ticket>>>,
+    /// What script answered in this turn.
+    pub(crate) outbox: Outbox,
     next: AtomicU64,
     /// The event whose dispatch is under way.
     task: Mutex<Option<Arc<Ticket>>>,
@@ -209,6 +213,7 @@ impl Shared {
             revoked: CancellationToken::new(),
             ended: CancellationToken::new(),
             tickets: Mutex::default(),
+            outbox: Outbox::default(),
             next: AtomicU64::new(1),
             task: Mutex::default(),
             busy: AtomicBool::new(false),
@@ -222,7 +227,11 @@ impl Shared {
     /// Whether script has to stop where it is: what the engine asks now and then.
     pub(crate) fn interrupt(self: &Arc<Self>) -> impl Fn() -> bool + Send + 'static {
         let watched = Arc::clone(self);
-        move || watched.pulse.is_over() || watched.revoked.is_cancelled()
+        move || {
+            // Script that takes this long does not keep others from their answers.
+            watched.outbox.empty();
+            watched.pulse.is_over() || watched.revoked.is_cancelled()
+        }
     }
 
     fn register(&self, id: u64, ticket: &Arc<Ticket>) {
@@ -312,6 +321,7 @@ impl Shared {
     fn end(&self) {
         self.revoked.cancel();
         self.ended.cancel();
+        self.outbox.empty();
         let tickets = std::mem::take(&mut *self.lock());
         for ticket in tickets.into_values() {
             ticket.stop();

@@ -127,7 +127,7 @@ async fn run(
         global.notify_rejections();
         Ok(())
     });
-    Sliced::new(&shared.pulse, root).await?;
+    Sliced::new(shared, root).await?;
     stopped(shared)?;
     let uncaught = uncaught.borrow_mut().take();
     uncaught.map_or(Ok(()), |text| Err(RunError::Uncaught { text }))

@@ -178,3 +178,27 @@ async fn more_events_than_may_wait_are_refused_at_once() {
     let (second, ()) = tokio::join!(second, serve_second);
     assert_eq!(support::words(second).await, "slow");
 }
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_script_of_the_event_behind_it() {
+    let mut world = World::with(
+        "onfetch = e => {
+           e.respondWith(new Response('fine'));
+           // Meanwhile the others come: they are dispatched in one turn.
+           for (const end = Date.now() + 200; e.request.url.endsWith('/first') && Date.now() < end;);
+           for (; e.request.url.endsWith('/last'););
+         }",
+    );
+    // Nothing is cut off, and nothing else takes the events.
+    world.limits.cpu_slice = Duration::from_secs(600);
+    world.limits.patience = Duration::from_secs(600);
+    let site = world.ready().await;
+    let [first, second, _last] = ["/first", "/second", "/last"].map(|path| {
+        let site = site.clone();
+        tokio::spawn(async move { answer(&site, path).await })
+    });
+    let answered = async { (first.await.unwrap(), second.await.unwrap()) };
+    let answered = tokio::time::timeout(Duration::from_secs(60), answered).await;
+    assert_eq!(answered.expect("both were answered"), ("fine".to_owned(), "fine".to_owned()));
+    site.close(Duration::ZERO).await;
+}

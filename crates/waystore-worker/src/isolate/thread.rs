@@ -22,7 +22,7 @@ use url::Url;
 use waystore::{CacheStorage, Fetch};
 
 use super::{
-    EventTypes, Following, Pulse, Shared,
+    EventTypes, Following, Shared,
     network::{Governed, OnHost},
 };
 use crate::{
@@ -35,6 +35,9 @@ use crate::{
     script::ScriptMap,
     trouble::{Trouble, position_of},
 };
+
+/// Events that are dispatched in a turn of the loop before it looks at anything else.
+const IN_A_ROW: usize = 32;
 
 /// What a thread is started with.
 pub(crate) struct Launch {
@@ -119,7 +122,7 @@ async fn run(launch: Launch, commands: mpsc::Receiver<u64>, views: Following, st
             turns(&scope, serve(&scope, &bridge, commands, views, rests, shared), shared).await;
         }
     });
-    Sliced::new(&shared.pulse, root).await;
+    Sliced::new(shared, root).await;
 }
 
 /// Each poll of `serving` is one turn of the event loop, with its microtasks.
@@ -218,20 +221,21 @@ async fn serve(
             view = views.next() => scope.set_view(&view),
             command = commands.recv(), if open => match command {
                 Some(id) => {
-                    busy_at = Instant::now();
-                    // Both may have come since the changes were looked at, and the event builds on them.
-                    while let Some(view) = views.told() {
-                        scope.set_view(&view);
-                    }
-                    // A task of the event loop: what its microtasks leave behind is this event's.
-                    shared.set_task(shared.ticket(id));
-                    scope.dispatch(id);
-                    scope.checkpoint();
-                    scope.notify_rejections();
-                    shared.set_task(None);
-                    if shared.pulse.tripped() {
-                        // What comes after it is for another isolate.
-                        return;
+                    // Those that came meanwhile are next: to ask for all else costs as much as a small event.
+                    let mut next = Some(id);
+                    for left in (0..IN_A_ROW).rev() {
+                        let Some(id) = next else { break };
+                        busy_at = Instant::now();
+                        // Both may have come since the changes were looked at, and the event builds on them.
+                        while let Some(view) = views.told() {
+                            scope.set_view(&view);
+                        }
+                        dispatch(scope, id, busy_at, shared);
+                        if shared.pulse.tripped() || shared.revoked.is_cancelled() {
+                            // What comes after it is for another isolate.
+                            return;
+                        }
+                        next = if left > 0 { commands.try_recv().ok() } else { None };
                     }
                 }
                 None => {
@@ -253,15 +257,25 @@ async fn serve(
     }
 }
 
-/// A future whose polls are slices of script.
+/// A task of the event loop: what its microtasks leave behind is this event's.
+fn dispatch(scope: &Scope<'_>, id: u64, now: Instant, shared: &Shared) {
+    let Some(ticket) = shared.ticket(id) else { return };
+    shared.set_task(Some(Arc::clone(&ticket)));
+    scope.dispatch(id, ticket, now);
+    scope.checkpoint();
+    scope.notify_rejections();
+    shared.set_task(None);
+}
+
+/// A future whose polls are slices of script. What was answered in one is handed over at its end.
 pub(crate) struct Sliced<'a, F> {
-    pulse: &'a Pulse,
+    shared: &'a Shared,
     inner: Pin<Box<F>>,
 }
 
 impl<'a, F> Sliced<'a, F> {
-    pub(crate) fn new(pulse: &'a Pulse, inner: F) -> Self {
-        Self { pulse, inner: Box::pin(inner) }
+    pub(crate) fn new(shared: &'a Shared, inner: F) -> Self {
+        Self { shared, inner: Box::pin(inner) }
     }
 }
 
@@ -269,9 +283,10 @@ impl<F: Future> Future for Sliced<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.pulse.begin();
+        self.shared.pulse.begin();
         let polled = self.inner.as_mut().poll(cx);
-        self.pulse.end();
+        self.shared.pulse.end();
+        self.shared.outbox.empty();
         polled
     }
 }

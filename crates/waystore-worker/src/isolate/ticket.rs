@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use url::Url;
 use waystore::Response;
 
-use super::Event;
+use super::{Event, Outbox};
 
 /// How far an event came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,11 +134,21 @@ impl Ticket {
 
     /// Gives the answer; the first one counts.
     pub(crate) fn answer(&self, answer: Answer) {
-        let sender = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
+        if let Some(sender) = self.take_sender() {
             // Whoever waited may have gone; then nobody wants the answer.
             drop(sender.send(answer));
         }
+    }
+
+    /// Gives the answer as soon as `outbox` is emptied; the first one counts.
+    pub(crate) fn answer_through(&self, outbox: &Outbox, answer: Answer) {
+        if let Some(sender) = self.take_sender() {
+            outbox.put(sender, answer);
+        }
+    }
+
+    fn take_sender(&self) -> Option<oneshot::Sender<Answer>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The event is no longer active.

@@ -25,6 +25,8 @@ pub(super) async fn watch_over(shared: Arc<Shared>, patience: Duration) {
             () = shared.ended.cancelled() => return,
             () = tokio::time::sleep(LOOKS) => {}
         }
+        // What script does now may take long, and not even ask for an interrupt.
+        shared.outbox.empty();
         let slice = shared.pulse.began();
         looks = if slice.is_some() && slice == last_slice { looks + 1 } else { 0 };
         last_slice = slice;

@@ -31,8 +31,11 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
 
 /// The body that `value` makes, if it is a `FormData`.
 pub(super) fn encoded<'js>(value: &Value<'js>) -> Outcome<'js, Option<Encoded>> {
+    if !value.is_object() {
+        return Ok(None);
+    }
     let kit = kit(value.ctx())?;
-    if !value.is_object() || !kit.function("isFormData")?.call((value.clone(),))? {
+    if !kit.function("isFormData")?.call((value.clone(),))? {
         return Ok(None);
     }
     let entries: Vec<Array<'js>> = kit.function("entriesOf")?.call((value.clone(),))?;

@@ -14,9 +14,10 @@ mod preload;
 mod registration;
 mod routes;
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use rquickjs::{Ctx, Error, FromJs, Function, JsLifetime, Object, Value, context::EvalOptions, function::IntoArgs};
+use tokio::time::Instant;
 
 use self::ports::Ports;
 pub(crate) use self::{
@@ -25,10 +26,10 @@ pub(crate) use self::{
     modules::Modules,
     registration::{Link, UpdateRefused},
 };
-use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm};
+use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm, timers::now};
 use crate::{
     ConsoleLevel, ConsoleLine, WorkerType,
-    isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, View},
+    isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, Ticket, View},
 };
 
 /// What the navigator says.
@@ -176,9 +177,9 @@ impl<'js> Scope<'js> {
         types.map(|types| types.into_iter().collect())
     }
 
-    /// Dispatches an event; its answer goes to its ticket.
-    pub(crate) fn dispatch(&self, id: u64) {
-        let Some((ticket, event)) = self.bridge.begin(id) else { return };
+    /// Dispatches the event of `ticket`, unless nobody waits for it any more; its answer goes there.
+    pub(crate) fn dispatch(&self, id: u64, ticket: Arc<Ticket>, now: Instant) {
+        let Some(event) = self.bridge.begin(id, &ticket, now) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
         self.bridge.shared.pulse.begin();
         let is_message = matches!(event, Event::Message { .. });
@@ -215,7 +216,9 @@ impl<'js> Scope<'js> {
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                let called = self.dispatch_fetch.call((number, request, client_id, resulting_client_id, has_preload));
+                let time = realm(&self.ctx).map(|realm| now(&realm)).map_err(|error| words_of(&self.ctx, &error))?;
+                let given = (number, request, client_id, resulting_client_id, has_preload, time);
+                let called = self.dispatch_fetch.call(given);
                 called.map_err(|error| words_of(&self.ctx, &error))
             }
         }

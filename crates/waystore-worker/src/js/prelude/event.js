@@ -1,92 +1,70 @@
 // Event, CustomEvent, EventTarget, and dispatch without a tree: a target has no parents here.
 // Spec: https://dom.spec.whatwg.org/#events
 export default function (kit) {
+  const { defineProperty, freeze } = Object;
   const NONE = 0;
   const AT_TARGET = 2;
-  // For dispatch: the writable side of events, and the listeners of each target.
-  let inside;
-  let typeOf;
-  let initialise;
+  // What an event is, in one array: the engine makes an array at once, and an object property by property.
+  // What comes after these is of events that extend it.
+  const [TYPE, FLAGS, TARGET, CURRENT_TARGET, TIME] = [0, 1, 2, 3, 4];
+  // The bits of FLAGS.
+  const [BUBBLES, CANCELABLE, COMPOSED, TRUSTED, CANCELED] = [1, 2, 4, 8, 16];
+  const [STOPPED, STOPPED_AT_ONCE, PASSIVE, DISPATCHING] = [32, 64, 128, 256];
+  // Given to a constructor in the place of a type, this says that what follows is the state as it is to be.
+  const ready = freeze({});
+  // For dispatch: the states of events, and the listeners of each target.
+  let stateOf;
   const listenersOf = new WeakMap();
 
   class Event {
-    #type;
-    #flags;
-    #state = {
-      target: null,
-      currentTarget: null,
-      phase: NONE,
-      stopped: false,
-      stoppedAtOnce: false,
-      canceled: false,
-      passive: false,
-      dispatching: false,
-      trusted: false,
-    };
-    #timeStamp = kit.now();
+    #state;
 
     static {
-      inside = (event) => event.#state;
-      typeOf = (event) => event.#type;
-      initialise = (event, type, bubbles, cancelable) => {
-        const state = event.#state;
-        if (state.dispatching) return false;
-        Object.assign(state, { stopped: false, stoppedAtOnce: false, canceled: false, trusted: false, target: null });
-        event.#type = `${type}`;
-        event.#flags = { ...event.#flags, bubbles: Boolean(bubbles), cancelable: Boolean(cancelable) };
-        return true;
-      };
+      stateOf = (event) => event.#state;
     }
 
-    constructor(type, init = {}) {
-      if (arguments.length === 0) throw new TypeError("Event needs 1 argument, but was given 0");
-      this.#type = `${type}`;
-      const dictionary = optionsOf(init, "init");
-      this.#flags = {
-        bubbles: Boolean(dictionary?.bubbles),
-        cancelable: Boolean(dictionary?.cancelable),
-        composed: Boolean(dictionary?.composed),
-      };
+    constructor(...given) {
+      this.#state = given[0] === ready ? given[1] : initial(given, new.target);
     }
 
     get type() {
-      return this.#type;
+      return this.#state[TYPE];
     }
 
     get target() {
-      return this.#state.target;
+      return this.#state[TARGET];
     }
 
     get srcElement() {
-      return this.#state.target;
+      return this.#state[TARGET];
     }
 
     get currentTarget() {
-      return this.#state.currentTarget;
+      return this.#state[CURRENT_TARGET];
     }
 
     get eventPhase() {
-      return this.#state.phase;
+      return (this.#state[FLAGS] & DISPATCHING) === 0 ? NONE : AT_TARGET;
     }
 
     get bubbles() {
-      return this.#flags.bubbles;
+      return (this.#state[FLAGS] & BUBBLES) !== 0;
     }
 
     get cancelable() {
-      return this.#flags.cancelable;
+      return (this.#state[FLAGS] & CANCELABLE) !== 0;
     }
 
     get composed() {
-      return this.#flags.composed;
+      return (this.#state[FLAGS] & COMPOSED) !== 0;
     }
 
     get defaultPrevented() {
-      return this.#state.canceled;
+      return (this.#state[FLAGS] & CANCELED) !== 0;
     }
 
     get returnValue() {
-      return !this.#state.canceled;
+      return (this.#state[FLAGS] & CANCELED) === 0;
     }
 
     set returnValue(value) {
@@ -94,32 +72,32 @@ export default function (kit) {
     }
 
     get cancelBubble() {
-      return this.#state.stopped;
+      return (this.#state[FLAGS] & STOPPED) !== 0;
     }
 
     set cancelBubble(value) {
-      if (value) this.#state.stopped = true;
+      if (value) this.#state[FLAGS] |= STOPPED;
     }
 
     get isTrusted() {
-      return this.#state.trusted;
+      return (this.#state[FLAGS] & TRUSTED) !== 0;
     }
 
     get timeStamp() {
-      return this.#timeStamp - kit.timeOrigin;
+      return this.#state[TIME] - kit.timeOrigin;
     }
 
     composedPath() {
-      return this.#state.currentTarget === null ? [] : [this.#state.currentTarget];
+      const current = this.#state[CURRENT_TARGET];
+      return current === null ? [] : [current];
     }
 
     stopPropagation() {
-      this.#state.stopped = true;
+      this.#state[FLAGS] |= STOPPED;
     }
 
     stopImmediatePropagation() {
-      this.#state.stopped = true;
-      this.#state.stoppedAtOnce = true;
+      this.#state[FLAGS] |= STOPPED | STOPPED_AT_ONCE;
     }
 
     initEvent(type, bubbles = false, cancelable = false) {
@@ -128,8 +106,31 @@ export default function (kit) {
     }
 
     preventDefault() {
-      if (this.#flags.cancelable && !this.#state.passive) this.#state.canceled = true;
+      const state = this.#state;
+      if ((state[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) state[FLAGS] |= CANCELED;
     }
+  }
+
+  // The state of an event that script makes.
+  function initial(given, Interface) {
+    if (given.length === 0) throw new TypeError(`${Interface.name} needs 1 argument, but was given 0`);
+    const type = `${given[0]}`;
+    const init = optionsOf(given[1], "init");
+    let flags = init?.bubbles ? BUBBLES : 0;
+    if (init?.cancelable) flags |= CANCELABLE;
+    if (init?.composed) flags |= COMPOSED;
+    return [type, flags, null, null, kit.now()];
+  }
+
+  function initialise(event, type, bubbles, cancelable) {
+    const state = stateOf(event);
+    if (state[FLAGS] & DISPATCHING) return false;
+    state[FLAGS] &= COMPOSED;
+    state[TARGET] = null;
+    state[TYPE] = `${type}`;
+    if (bubbles) state[FLAGS] |= BUBBLES;
+    if (cancelable) state[FLAGS] |= CANCELABLE;
+    return true;
   }
 
   class CustomEvent extends Event {
@@ -153,11 +154,11 @@ export default function (kit) {
 
   class EventTarget {
     constructor() {
-      listenersOf.set(this, []);
+      listenersOf.set(this, noListeners());
     }
 
     addEventListener(type, callback, options = {}) {
-      const list = listOf(this, "addEventListener");
+      const listeners = listenersIn(this, "addEventListener");
       if (arguments.length < 2) throw new TypeError(`addEventListener needs 2 arguments, but was given ${arguments.length}`);
       type = `${type}`;
       const { capture, once = false, passive = false, signal } = listenerOptions(options);
@@ -168,29 +169,29 @@ export default function (kit) {
       }
       if (signal?.aborted) return;
       const known = (listener) => listener.type === type && listener.callback === callback && listener.capture === capture;
-      if (list.some(known)) return;
+      if (listeners.all.some(known)) return;
       const listener = { type, callback, capture, once: Boolean(once), passive: Boolean(passive), removed: false };
-      list.push(listener);
+      add(listeners, listener);
       kit.heard?.(this ?? globalThis, type);
-      if (signal !== undefined) kit.whenAborted(signal, () => remove(list, listener));
+      if (signal !== undefined) kit.whenAborted(signal, () => remove(listeners, listener));
     }
 
     removeEventListener(type, callback, options = {}) {
-      const list = listOf(this, "removeEventListener");
+      const listeners = listenersIn(this, "removeEventListener");
       if (arguments.length < 2) throw new TypeError(`removeEventListener needs 2 arguments, but was given ${arguments.length}`);
       type = `${type}`;
       const { capture } = listenerOptions(options);
       const same = (listener) => listener.type === type && listener.callback === callback && listener.capture === capture;
-      const found = list.find(same);
-      if (found) remove(list, found);
+      const found = listeners.all.find(same);
+      if (found) remove(listeners, found);
     }
 
     dispatchEvent(event) {
-      listOf(this, "dispatchEvent");
+      listenersIn(this, "dispatchEvent");
       if (!(event instanceof Event)) throw new TypeError("dispatchEvent needs an Event");
-      const state = inside(event);
-      if (state.dispatching) throw kit.domException("the event is being dispatched already", "InvalidStateError");
-      state.trusted = false;
+      const state = stateOf(event);
+      if (state[FLAGS] & DISPATCHING) throw kit.domException("the event is being dispatched already", "InvalidStateError");
+      state[FLAGS] &= ~TRUSTED;
       return kit.dispatch(this ?? globalThis, event).allowed;
     }
   }
@@ -208,40 +209,63 @@ export default function (kit) {
     return { capture: Boolean(options.capture), once: options.once, passive: options.passive, signal: options.signal };
   }
 
-  // The listeners of the receiver; a call without one, such as `addEventListener(...)`, means the global.
-  function listOf(receiver, operation) {
-    const list = listenersOf.get(receiver ?? globalThis);
-    if (list === undefined) throw new TypeError(`EventTarget.${operation}: called on something else`);
-    return list;
+  // The listeners of a target: all in the order in which they came, and by type, as far as somebody asked.
+  function noListeners() {
+    return { all: [], byType: { __proto__: null } };
   }
 
-  function remove(list, listener) {
+  // The listeners of the receiver; a call without one, such as `addEventListener(...)`, means the global.
+  function listenersIn(receiver, operation) {
+    const listeners = listenersOf.get(receiver ?? globalThis);
+    if (listeners === undefined) throw new TypeError(`EventTarget.${operation}: called on something else`);
+    return listeners;
+  }
+
+  function add(listeners, listener) {
+    listeners.all.push(listener);
+    listeners.byType = { __proto__: null };
+  }
+
+  function remove(listeners, listener) {
     listener.removed = true;
-    const index = list.indexOf(listener);
-    if (index >= 0) list.splice(index, 1);
+    const index = listeners.all.indexOf(listener);
+    if (index >= 0) listeners.all.splice(index, 1);
+    listeners.byType = { __proto__: null };
+  }
+
+  // Those that hear `type`, the capturing ones first. The array does not change: with the listeners comes another.
+  function hearersOf(listeners, type) {
+    const known = listeners.byType[type];
+    if (known !== undefined) return known;
+    const hear = (capture) => listeners.all.filter((listener) => listener.type === type && listener.capture === capture);
+    const hearers = [...hear(true), ...hear(false)];
+    // Types that nobody listens to are without number.
+    if (hearers.length > 0) listeners.byType[type] = hearers;
+    return hearers;
   }
 
   // Makes any object an event target: the global, which no constructor made.
   kit.adoptEventTarget = (object) => {
-    if (!listenersOf.has(object)) listenersOf.set(object, []);
+    if (!listenersOf.has(object)) listenersOf.set(object, noListeners());
   };
 
   // A listener of the prelude's own.
   kit.listen = (target, type, callback) => {
     kit.heard?.(target, type);
-    listOf(target, "addEventListener").push({ type, callback, capture: false, once: false, passive: false, removed: false });
+    const listener = { type, callback, capture: false, once: false, passive: false, removed: false };
+    add(listenersIn(target, "addEventListener"), listener);
   };
 
   // Whether any listener hears `type`, and which types are heard at all.
-  kit.listens = (target, type) => listOf(target, "listens").some((listener) => listener.type === type);
-  kit.listenedTypes = (target) => [...new Set(listOf(target, "types").map((listener) => listener.type))];
+  kit.listens = (target, type) => hearersOf(listenersIn(target, "listens"), type).length > 0;
+  kit.listenedTypes = (target) => [...new Set(listenersIn(target, "types").all.map((listener) => listener.type))];
 
   // Makes an event anew, unless it is being dispatched; whether it was.
   kit.initEvent = initialise;
 
   // Marks an event as the runtime's own.
   kit.trust = (event) => {
-    inside(event).trusted = true;
+    stateOf(event)[FLAGS] |= TRUSTED;
     return event;
   };
 
@@ -249,44 +273,49 @@ export default function (kit) {
   // Returns whether the default action is allowed, and whether a listener threw.
   // `after` runs after each listener: the microtasks, where no script is below.
   kit.dispatch = (target, event, after) => {
-    const state = inside(event);
-    let threw = false;
-    state.dispatching = true;
-    state.target = target;
-    state.currentTarget = target;
-    state.phase = AT_TARGET;
-    const list = listOf(target, "dispatchEvent");
-    const type = typeOf(event);
-    const hearing = list.filter((listener) => listener.type === type);
-    for (let round = 0; round < 2; round += 1) {
-      const wantsCapture = round === 0;
-      for (let index = 0; index < hearing.length; index += 1) {
-        const listener = hearing[index];
-        if (state.stoppedAtOnce) break;
-        if (listener.removed || listener.capture !== wantsCapture) continue;
-        if (listener.once) remove(list, listener);
-        state.passive = listener.passive;
-        try {
-          const { callback } = listener;
-          if (typeof callback === "function") callback.call(target, event);
-          else callback.handleEvent(event);
-        } catch (thrown) {
-          threw = true;
-          kit.report(thrown);
-        }
-        state.passive = false;
-        after?.();
-      }
-      if (state.stopped) break;
-    }
-    state.phase = NONE;
-    state.currentTarget = null;
-    state.dispatching = false;
-    state.stopped = false;
-    state.stoppedAtOnce = false;
-    return { allowed: !state.canceled, threw };
+    const state = stateOf(event);
+    const threw = fire(listenersIn(target, "dispatchEvent"), target, event, state, after);
+    return { allowed: (state[FLAGS] & CANCELED) === 0, threw };
   };
 
+  // The same, for who has the state and the listeners; whether a listener threw.
+  function fire(listeners, target, event, state, after) {
+    const hearers = listeners.byType[state[TYPE]] ?? hearersOf(listeners, state[TYPE]);
+    let threw = false;
+    let capturing = true;
+    state[FLAGS] |= DISPATCHING;
+    state[TARGET] = target;
+    state[CURRENT_TARGET] = target;
+    for (let index = 0; index < hearers.length; index += 1) {
+      const listener = hearers[index];
+      if (capturing && !listener.capture) {
+        capturing = false;
+        if (state[FLAGS] & STOPPED) break;
+      }
+      if (state[FLAGS] & STOPPED_AT_ONCE) break;
+      if (listener.removed) continue;
+      if (listener.once) remove(listeners, listener);
+      if (listener.passive) state[FLAGS] |= PASSIVE;
+      try {
+        const { callback } = listener;
+        if (typeof callback === "function") callback.call(target, event);
+        else callback.handleEvent(event);
+      } catch (thrown) {
+        threw = true;
+        kit.report(thrown);
+      }
+      state[FLAGS] &= ~PASSIVE;
+      after?.();
+    }
+    state[CURRENT_TARGET] = null;
+    state[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_AT_ONCE);
+    return threw;
+  }
+
+  // For events of the runtime's own that extend this one.
+  kit.events = { ready, stateOf, listenersIn, fire, FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPPED, STOPPED_AT_ONCE, PARTS: 5 };
+
+  defineProperty(Event, "length", { value: 1, configurable: true });
   kit.Event = kit.expose(Event);
   kit.constants(Event, { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 });
   kit.expose(CustomEvent);

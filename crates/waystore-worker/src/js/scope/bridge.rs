@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use rquickjs::{Ctx, Value};
+use rquickjs::{Ctx, IntoJs, Value, function::Params};
 use tokio::{sync::Notify, time::Instant};
 use url::Url;
 use waystore::{Body, BodyError, Fetch, FetchError, Response};
@@ -27,7 +27,7 @@ use crate::{
     isolate::{Answer, Event, Launch, Preloaded, Preloading, Shared, Stage, Ticket},
     js::{
         describe,
-        idl::{Arguments, native_operation},
+        idl::{Arguments, function},
         kit, take_response,
     },
     script::ScriptMap,
@@ -49,8 +49,8 @@ pub(crate) struct Bridge {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) shared: Arc<Shared>,
     pub(super) airwaves: Arc<Airwaves>,
-    /// The events that are active, and until when they may be.
-    events: RefCell<BTreeMap<u64, Instant>>,
+    /// The events that are active.
+    events: RefCell<BTreeMap<u64, Active>>,
     /// What was begun for some of them.
     preloads: RefCell<HashMap<u64, Preloaded>>,
     /// Bodies of answers that are still being read: script may be their source.
@@ -60,6 +60,13 @@ pub(crate) struct Bridge {
     /// Whether the thread ends with its events, and has to be told of the last.
     ending: Cell<bool>,
     changed: Notify,
+}
+
+/// An event that is active.
+struct Active {
+    ticket: Arc<Ticket>,
+    /// Until when it may be.
+    deadline: Instant,
 }
 
 impl fmt::Debug for Bridge {
@@ -113,28 +120,30 @@ impl Bridge {
 
     /// When the oldest active event has to be over. Numbers and deadlines grow together.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.events.borrow().first_key_value().map(|(_, deadline)| *deadline)
+        self.events.borrow().first_key_value().map(|(_, event)| event.deadline)
     }
 
     /// The active events that have taken too long.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<u64> {
         let events = self.events.borrow();
-        events.iter().take_while(|(_, deadline)| **deadline <= now).map(|(id, _)| *id).collect()
+        events.iter().take_while(|(_, event)| event.deadline <= now).map(|(id, _)| *id).collect()
     }
 
-    /// Begins an event; `None` where nobody waits for it any more.
-    pub(super) fn begin(&self, id: u64) -> Option<(Arc<Ticket>, Event)> {
-        let ticket = self.shared.ticket(id)?;
+    /// Begins the event of `ticket`; `None` where nobody waits for it any more.
+    pub(super) fn begin(&self, id: u64, ticket: &Arc<Ticket>, now: Instant) -> Option<Event> {
         let event = ticket.claim()?;
-        self.events.borrow_mut().insert(id, Instant::now() + self.limits.event);
-        Some((ticket, event))
+        let active = Active { ticket: Arc::clone(ticket), deadline: now + self.limits.event };
+        self.events.borrow_mut().insert(id, active);
+        Some(event)
     }
 
     /// The event is no longer active.
     pub(super) fn end(&self, id: u64, result: Result<(), String>) {
-        self.events.borrow_mut().remove(&id);
+        let ended = self.events.borrow_mut().remove(&id);
         self.preloads.borrow_mut().remove(&id);
-        if let Some(ticket) = self.shared.take(id) {
+        // It stands there as well, for others to end it.
+        drop(self.shared.take(id));
+        if let Some(Active { ticket, .. }) = ended {
             ticket.over(result);
         }
         self.ended.set(true);
@@ -157,9 +166,15 @@ impl Bridge {
         self.preloads.borrow_mut().get_mut(&id).map(Preloaded::ask)
     }
 
+    fn entered(&self, id: u64) {
+        if let Some(event) = self.events.borrow().get(&id) {
+            event.ticket.reach(Stage::Entered);
+        }
+    }
+
     fn answer(&self, id: u64, answer: Answer) {
-        if let Some(ticket) = self.shared.ticket(id) {
-            ticket.answer(answer);
+        if let Some(event) = self.events.borrow().get(&id) {
+            event.ticket.answer_through(&self.shared.outbox, answer);
         }
     }
 
@@ -200,51 +215,49 @@ impl Drop for Reading {
 
 /// Gives the prelude what its events call.
 pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()> {
-    give(ctx, bridge, "checkpoint", |arguments, bridge| {
-        checkpoint(arguments.ctx(), &bridge.shared.pulse);
+    give(ctx, bridge, "checkpoint", |call, bridge| {
+        checkpoint(call.ctx(), &bridge.shared.pulse);
         None
     })?;
-    give(ctx, bridge, "eventEntered", |arguments, bridge| {
-        if let Some(ticket) = bridge.shared.ticket(id_of(arguments)) {
-            ticket.reach(Stage::Entered);
-        }
+    give(ctx, bridge, "eventEntered", |call, bridge| {
+        bridge.entered(number(call));
         None
     })?;
-    give(ctx, bridge, "eventRespond", |arguments, bridge| {
-        let given = arguments.get(1);
-        match take_response(arguments.ctx(), &given) {
+    give(ctx, bridge, "eventRespond", |call, bridge| {
+        let given = argument(call, 1);
+        match take_response(call.ctx(), &given) {
             Ok(response) => {
                 let response = bridge.counted(response);
-                bridge.answer(id_of(arguments), Answer::Response(Box::new(response)));
+                bridge.answer(number(call), Answer::Response(Box::new(response)));
                 None
             }
             Err(refused) => {
-                let given: String = describe(arguments.ctx(), &given).chars().take(MOST_CHARS).collect();
+                let given: String = describe(call.ctx(), &given).chars().take(MOST_CHARS).collect();
                 let words = format!("respondWith was given `{given}`: {refused}");
-                bridge.answer(id_of(arguments), Answer::Failed(words.clone()));
+                bridge.answer(number(call), Answer::Failed(words.clone()));
                 Some(words)
             }
         }
     })?;
-    give(ctx, bridge, "eventRejected", |arguments, bridge| {
-        let words = describe(arguments.ctx(), &arguments.get(1));
+    give(ctx, bridge, "eventRejected", |call, bridge| {
+        let words = describe(call.ctx(), &argument(call, 1));
         let words = format!("the promise given to respondWith was rejected: {words}");
-        bridge.answer(id_of(arguments), Answer::Failed(words));
+        bridge.answer(number(call), Answer::Failed(words));
         None
     })?;
-    give(ctx, bridge, "eventPrevented", |arguments, bridge| {
+    give(ctx, bridge, "eventPrevented", |call, bridge| {
         let words = "preventDefault was called, and respondWith was not".to_owned();
-        bridge.answer(id_of(arguments), Answer::Failed(words));
+        bridge.answer(number(call), Answer::Failed(words));
         None
     })?;
-    give(ctx, bridge, "eventLeft", |arguments, bridge| {
-        bridge.answer(id_of(arguments), Answer::Left { threw: is_true(&arguments.get(1)) });
+    give(ctx, bridge, "eventLeft", |call, bridge| {
+        bridge.answer(number(call), Answer::Left { threw: is_true(&argument(call, 1)) });
         None
     })?;
-    give(ctx, bridge, "eventOver", |arguments, bridge| {
-        let failed = is_true(&arguments.get(1));
-        let reason = || describe(arguments.ctx(), &arguments.get(2));
-        bridge.end(id_of(arguments), if failed { Err(reason()) } else { Ok(()) });
+    give(ctx, bridge, "eventOver", |call, bridge| {
+        let failed = is_true(&argument(call, 1));
+        let reason = || describe(call.ctx(), &argument(call, 2));
+        bridge.end(number(call), if failed { Err(reason()) } else { Ok(()) });
         None
     })
 }
@@ -253,16 +266,29 @@ fn give<'js>(
     ctx: &Ctx<'js>,
     bridge: &Rc<Bridge>,
     name: &'static str,
-    called: impl Fn(&Arguments<'js>, &Bridge) -> Option<String> + 'js,
+    called: impl Fn(&Params<'_, 'js>, &Bridge) -> Option<String> + 'js,
 ) -> rquickjs::Result<()> {
     let bridge = Rc::clone(bridge);
-    let native = native_operation(ctx, name, 0, move |arguments| Ok(called(arguments, &bridge)))?;
+    let native = function(ctx, name, 0, move |call| Ok(called(call, &bridge).into_js(call.ctx())?))?;
     kit(ctx)?.give(name, native)
 }
 
+fn argument<'js>(call: &Params<'_, 'js>, index: usize) -> Value<'js> {
+    call.arg(index).unwrap_or_else(|| Value::new_undefined(call.ctx().clone()))
+}
+
 /// The event's number; the prelude passes it first.
+fn number(call: &Params<'_, '_>) -> u64 {
+    number_in(call.arg(0).as_ref())
+}
+
+/// The same, of an operation with more to convert.
 pub(super) fn id_of(arguments: &Arguments<'_>) -> u64 {
-    arguments.get(0).as_number().unwrap_or_default() as u64
+    number_in(Some(&arguments.get(0)))
+}
+
+fn number_in(value: Option<&Value<'_>>) -> u64 {
+    value.and_then(Value::as_number).unwrap_or_default() as u64
 }
 
 fn is_true(value: &Value<'_>) -> bool {

@@ -2,51 +2,42 @@
 // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-interface
 export default function (kit) {
   const { Event, domException } = kit;
-  const { Request } = globalThis;
-  const call = Function.prototype.call;
-  const then = call.bind(Promise.prototype.then);
+  const { checkpoint, eventEntered, eventLeft, eventOver, eventPrevented, eventRejected, eventRespond } = kit;
+  const { FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPPED, STOPPED_AT_ONCE } = kit.events;
+  const { fire, listenersIn, ready, stateOf } = kit.events;
+  const { Request, queueMicrotask } = globalThis;
+  const then = Function.prototype.call.bind(Promise.prototype.then);
   const promiseOf = Promise.resolve.bind(Promise);
-  const { freeze } = Object;
+  const { defineProperty, freeze } = Object;
   const nothing = () => {};
-  const settled = promiseOf();
-  // The states of events under way, by the number the native side gave them.
-  const underWay = new Map();
-  let stateOf;
-  let adopt;
+  // What the state of an extendable event has after the parts of every event. ID is the number that the native
+  // side gave it, null for events that script made: nothing waits for those. Under way, PLACE is where.
+  const [ID, PLACE, LIFE, PENDING, REASON] = [0, 1, 2, 3, 4].map((part) => kit.events.PARTS + part);
+  // And that of a fetch event. Promises are made when script asks for them: most scripts do not. UNHANDLED says
+  // why it was not handled, or is undefined where it was; null until that is known.
+  const [REQUEST, CLIENT_ID, RESULTING_CLIENT_ID, REPLACES_CLIENT_ID, PRELOAD_RESPONSE, HANDLED, SETTLE_HANDLED, UNHANDLED] =
+    [5, 6, 7, 8, 9, 10, 11, 12].map((part) => kit.events.PARTS + part);
+  // The bits of LIFE. HAS_PRELOAD: there is one, and nobody asked for it.
+  const [DISPATCHING, TIMED_OUT, OVER, FAILED, ENTERED, HAS_PRELOAD] = [1, 2, 4, 8, 16, 32];
+  // The states of the first `active` entries are those of events under way, in no order.
+  const underWay = [];
+  let active = 0;
+  // Those of the global, once there is an event for them.
+  let listeners;
   let isFetchEvent;
-  let settleHandled;
 
   class ExtendableEvent extends Event {
-    // Null for events that script made: nothing waits for those.
-    #state = null;
-
-    static {
-      stateOf = (event) => event.#state;
-      adopt = (event, id) => {
-        event.#state = { id, dispatching: false, pending: 0, timedOut: false, over: false, failed: false, reason: undefined };
-        underWay.set(id, event);
-        return kit.trust(event);
-      };
-    }
-
-    constructor(type, init = {}) {
-      if (arguments.length === 0) throw new TypeError("ExtendableEvent needs 1 argument, but was given 0");
-      super(type, init);
-    }
-
-    waitUntil(promise) {
-      const state = this.#state;
-      if (arguments.length === 0) throw new TypeError("waitUntil needs 1 argument, but was given 0");
-      extend(state, promise, "waitUntil");
+    waitUntil(...given) {
+      const state = stateOf(this);
+      if (given.length === 0) throw new TypeError("waitUntil needs 1 argument, but was given 0");
+      if (state[ID] === undefined && !(this instanceof ExtendableEvent)) {
+        throw new TypeError("ExtendableEvent.waitUntil: called on something else");
+      }
+      extend(state, given[0], "waitUntil");
     }
   }
 
   class InstallEvent extends ExtendableEvent {
-    constructor(type, init = {}) {
-      if (arguments.length === 0) throw new TypeError("InstallEvent needs 1 argument, but was given 0");
-      super(type, init);
-    }
-
     // Spec: https://w3c.github.io/ServiceWorker/#dom-installevent-addroutes
     async addRoutes(rules) {
       if (arguments.length === 0) throw new TypeError("addRoutes needs 1 argument, but was given 0");
@@ -57,112 +48,151 @@ export default function (kit) {
   }
 
   class FetchEvent extends ExtendableEvent {
-    #request;
-    #clientId;
-    #resultingClientId;
-    #replacesClientId;
-    // Promises are made when script asks for them: most scripts do not.
-    #preloadResponse = null;
-    // The number of the event, while there is a preload that nobody asked for.
-    #preload = null;
-    #handled = null;
-    #settleHandled = null;
-    // Why it was not handled, or undefined where it was; null until that is known.
-    #unhandled = null;
-    #entered = false;
+    #state;
 
     static {
-      settleHandled = (event, unhandled) => {
-        event.#unhandled = unhandled;
-        event.#settleHandled?.();
-      };
-      kit.enteredOf = (event) => event.#entered;
-      isFetchEvent = (value) => typeof value === "object" && value !== null && #entered in value;
-      kit.offerPreload = (event, id) => {
-        event.#preload = id;
-      };
+      isFetchEvent = (value) => typeof value === "object" && value !== null && #state in value;
     }
 
     constructor(type, init) {
-      if (arguments.length < 2) throw new TypeError(`FetchEvent needs 2 arguments, but was given ${arguments.length}`);
       super(type, init);
-      if (typeof init !== "object" || init === null || !(init.request instanceof Request)) {
-        throw new TypeError("FetchEvent needs a request");
-      }
-      this.#request = init.request;
-      this.#clientId = `${init.clientId ?? ""}`;
-      this.#resultingClientId = `${init.resultingClientId ?? ""}`;
-      this.#replacesClientId = `${init.replacesClientId ?? ""}`;
-      if (init.preloadResponse !== undefined) this.#preloadResponse = promiseOf(init.preloadResponse);
+      this.#state = type === ready ? init : initialFetch(stateOf(this), init);
     }
 
     get request() {
-      return this.#request;
+      return this.#state[REQUEST];
     }
 
     get clientId() {
-      return this.#clientId;
+      return this.#state[CLIENT_ID];
     }
 
     get resultingClientId() {
-      return this.#resultingClientId;
+      return this.#state[RESULTING_CLIENT_ID];
     }
 
     get replacesClientId() {
-      return this.#replacesClientId;
+      return this.#state[REPLACES_CLIENT_ID];
     }
 
     get preloadResponse() {
       if (!isFetchEvent(this)) return wrongReceiver("preloadResponse");
-      if (this.#preload !== null) {
-        this.#preloadResponse = kit.askForPreload(this.#preload);
-        this.#preload = null;
+      const state = this.#state;
+      if (state[LIFE] & HAS_PRELOAD) {
+        state[LIFE] &= ~HAS_PRELOAD;
+        state[PRELOAD_RESPONSE] = kit.askForPreload(state[ID]);
         // Who asks and does not wait is not told that it failed.
-        then(this.#preloadResponse, undefined, nothing);
+        then(state[PRELOAD_RESPONSE], undefined, nothing);
       }
-      this.#preloadResponse ??= promiseOf();
-      return this.#preloadResponse;
+      state[PRELOAD_RESPONSE] ??= promiseOf();
+      return state[PRELOAD_RESPONSE];
     }
 
     get handled() {
       if (!isFetchEvent(this)) return wrongReceiver("handled");
-      if (this.#handled === null) {
-        this.#handled = new Promise((resolve, reject) => {
-          this.#settleHandled = () => {
-            if (this.#unhandled === undefined) resolve();
-            else reject(domException(this.#unhandled, "NetworkError"));
+      const state = this.#state;
+      if (state[HANDLED] === null) {
+        state[HANDLED] = new Promise((resolve, reject) => {
+          state[SETTLE_HANDLED] = () => {
+            if (state[UNHANDLED] === undefined) resolve();
+            else reject(domException(state[UNHANDLED], "NetworkError"));
           };
         });
-        if (this.#unhandled !== null) this.#settleHandled();
+        if (state[UNHANDLED] !== null) state[SETTLE_HANDLED]();
         // Who asks and does not wait is not told that it was not handled.
-        then(this.#handled, undefined, nothing);
+        then(state[HANDLED], undefined, nothing);
       }
-      return this.#handled;
+      return state[HANDLED];
     }
 
-    respondWith(response) {
-      const state = stateOf(this);
-      if (arguments.length === 0) throw new TypeError("respondWith needs 1 argument, but was given 0");
-      if (state === null || !state.dispatching) throw invalidState("respondWith: the event is not being dispatched");
-      if (this.#entered) throw invalidState("respondWith was called already");
-      const promise = promiseOf(response);
-      const drop = begin(state, "respondWith");
-      this.#entered = true;
-      this.stopImmediatePropagation();
-      kit.eventEntered(state.id);
-      then(
-        promise,
-        (value) => {
-          settleHandled(this, kit.eventRespond(state.id, value));
-          then(settled, drop);
-        },
-        (reason) => {
-          kit.eventRejected(state.id, reason);
-          settleHandled(this, "the promise given to respondWith was rejected");
-          then(settled, drop);
-        },
-      );
+    respondWith(...given) {
+      const state = this.#state;
+      if (given.length === 0) throw new TypeError("respondWith needs 1 argument, but was given 0");
+      if ((state[LIFE] & DISPATCHING) === 0) throw invalidState("respondWith: the event is not being dispatched");
+      if (state[LIFE] & ENTERED) throw invalidState("respondWith was called already");
+      const response = given[0];
+      // What could not be a promise needs none: its turn is a microtask from now all the same.
+      const isPlain = typeof response === "object" && response !== null && !("then" in response);
+      const promise = isPlain ? null : promiseOf(response);
+      begin(state, "respondWith");
+      state[LIFE] |= ENTERED;
+      state[FLAGS] |= STOPPED | STOPPED_AT_ONCE;
+      eventEntered(state[ID]);
+      const answering = takeAnswering(state);
+      if (isPlain) {
+        answering.response = response;
+        queueMicrotask(answering.given);
+      } else {
+        then(promise, answering.fulfilled, answering.rejected);
+      }
     }
+  }
+
+  // The state of a fetch event that script makes: that of every event, and more.
+  function initialFetch(state, init) {
+    if (typeof init !== "object" || init === null || !(init.request instanceof Request)) {
+      throw new TypeError("FetchEvent needs a request");
+    }
+    const [clientId, resultingClientId, replacesClientId] = [init.clientId, init.resultingClientId, init.replacesClientId];
+    state[ID] = null;
+    state[PLACE] = 0;
+    state[LIFE] = 0;
+    state[PENDING] = 0;
+    state[REASON] = undefined;
+    state[REQUEST] = init.request;
+    state[CLIENT_ID] = `${clientId ?? ""}`;
+    state[RESULTING_CLIENT_ID] = `${resultingClientId ?? ""}`;
+    state[REPLACES_CLIENT_ID] = `${replacesClientId ?? ""}`;
+    state[PRELOAD_RESPONSE] = init.preloadResponse === undefined ? null : promiseOf(init.preloadResponse);
+    state[HANDLED] = null;
+    state[SETTLE_HANDLED] = undefined;
+    state[UNHANDLED] = null;
+    return state;
+  }
+
+  // What answers an event once its promise is settled. Functions cost the engine more than all else here, so
+  // those that served an event serve the next one; never before this one's promise is settled, however late that is.
+  // The first `resting` entries are at rest.
+  const answerings = [];
+  let resting = 0;
+  const MOST_RESTING = 256;
+
+  function takeAnswering(state) {
+    const answering = resting > 0 ? answerings[--resting] : newAnswering();
+    answering.state = state;
+    return answering;
+  }
+
+  function newAnswering() {
+    const answering = { state: null, response: undefined, given, fulfilled, rejected };
+    function given() {
+      const { response } = answering;
+      answering.response = undefined;
+      fulfilled(response);
+    }
+    function fulfilled(value) {
+      const { state } = answering;
+      settleHandled(state, eventRespond(state[ID], value));
+      queueMicrotask(drop);
+    }
+    function rejected(reason) {
+      const { state } = answering;
+      eventRejected(state[ID], reason);
+      settleHandled(state, "the promise given to respondWith was rejected");
+      queueMicrotask(drop);
+    }
+    function drop() {
+      const { state } = answering;
+      answering.state = null;
+      if (resting < MOST_RESTING) answerings[resting++] = answering;
+      dropPromise(state);
+    }
+    return answering;
+  }
+
+  function settleHandled(state, unhandled) {
+    state[UNHANDLED] = unhandled;
+    state[SETTLE_HANDLED]?.();
   }
 
   class ExtendableMessageEvent extends ExtendableEvent {
@@ -210,83 +240,119 @@ export default function (kit) {
   // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-add-lifetime-promise
   function extend(state, value, operation) {
     const promise = promiseOf(value);
-    const drop = begin(state, operation);
+    begin(state, operation);
+    const drop = () => dropPromise(state);
     then(
       promise,
-      () => then(settled, drop),
+      () => queueMicrotask(drop),
       (reason) => {
-        if (operation === "waitUntil" && !state.failed) {
-          state.failed = true;
-          state.reason = reason;
-        }
-        then(settled, drop);
+        if (operation === "waitUntil") fail(state, reason);
+        queueMicrotask(drop);
       },
     );
   }
 
-  // One more promise extends the event; what is returned says that it does no longer.
+  // One more promise extends the event.
   function begin(state, operation) {
-    if (state === null) throw invalidState(`${operation}: the event was made by script`);
-    const active = !state.timedOut && (state.dispatching || state.pending > 0);
-    if (!active) throw invalidState(`${operation}: the event is over`);
-    state.pending += 1;
-    // Called a microtask after the promise settled, so that its own reactions can extend on.
-    return () => {
-      state.pending -= 1;
-      conclude(state);
-    };
+    if (state[ID] === null || state[ID] === undefined) throw invalidState(`${operation}: the event was made by script`);
+    const life = state[LIFE];
+    const isActive = (life & TIMED_OUT) === 0 && ((life & DISPATCHING) !== 0 || state[PENDING] > 0);
+    if (!isActive) throw invalidState(`${operation}: the event is over`);
+    state[PENDING] += 1;
+  }
+
+  // It does no longer. Called a microtask after the promise settled, so that its own reactions can extend on.
+  function dropPromise(state) {
+    state[PENDING] -= 1;
+    conclude(state);
+  }
+
+  // The first failure counts.
+  function fail(state, reason) {
+    if (state[LIFE] & FAILED) return;
+    state[LIFE] |= FAILED;
+    state[REASON] = reason;
   }
 
   function conclude(state) {
-    if (state.over || state.dispatching || (state.pending > 0 && !state.timedOut)) return;
-    state.over = true;
-    underWay.delete(state.id);
-    kit.eventOver(state.id, state.failed, state.reason);
+    const life = state[LIFE];
+    if (life & (OVER | DISPATCHING) || (state[PENDING] > 0 && (life & TIMED_OUT) === 0)) return;
+    state[LIFE] |= OVER;
+    // The last one takes its place.
+    active -= 1;
+    const last = underWay[active];
+    underWay[active] = undefined;
+    if (last !== state) {
+      underWay[state[PLACE]] = last;
+      last[PLACE] = state[PLACE];
+    }
+    eventOver(state[ID], (life & FAILED) !== 0, state[REASON]);
   }
 
   for (const Interface of [ExtendableEvent, InstallEvent, FetchEvent, ExtendableMessageEvent]) kit.expose(Interface);
+  for (const holder of [ExtendableEvent, InstallEvent, ExtendableEvent.prototype.waitUntil, FetchEvent.prototype.respondWith]) {
+    defineProperty(holder, "length", { value: 1, configurable: true });
+  }
 
-  kit.dispatchInstall = (id) => run(adopt(new InstallEvent("install"), id));
-  kit.dispatchActivate = (id) => run(adopt(new ExtendableEvent("activate"), id));
+  // An event of the runtime's own, not yet dispatched.
+  function adopt(event, id) {
+    kit.trust(event);
+    const state = stateOf(event);
+    state[ID] = id;
+    state[PLACE] = 0;
+    state[LIFE] = 0;
+    state[PENDING] = 0;
+    state[REASON] = undefined;
+    run(event, state);
+  }
+
+  kit.dispatchInstall = (id) => adopt(new InstallEvent("install"), id);
+  kit.dispatchActivate = (id) => adopt(new ExtendableEvent("activate"), id);
   kit.dispatchMessage = (id, text, ports, origin, source) => {
     const init = { origin, source: kit.sourceOf(source) };
-    run(adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id));
+    adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id);
   };
-  kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload) => {
-    const init = { request, clientId, resultingClientId, cancelable: true };
-    const event = adopt(new FetchEvent("fetch", init), id);
-    if (hasPreload) kit.offerPreload(event, id);
-    run(event, (threw) => {
-      if (kit.enteredOf(event)) return;
-      if (event.defaultPrevented) {
-        kit.eventPrevented(id);
-        settleHandled(event, "the default was prevented, and no response given");
-      } else {
-        kit.eventLeft(id, threw);
-        settleHandled(event, undefined);
-      }
-    });
+  kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload, time) => {
+    const life = hasPreload ? HAS_PRELOAD : 0;
+    // In the order of the parts.
+    const state = [
+      "fetch", CANCELABLE | TRUSTED, null, null, time,
+      id, 0, life, 0, undefined,
+      request, clientId, resultingClientId, "", null, null, undefined, null,
+    ];
+    run(new FetchEvent(ready, state), state, leave);
   };
 
+  // Nobody called `respondWith`, unless somebody did.
+  function leave(state, threw) {
+    if (state[LIFE] & ENTERED) return;
+    if (state[FLAGS] & CANCELED) {
+      eventPrevented(state[ID]);
+      settleHandled(state, "the default was prevented, and no response given");
+    } else {
+      eventLeft(state[ID], threw);
+      settleHandled(state, undefined);
+    }
+  }
+
   // The dispatch flag stays set through the microtasks that follow each listener.
-  function run(event, then = nothing) {
-    const state = stateOf(event);
-    state.dispatching = true;
-    const { threw } = kit.dispatch(globalThis, event, kit.checkpoint);
-    state.dispatching = false;
-    then(threw);
+  function run(event, state, dispatched = nothing) {
+    state[PLACE] = active;
+    underWay[active] = state;
+    active += 1;
+    state[LIFE] |= DISPATCHING;
+    listeners ??= listenersIn(globalThis, "dispatchEvent");
+    const threw = fire(listeners, globalThis, event, state, checkpoint);
+    state[LIFE] &= ~DISPATCHING;
+    dispatched(state, threw);
     conclude(state);
   }
 
   kit.timeOutEvent = (id) => {
-    const event = underWay.get(id);
-    if (event === undefined) return;
-    const state = stateOf(event);
-    state.timedOut = true;
-    if (!state.failed) {
-      state.failed = true;
-      state.reason = domException("the event took too long", "TimeoutError");
-    }
+    const state = underWay.find((state) => state?.[ID] === id);
+    if (state === undefined) return;
+    state[LIFE] |= TIMED_OUT;
+    fail(state, domException("the event took too long", "TimeoutError"));
     conclude(state);
   };
 }

@@ -94,8 +94,8 @@ test("the events of an update come in the order of a browser, each with its stat
   assert.deepEqual(await page.evaluate("seen"), [
     "updatefound (installing,active)",
     "new installed (waiting,active)",
-    "new activating (active)",
     "old redundant (active)",
+    "new activating (active)",
     "controllerchange true",
     "new activated (active)",
   ]);
@@ -207,6 +207,32 @@ test("after a reconnect what was not acknowledged is sent again, once, and nothi
   await page.evaluate("navigator.serviceWorker.controller.postMessage('d')");
   const { n, data } = await gateway.next();
   assert.deepEqual([n, data[0]], [4, "d"]);
+});
+
+test("what comes twice is taken once", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate("window.got = []; navigator.serviceWorker.onmessage = ({ data }) => got.push(data)");
+  const message = (text, n) => gateway.say({ frame: "message", n, from: version(1, "activated"), data: [text, []] });
+  message("one", 1);
+  message("one", 1);
+  message("two", 2);
+  await page.waitForFunction("got.includes('two')");
+  assert.deepEqual(await page.evaluate("got"), ["one", "two"]);
+});
+
+test("what is posted while there is no gateway reaches the next one, with its ports", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.socket.close({ code: 1001 });
+  await page.evaluate(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.postMessage("early");
+    navigator.serviceWorker.controller.postMessage("waits", [port2]);
+  });
+  await gateway.welcome({ client: "c2", key: "k2" });
+  const { n, ports, data } = await gateway.next();
+  assert.deepEqual({ n, ports, data: data[0] }, { n: 1, ports: [1], data: "waits" });
+  const { port, data: early } = await gateway.next();
+  assert.deepEqual({ port, early: early[0] }, { port: 1, early: "early" });
 });
 
 test("a gateway that was started anew is told what it does not know, and the page what was lost", async (t) => {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use waystore::{
     Limits, Place, Result, StorageKey,
-    store::{Changes, EntryId, Ledger, ListId, NewEntry, Usage},
+    store::{Changes, EntryId, Growth, Ledger, ListId, NewEntry, Usage},
 };
 
 use crate::catalog::Catalog;
@@ -47,18 +47,18 @@ impl Books {
         catalog: &Catalog,
         next: Option<&Catalog>,
     ) -> Result<()> {
-        let (mut grows, mut shrinks) = (Usage::default(), Usage::default());
+        let mut growth = Growth::default();
         if let Some(next) = next {
             let of_key = |catalog| Catalog::places(catalog).filter(|place| place.key == *key);
-            grows += of_key(next).map(|place| of_names(next, place)).sum();
-            shrinks += of_key(catalog).map(|place| of_names(catalog, place)).sum();
+            of_key(next).for_each(|place| growth.grow(place, of_names(next, place)));
+            of_key(catalog).for_each(|place| growth.shrink(place, of_names(catalog, place)));
         }
         for change in &changes.lists {
-            grows += change.insert.iter().map(NewEntry::usage).sum();
-            let list = self.lists.get(&change.list.id());
-            shrinks += change.remove.iter().filter_map(|id| list?.entries.get(id)).copied().sum();
+            let Some(list) = self.lists.get(&change.list.id()) else { continue };
+            growth.grow(&list.place, change.insert.iter().map(NewEntry::usage).sum());
+            growth.shrink(&list.place, change.remove.iter().filter_map(|id| list.entries.get(id)).copied().sum());
         }
-        self.ledger.check(key, grows, shrinks)
+        self.ledger.check(key, &growth)
     }
 
     /// The catalog changed from `catalog` to `next`.
@@ -100,6 +100,10 @@ impl Books {
 
     pub(crate) fn limits(&self) -> &Limits {
         self.ledger.limits()
+    }
+
+    pub(crate) fn set_bucket_limit(&mut self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        self.ledger.set_bucket_limit(key, bucket, bytes);
     }
 
     pub(crate) fn set_limits(&mut self, limits: Limits) {

@@ -283,6 +283,10 @@ impl<E: Engine> Store for EngineStore<E> {
         self.shared.state().books.set_limits(limits);
     }
 
+    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        self.shared.state().books.set_bucket_limit(key, bucket, bytes);
+    }
+
     fn limits(&self) -> Limits {
         self.shared.state().books.limits().clone()
     }

@@ -161,6 +161,7 @@ async fn open(folder: &Path) -> Result<(Site, CacheStorage)> {
         fetch: Arc::new(OnlyTheScript),
         clock: Arc::new(Clock::system()),
         console: Arc::new(|line| eprintln!("{}", line.text)),
+        prefetch: None,
     };
     let site = Site::open(options, &store, host).await?;
     site.ready().await?;

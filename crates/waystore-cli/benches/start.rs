@@ -87,6 +87,7 @@ async fn open(store: &Waystore, scope: &str, limits: Limits) -> Result<Site> {
         fetch: Arc::new(OnlyTheScript),
         clock: Arc::new(Clock::system()),
         console: Arc::new(|line| eprintln!("{}", line.text)),
+        prefetch: None,
     };
     let site = Site::open(options, store, host).await?;
     site.ready().await?;

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Worker(control::command::WorkerArgs),
     /// Look at caches and change them, in a data directory or in the gateway that runs on it.
     Cache(commands::cache::CacheArgs),
+    /// Fetch URLs into a cache ahead of their use, and those that they lead to.
+    Prefetch(commands::prefetch::PrefetchArgs),
     /// Verify a data directory, and repair it.
     Check(commands::check::CheckArgs),
     /// Evaluate classic scripts as a page would, without a DOM.

@@ -8,6 +8,7 @@ mod commands;
 mod control;
 mod failure;
 mod fetch;
+mod prefetching;
 mod serve;
 mod store;
 mod talk;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Worker(args) => control::command::run(args),
         Command::Cache(args) => commands::cache::run(args),
+        Command::Prefetch(args) => commands::prefetch::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Run(args) => commands::run::run(&args),
     };

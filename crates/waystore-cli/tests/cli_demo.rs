@@ -113,7 +113,7 @@ async fn every_link_and_picture_of_the_shop_answers() {
         }
     }
     let products = seen.iter().filter(|path| path.starts_with("/products/")).count();
-    assert_eq!((products, seen.len()), (9, 9 + 9 + 5), "{seen:?}");
+    assert_eq!((products, seen.len()), (9, 9 + 9 + 7), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +154,7 @@ async fn prefetched_products_come_with_their_pictures_and_answer_without_the_ori
     let output = gateway.command(&["worker", "message", &message]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     wait_for_keys(&gateway, "goods-v1", &["/api/products/vase.json", "/pictures/vase.svg"]);
-    wait_for_keys(&gateway, "pages-v1", &["/products/vase.html"]);
+    wait_for_keys(&gateway, "ahead-v1", &["/products/vase.html"]);
 
     demo.take_the_origin_away();
     assert!(open(&gateway, "/products/vase.html").await.text().contains("Single-stem vase"));

@@ -5,7 +5,7 @@ mod page;
 mod support;
 
 use http::Request;
-use page::{CHANNEL, Page, data, hello, open, value};
+use page::{CHANNEL, Events, Page, data, hello, open, value};
 use serde_json::{Value, json};
 use support::{Gateway, Seen, mirror};
 
@@ -201,7 +201,7 @@ async fn without_websockets_the_same_frames_go_through_requests() {
         (response.status().as_u16(), &response.headers()["content-type"]),
         (200, &"text/event-stream".parse().unwrap())
     );
-    let mut events = Events { body: response.into_body(), rest: String::new() };
+    let mut events = Events::of(response.into_body());
     let welcome = events.next().await;
     assert_eq!(welcome["frame"], "welcome");
     let from = json!({ "frame": "from", "client": welcome["client"], "key": welcome["key"] });
@@ -256,25 +256,4 @@ async fn there_is_nothing_else_under_the_well_known_path() {
     let plain = Gateway::proxy(mirror(&Seen::default()).await, &[]);
     assert_eq!(plain.get("/.well-known/waystore/client.js").await.error(), (404, "no-worker"));
     assert_eq!(plain.get("/.well-known/other").await.text(), "/.well-known/other for nobody");
-}
-
-/// What a stream of events says.
-struct Events {
-    body: hyper::body::Incoming,
-    rest: String,
-}
-
-impl Events {
-    async fn next(&mut self) -> Value {
-        loop {
-            if let Some((event, rest)) = self.rest.split_once("\n\n") {
-                let frame = serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
-                self.rest = rest.to_owned();
-                return frame;
-            }
-            let frame = tokio::time::timeout(support::PATIENCE, http_body_util::BodyExt::frame(&mut self.body)).await;
-            let bytes = frame.expect("an event").expect("an event").unwrap().into_data().unwrap();
-            self.rest.push_str(std::str::from_utf8(&bytes).unwrap());
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod loan;
 mod message;
 mod options;
 mod policy;
+mod prefetch;
 mod registration;
 mod routes;
 mod run;
@@ -35,6 +36,7 @@ pub use self::{
     limits::Limits,
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{Activation, SiteHost, SiteOptions, UpdateViaCache, WorkerType},
+    prefetch::{PrefetchJob, PrefetchRefused, PrefetchStep, Prefetcher},
     run::{RunOptions, run_scripts},
     site::{Counters, Off, Page, Site, SiteStatus, Updated, WorkerStatus},
     trouble::LastError,

@@ -142,9 +142,9 @@ impl Lifecycle {
         (Self { active, ..Self::new(activation) }, actions)
     }
 
-    /// The same registration, made anew once it was removed.
+    /// The same registration, made anew once it was removed. Nobody uses it.
     pub(crate) fn anew(&self) -> Self {
-        Self { used: self.used, ..Self::new(self.activation) }
+        Self::new(self.activation)
     }
 
     /// Takes note of `input`, and says what to do about it.

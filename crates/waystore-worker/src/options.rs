@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use waystore::{CachePolicies, Clock, Fetch};
 
-use crate::{ConsoleLine, Limits, SiteError};
+use crate::{ConsoleLine, Limits, Prefetcher, SiteError};
 
 /// A registration, as a page would ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub struct SiteHost {
     pub clock: Arc<Clock>,
     /// Where the worker's console goes, and what it did not catch.
     pub console: Arc<dyn Fn(ConsoleLine) + Send + Sync>,
+    /// Who prefetches for scripts; without one, they find no global `waystore`.
+    pub prefetch: Option<Arc<dyn Prefetcher>>,
 }
 
 impl fmt::Debug for SiteHost {

@@ -89,6 +89,7 @@ async fn run(
         spooler: caches.spooler(),
         caches: caches.with_base(options.url.clone()),
         fetch: Arc::new(OnHost::new(host.fetch, runtime)),
+        prefetch: host.prefetch,
         base: options.url.clone(),
         persistence: Some(options.may_persist),
         console: Rc::new(move |line| console(line)),

@@ -50,7 +50,8 @@ use crate::{
 /// use waystore_worker::{FetchEvent, Site, SiteHost, SiteOptions};
 ///
 /// let waystore = waystore::Waystore::in_memory();
-/// let host = SiteHost { fetch, clock: Arc::new(waystore::Clock::system()), console: Arc::new(|line| println!("{}", line.text)) };
+/// let console = Arc::new(|line: waystore_worker::ConsoleLine| println!("{}", line.text));
+/// let host = SiteHost { fetch, clock: Arc::new(waystore::Clock::system()), console, prefetch: None };
 /// let options = SiteOptions::new("https://shop.example/sw.js".parse()?);
 /// let site = Site::open(options, &waystore, host).await?;
 /// site.ready().await?;

@@ -72,8 +72,6 @@ pub(crate) struct Lives {
     known: Mutex<HashMap<(StorageKey, String), Arc<Life>>>,
     /// Held while buckets are made or removed.
     turn: tokio::sync::Mutex<()>,
-    /// Held while something is committed to a bucket with a quota.
-    pub(crate) commits: tokio::sync::Mutex<()>,
 }
 
 /// What the handles on one bucket share.
@@ -166,6 +164,7 @@ impl StorageBuckets {
         };
         self.save(name, kept).await?;
         let life = self.origin.shared.buckets.of(self.key(), name, kept.quota_bytes);
+        self.origin.store.set_bucket_limit(self.key(), name, kept.quota_bytes);
         let caches = self.origin.in_place(place_of(self.key(), name), Some(Arc::clone(&life)));
         Ok(StorageBucket { origin: self.origin.clone(), caches, life })
     }
@@ -252,7 +251,10 @@ impl StorageBuckets {
             let op = self.origin.new_op();
             let changes = Changes { names, ..Changes::default() };
             match store.commit(key, op, &ReadSet::default(), &changes).await? {
-                Commit::Applied => return Ok(()),
+                Commit::Applied => {
+                    store.set_bucket_limit(key, name, None);
+                    return Ok(());
+                }
                 Commit::Stale => tokio::task::yield_now().await,
                 Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
             }
@@ -350,12 +352,13 @@ impl Lives {
     }
 
     /// The handles on the buckets that `changes` take away are of no more use.
-    pub(crate) fn end_unbound(&self, key: &StorageKey, changes: &[NameChange]) {
+    pub(crate) fn end_unbound(&self, store: &dyn Store, key: &StorageKey, changes: &[NameChange]) {
         for change in changes {
             if let NameChange::Unbind(Place { bottle: Bottle::ServiceWorkerRegistrations, .. }, name) = change
                 && let Some(bucket) = bucket_of(name)
             {
                 self.end(key, &bucket);
+                store.set_bucket_limit(key, &bucket, None);
             }
         }
     }
@@ -380,11 +383,18 @@ impl Life {
         Error::BucketRemoved { name: self.name.clone() }
     }
 
-    pub(crate) fn has_quota(&self) -> bool {
-        self.quota_bytes.is_some()
+    /// Whether `error` says that the bucket is full, rather than its key.
+    pub(crate) fn is_full_by(&self, error: &Error) -> bool {
+        matches!(error, Error::QuotaExceeded { quota, .. } if quota.is_some() && *quota == self.quota_bytes)
     }
 
-    /// Checks whether the bucket may grow by `grows` and shrink by `shrinks` at once, in bytes.
+    /// The caches in it.
+    pub(crate) fn place(&self) -> Place {
+        place_of(&self.key, &self.name)
+    }
+
+    /// Checks whether the bucket may grow by `grows` and shrink by `shrinks` at once, in bytes. Every commit does, too; this
+    /// tells beforehand.
     ///
     /// # Errors
     ///
@@ -415,6 +425,18 @@ pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Opt
         names.push(NameChange::Unbind(place_of_kept(key), name));
     }
     Ok(Some(names))
+}
+
+/// The places of caches of `key` whose entries may be evicted: of the default bucket, and of those that are not persisted.
+pub(crate) async fn places(store: &dyn Store, key: &StorageKey) -> Result<Vec<Place>> {
+    let mut places = vec![Place::new(key.clone(), Bottle::Caches)];
+    for (name, _) in store.names(&place_of_kept(key)).await? {
+        let Some(bucket) = bucket_of(&name).filter(|bucket| bucket != DEFAULT_BUCKET) else { continue };
+        if load(store, key, &bucket).await?.is_none_or(|kept| !kept.persisted) {
+            places.push(place_of(key, &bucket));
+        }
+    }
+    Ok(places)
 }
 
 /// How a bucket is kept; `None` where there is none.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Bottle, CacheName, Clock, Error, Place, Result, StorageKey,
+    CacheName, Clock, Error, Place, Result, StorageKey,
     store::{Candidate, Changes, Commit, EntryId, List, ListChange, ListId, ReadSet, Store},
 };
 
@@ -125,19 +125,22 @@ impl Budgets {
     }
 
     /// Where `error` says that there is no room, removes the least recently used entries of `list` and of
-    /// all caches of `key` that `may_give` that make up for it, and for a little more, so that it is not done anew
+    /// all caches in some places of a key that `may_give` that make up for it, and for a little more, so that it is not done anew
     /// for each put. Returns whether it is worth trying again.
     pub(crate) async fn make_room(
         &self,
         store: &dyn Store,
         clock: &Clock,
-        key: &StorageKey,
+        (key, places): (&StorageKey, &[Place]),
         list: &List,
         may_give: impl Fn(&CacheName) -> bool + Send,
         error: &Error,
     ) -> Result<bool> {
         let Error::QuotaExceeded { requested: Some(requested), quota: Some(quota) } = *error else { return Ok(false) };
-        let named = store.names(&Place::new(key.clone(), Bottle::Caches)).await?;
+        let mut named = Vec::new();
+        for place in places {
+            named.extend(store.names(place).await?);
+        }
         let named = named.into_iter().filter(|(name, _)| may_give(name));
         let mut lists: Vec<_> = named.map(|(_, list)| list).chain([list.clone()]).collect();
         lists.sort_unstable_by_key(List::id);

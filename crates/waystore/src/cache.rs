@@ -18,7 +18,7 @@ use url::Url;
 
 pub(crate) use self::{
     commit::{Part, Prepared, commit_parts},
-    flight::Flights,
+    flight::{Flights, Landing, Lead},
 };
 pub use self::{
     entries::{Entries, EntryRange, StoredEntry},
@@ -29,7 +29,7 @@ pub use self::{
 use crate::{
     Body, CacheName, CachePolicies, CacheQueryOptions, Clock, Error, Request, Response, ResponseHead, ResponseSource,
     ResponseType, Result, Spooler, StorageKey,
-    buckets::Life,
+    buckets::{Life, places},
     info::{RequestFilter, RequestInfo, Resolved},
     policy::Pin,
     recorded::overlay,
@@ -282,7 +282,7 @@ impl Cache {
 
     /// Commits steps whose bodies are in place; returns how many entries each removed.
     async fn commit(&self, prepared: Vec<Prepared>) -> Result<Vec<usize>> {
-        let parts = [Part { list: self.list.clone(), steps: prepared, bucket: self.bucket.clone() }];
+        let parts = [Part { list: self.list.clone(), steps: prepared }];
         let removed = loop {
             match commit_parts(&*self.store, &self.shared, &self.clock, &self.key, &parts).await {
                 Err(error) if self.evict_for(&error).await? => {}
@@ -293,15 +293,21 @@ impl Cache {
         Ok(removed.into_iter().flatten().collect())
     }
 
-    /// Where a budget evicts entries of this cache, lets those go that make up for `error`, of any cache of the
-    /// same key that has a budget. Returns whether it is worth trying again.
+    /// Where a budget evicts entries of this cache, lets those go that make up for `error`, of any cache that has a
+    /// budget: of the same bucket, where that is full, or else of the same key. Returns whether it is worth trying again.
     async fn evict_for(&self, error: &Error) -> Result<bool> {
         let Keeping { budget_bytes, policies, .. } = &self.keeping;
         let has_budget =
             |name: &CacheName| policies.as_ref().is_none_or(|policies| policies.of(name).budget_bytes.is_some());
+        if budget_bytes.is_none() || !matches!(error, Error::QuotaExceeded { .. }) {
+            return Ok(false);
+        }
+        let places = match self.bucket.as_ref().filter(|bucket| bucket.is_full_by(error)) {
+            Some(full) => vec![full.place()],
+            None => places(&*self.store, &self.key).await?,
+        };
         let budgets = &self.shared.budgets;
-        Ok(budget_bytes.is_some()
-            && budgets.make_room(&*self.store, &self.clock, &self.key, &self.list, has_budget, error).await?)
+        budgets.make_room(&*self.store, &self.clock, (&self.key, &places), &self.list, has_budget, error).await
     }
 
     pub(crate) async fn keep_within_budget(&self) -> Result<()> {

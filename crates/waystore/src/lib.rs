@@ -75,6 +75,7 @@ mod info;
 mod key;
 mod name;
 mod policy;
+pub mod prefetch;
 mod quota;
 mod recorded;
 mod request;

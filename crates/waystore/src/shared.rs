@@ -234,7 +234,7 @@ async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Liv
         match commit(store, clock, key, &changes).await? {
             Commit::Stale => tokio::task::yield_now().await,
             _ => {
-                buckets.end_unbound(key, &changes.names);
+                buckets.end_unbound(store, key, &changes.names);
                 break lists;
             }
         }

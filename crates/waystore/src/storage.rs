@@ -402,7 +402,7 @@ impl CacheStorage {
         for (cache, operations) in batches {
             let steps = cache.prepare(operations).await?;
             let at = parts.iter().position(|part| part.list == cache.list).unwrap_or_else(|| {
-                parts.push(Part { list: cache.list.clone(), steps: Vec::new(), bucket: cache.bucket.clone() });
+                parts.push(Part { list: cache.list.clone(), steps: Vec::new() });
                 parts.len() - 1
             });
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));

@@ -1,7 +1,8 @@
 // The shop's service worker: one script for a browser and for Waystore.
 //
 //   the shell      style, script, logo, the page for when nothing else helps: cached at install
-//   pages          from the network, else the copy from the last time
+//   pages          from the network, else the copy from the last time; what was fetched ahead at once, and
+//                  looked for anew behind that
 //   JSON, pictures from the cache, else from the network, and kept
 //
 // Raise a version when what its cache holds must be fetched again: the old cache goes at activation.
@@ -9,10 +10,11 @@
 const SHELL = "shell-v1";
 const PAGES = "pages-v1";
 const GOODS = "goods-v1";
-const CURRENT = [SHELL, PAGES, GOODS];
+const AHEAD = "ahead-v1";
+const CURRENT = [SHELL, PAGES, GOODS, AHEAD];
 
 const OFFLINE_PAGE = "/offline.html";
-const SHELL_URLS = [OFFLINE_PAGE, "/shop.css", "/shop.js", "/pictures/logo.svg"];
+const SHELL_URLS = [OFFLINE_PAGE, "/shop.css", "/shop.js", "/ahead.js", "/pictures/logo.svg"];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(install());
@@ -29,7 +31,7 @@ self.addEventListener("fetch", (event) => {
     return; // not ours to answer: the network does
   }
   if (request.mode === "navigate") {
-    event.respondWith(networkFirst(event));
+    event.respondWith(page(event));
   } else if (SHELL_URLS.includes(pathname)) {
     event.respondWith(cacheFirst(event, SHELL));
   } else if (isGoods(pathname)) {
@@ -37,11 +39,12 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
-// { type: "PREFETCH", payload: { urls: ["/products/mug.html", "/api/products/mug.json", ...] } }
+// { type: "PREFETCH", payload: { urls: ["/products/mug.html", "/api/products/mug.json", ...] } }; the answer, to
+// who sent a port along, is what became of each.
 self.addEventListener("message", (event) => {
   const { type, payload } = event.data ?? {};
   if (type === "PREFETCH") {
-    event.waitUntil(prefetch(payload?.urls ?? []));
+    event.waitUntil(prefetch(payload?.urls ?? []).then((results) => event.ports[0]?.postMessage(results)));
   }
 });
 
@@ -58,6 +61,16 @@ async function activate() {
   await self.clients.claim();
 }
 
+async function page(event) {
+  const ahead = await caches.open(AHEAD);
+  const fetchedAhead = await ahead.match(event.request);
+  if (fetchedAhead) {
+    event.waitUntil(ahead.add(event.request.url).catch(() => {})); // without the origin it stays as it is
+    return fetchedAhead;
+  }
+  return networkFirst(event);
+}
+
 async function networkFirst(event) {
   const pages = await caches.open(PAGES);
   try {
@@ -72,13 +85,13 @@ async function networkFirst(event) {
 }
 
 async function cacheFirst(event, name) {
-  const cache = await caches.open(name);
-  const cached = await cache.match(event.request);
+  const cached = await caches.match(event.request);
   if (cached) {
     return cached;
   }
   const response = await fetch(event.request);
   if (response.ok) {
+    const cache = await caches.open(name);
     event.waitUntil(cache.put(event.request, response.clone()));
   }
   return response;
@@ -96,19 +109,30 @@ async function prefetch(urls) {
   const failed = fetched.filter(({ status }) => status === "rejected");
   failed.forEach(({ reason }) => console.warn(`prefetch: ${reason}`));
   console.log(`prefetched ${urls.length - failed.length} of ${urls.length}`);
+  return fetched.map(({ value }, at) => value ?? { url: urls[at], source: "failed", bytes: 0 });
 }
 
 // Keeps what `url` answers and, where that is JSON, the pictures it names.
 async function prefetchOne(url) {
+  const { pathname } = new URL(url, self.location);
+  const cache = await caches.open(isGoods(pathname) ? GOODS : AHEAD);
+  const known = await cache.match(url);
+  if (known) {
+    return { url, source: "cache", bytes: await lengthOf(known) };
+  }
   const response = await fetch(url);
   if (!response.ok) {
     throw new Error(`${url} answered ${response.status}`);
   }
-  const { pathname } = new URL(url, self.location);
-  const cache = await caches.open(isGoods(pathname) ? GOODS : PAGES);
   const pictures = pathname.endsWith(".json") ? picturesIn(await response.clone().json()) : [];
+  const bytes = await lengthOf(response.clone());
   await cache.put(url, response);
   await (await caches.open(GOODS)).addAll(pictures);
+  return { url, source: "network", bytes };
+}
+
+async function lengthOf(response) {
+  return (await response.blob()).size;
 }
 
 // `productPic` of one product, or of each in a list; every one once.

@@ -4,18 +4,23 @@ import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const FLAGS = [
+export const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
 ];
 /** Milliseconds; longer than anything takes that works. */
-export const PATIENCE = 30_000;
+export const PATIENCE = Number(process.env.PATIENCE ?? 30_000);
 
 /** A browser of its own. */
-export async function startBrowser() {
-  const program = process.env.CHROMIUM ?? PROGRAMS.find((path) => existsSync(path));
-  if (program === undefined) throw new Error("there is no Chromium: apt-get install chromium, or say where in CHROMIUM");
-  return chromium.launch({ executablePath: program, args: FLAGS });
+export function startBrowser() {
+  return chromium.launch({ executablePath: program(), args: FLAGS });
+}
+
+/** Where Chromium is. */
+export function program() {
+  const found = process.env.CHROMIUM ?? PROGRAMS.find((path) => existsSync(path));
+  if (found === undefined) throw new Error("there is no Chromium: apt-get install chromium, or say where in CHROMIUM");
+  return found;
 }
 
 /** A visitor of their own: cookies, caches and workers are nobody else's. What pages print is in `lines`. */

@@ -76,7 +76,7 @@ impl Desk {
     }
 
     /// Fetches as a page of the origin would.
-    fn fetch(&self, owner: &StorageKey) -> Result<Arc<dyn Fetch>, Failure> {
+    pub(super) fn fetch(&self, owner: &StorageKey) -> Result<Arc<dyn Fetch>, Failure> {
         let of_home = self.home.as_deref() == Some(owner.origin());
         match &self.network {
             Line::Gateway(network) if of_home => Ok(Arc::new(Network::clone(network))),

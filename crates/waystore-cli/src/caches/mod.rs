@@ -1,5 +1,5 @@
-//! What `waystore cache` asks of a store, and what it is told: the same whether the command opens the store
-//! itself or a running gateway holds it.
+//! What `waystore cache` and `waystore prefetch` ask of a store, and what they are told: the same whether the command
+//! opens the store itself or a running gateway holds it.
 //!
 //! Knows no terminal, no file and no socket: questions and answers are values that can be written down
 //! (`frame.rs`), bodies are streams.
@@ -8,6 +8,7 @@ mod change;
 pub(crate) mod frame;
 mod look;
 mod owner;
+mod prefetch;
 mod record;
 
 use std::sync::Arc;
@@ -15,16 +16,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use waystore::{Body, Waystore};
+use waystore::{Body, Waystore, prefetch::Prefetch};
 
 pub(crate) use self::record::{Candidate, Changed, Explained, Found, Key, Moment, Record, Summary, pairs};
-use crate::{failure::Failure, fetch::Network};
+use crate::{failure::Failure, fetch::Network, prefetching::Jobs};
 
 /// Parts of an answer that wait for whoever reads them.
 const READY: usize = 16;
 
 /// A question and whom it is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     /// The data directory, as it was named: for messages.
@@ -35,7 +36,7 @@ pub(crate) struct Asked {
 }
 
 /// What a command wants to know, or to have done. Whoever does not know a question refuses it whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Question {
     Ls,
@@ -77,12 +78,31 @@ pub(crate) enum Question {
         file: String,
         length: Option<u64>,
     },
+    /// The prefetches that run or wait.
+    Prefetches,
+    /// Stop a prefetch.
+    Stop {
+        /// The job's name.
+        job: String,
+    },
+    /// Fetch ahead. The body that comes with it has no bytes: its end, or its failure, is the wish to stop.
+    Prefetch {
+        plan: Box<Prefetch>,
+        /// Lists to fetch, whose URLs come after those of the plan.
+        lists: Vec<String>,
+        /// Whether what they list is required.
+        required: bool,
+    },
 }
 
 impl Question {
     /// Whether it changes the store.
     pub(crate) fn changes(&self) -> bool {
-        matches!(self, Self::Put { .. } | Self::Add { .. } | Self::Rm { .. } | Self::Import { .. })
+        match self {
+            Self::Put { .. } | Self::Add { .. } | Self::Rm { .. } | Self::Import { .. } | Self::Prefetch { .. } => true,
+            Self::Ls | Self::Keys { .. } | Self::Get { .. } | Self::Explain { .. } | Self::Export { .. } => false,
+            Self::Prefetches | Self::Stop { .. } => false,
+        }
     }
 }
 
@@ -101,6 +121,8 @@ pub(crate) struct Desk {
     network: Line,
     /// The origin that is meant where none is named and there is a choice.
     home: Option<String>,
+    /// The gateway's prefetches.
+    jobs: Option<Jobs>,
 }
 
 /// A way to the network.
@@ -116,18 +138,23 @@ impl Desk {
     /// A desk of a command that opened the store itself.
     pub(crate) fn of_command(store: Waystore, authorities: Option<std::path::PathBuf>) -> Self {
         let clock = Arc::new(waystore::Clock::system());
-        Self { store, clock, network: Line::Plain { authorities }, home: None }
+        Self { store, clock, network: Line::Plain { authorities }, home: None, jobs: None }
     }
 
     /// A desk of a gateway in front of `home`.
     pub(crate) fn of_gateway(store: Waystore, network: Network, home: String) -> Self {
         let clock = Arc::new(waystore::Clock::system());
-        Self { store, clock, network: Line::Gateway(Box::new(network)), home: Some(home) }
+        Self { store, clock, network: Line::Gateway(Box::new(network)), home: Some(home), jobs: None }
+    }
+
+    /// The same, which begins prefetches of `home` beside those that are under way.
+    pub(crate) fn with_jobs(self, jobs: Jobs) -> Self {
+        Self { jobs: Some(jobs), ..self }
     }
 
     #[cfg(test)]
     pub(crate) fn over(store: Waystore, clock: Arc<waystore::Clock>) -> Self {
-        Self { store, clock, network: Line::Plain { authorities: None }, home: None }
+        Self { store, clock, network: Line::Plain { authorities: None }, home: None, jobs: None }
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -140,7 +167,13 @@ impl Desk {
         let desk = Arc::clone(self);
         let task = tokio::spawn(async move {
             let out = Out(parts);
-            if asked.question.changes() { desk.change(asked, input, &out).await } else { desk.look(asked, &out).await }
+            match asked.question {
+                Question::Prefetch { .. } => desk.prefetch(asked, input.unwrap_or_default(), &out).await,
+                Question::Prefetches => desk.prefetches(&out).await,
+                Question::Stop { job } => desk.stop(&job, &out).await,
+                _ if asked.question.changes() => desk.change(asked, input, &out).await,
+                _ => desk.look(asked, &out).await,
+            }
         });
         Answer::new(receiver, task)
     }

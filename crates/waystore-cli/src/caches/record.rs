@@ -3,7 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use waystore::{HeaderList, StoredEntry};
+use waystore::{
+    HeaderList, StoredEntry,
+    prefetch::{Prefetched, Summary as PrefetchSummary},
+};
+
+use crate::prefetching::{JobStatus, Steps};
 
 /// One thing an answer tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +24,16 @@ pub(crate) enum Record {
     Explained(Explained),
     /// What became of a change.
     Changed(Changed),
+    /// A prefetch that runs or waits.
+    Job(JobStatus),
+    /// A prefetch that is told to stop.
+    Stopped(String),
+    /// How far a prefetch is.
+    Prefetching(Steps),
+    /// What became of a URL of it.
+    Prefetched(Prefetched),
+    /// Its end.
+    Prefetch(PrefetchSummary),
 }
 
 /// One cache in a line.

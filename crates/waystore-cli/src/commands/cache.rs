@@ -7,12 +7,12 @@ mod add;
 pub(super) mod columns;
 mod explain;
 mod get;
-mod input;
-mod interrupt;
+pub(super) mod input;
+pub(super) mod interrupt;
 mod keys;
 mod ls;
 mod output;
-mod place;
+pub(super) mod place;
 pub(super) mod progress;
 mod put;
 mod rm;
@@ -64,17 +64,18 @@ pub(crate) fn run(args: CacheArgs) -> Result<(), Failure> {
     let done = runtime.block_on(carry_out(args.command, &mut out));
     // A read of stdin that nobody waits for any more.
     runtime.shutdown_background();
-    match done {
-        Ok(()) => Ok(()),
-        Err(stop) => {
-            // What was written before it failed counts, and comes before the error.
-            let flushed = out.flush();
-            match stop {
-                Stop::NobodyReads => Ok(()),
-                Stop::Failed(_) if flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
-                Stop::Failed(failure) => Err(failure),
-            }
-        }
+    ended(done, &mut out)
+}
+
+/// How a command ended that wrote to `out`.
+pub(super) fn ended(done: Result<(), Stop>, out: &mut dyn Write) -> Result<(), Failure> {
+    let Err(stop) = done else { return Ok(()) };
+    // What was written before it failed counts, and comes before the error.
+    let flushed = out.flush();
+    match stop {
+        Stop::NobodyReads => Ok(()),
+        Stop::Failed(_) if flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
+        Stop::Failed(failure) => Err(failure),
     }
 }
 
@@ -114,13 +115,13 @@ async fn only(mut answer: Answer) -> Result<Record, Stop> {
 }
 
 /// The answer is to another question.
-fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     Failure::failed("the gateway answered something else than was asked").hint("start it anew with this version")
 }
 
 /// Why a command stops before its end.
 #[derive(Debug)]
-enum Stop {
+pub(super) enum Stop {
     Failed(Failure),
     /// Whoever read the output, such as `head`, has seen enough. Not a failure.
     NobodyReads,

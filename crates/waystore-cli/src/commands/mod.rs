@@ -3,4 +3,5 @@
 pub(crate) mod cache;
 pub(crate) mod check;
 mod json;
+pub(crate) mod prefetch;
 pub(crate) mod run;

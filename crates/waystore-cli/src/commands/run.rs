@@ -11,7 +11,7 @@ use std::{
 };
 
 use url::Url;
-use waystore::{Clock, Waystore};
+use waystore::{Clock, Fetch, Waystore};
 use waystore_worker::{ConsoleLevel, ConsoleLine, Limits, RunError, RunOptions, SiteHost, run_scripts};
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         preflight::Consents,
         private::PrivateOrigins,
     },
+    prefetching::{JobLimits, Jobs},
     serve::{
         causes::Causes,
         config::Timeouts,
@@ -73,7 +74,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         };
         let clock = Arc::new(Clock::system());
         let fetch = Arc::new(network(&page, args.cacert.as_deref(), private, &clock)?);
-        let host = SiteHost { fetch, clock, console: Arc::new(print) };
+        let caches = store.caches(page.as_str())?;
+        let jobs = Jobs::new(caches, Arc::clone(&fetch) as Arc<dyn Fetch>, Arc::clone(&clock), JobLimits::default());
+        let host = SiteHost { fetch, clock, console: Arc::new(print), prefetch: Some(Arc::new(jobs)) };
         let options = RunOptions { url: page, may_persist: args.data.is_some(), limits: Limits::default() };
         let done = run_scripts(options, scripts, &store, host).await.map_err(failure);
         store.sync().await?;

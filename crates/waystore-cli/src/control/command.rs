@@ -112,6 +112,11 @@ pub(super) const SLOTS: [&str; 4] = ["installing", "waiting", "active", "previou
 fn notes(workers: &Value) -> String {
     let mut text = String::new();
     for worker in workers.as_array().into_iter().flatten() {
+        match worker["clients"].as_u64() {
+            Some(1) => text.push_str("\n1 page is connected.\n"),
+            Some(pages @ 2..) => text.push_str(&format!("\n{pages} pages are connected.\n")),
+            _ => {}
+        }
         match worker["off"].as_str() {
             Some("switched") => text.push_str("\nThe worker is off; `waystore worker on` switches it on.\n"),
             Some(_) => text.push_str("\nThe worker is off: too many of its threads are stuck in script. A restart of the gateway ends them.\n"),
@@ -161,6 +166,7 @@ mod tests {
         let error = serde_json::json!({ "at_ms": 0, "event": "fetch", "url": "http://a.test/x", "text": "Error: \u{1b}[2Joh\n    at x" });
         let active = serde_json::json!({ "version": "abc-1", "last_error": error });
         let text = notes(&serde_json::json!([{ "off": "switched", "active": active, "barred": "def-2" }]));
+        assert!(!text.contains("connected"), "nobody is");
         assert!(text.contains("`waystore worker on`") && text.contains("def-2 was rolled back from"), "{text}");
         assert!(
             text.contains(
@@ -168,6 +174,12 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn how_many_pages_are_connected_is_told_under_the_table() {
+        let with = |clients: u64| notes(&serde_json::json!([{ "clients": clients }]));
+        assert_eq!((with(1).trim(), with(2).trim()), ("1 page is connected.", "2 pages are connected."));
     }
 
     #[test]

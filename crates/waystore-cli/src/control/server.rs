@@ -22,12 +22,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use waystore_worker::{MessageEvent, Site, Updated};
+use waystore_worker::{MessageEvent, SerializedValue, Site, Updated};
 
 use super::{caches, place};
 use crate::{
     caches::Desk,
     failure::{Failure, chain},
+    prefetching::{Answers, Asker, Taken},
 };
 
 /// The longest message.
@@ -67,7 +68,13 @@ impl Drop for Control {
 
 impl Control {
     /// Answers until `stop`.
-    pub(crate) async fn serve(self, site: Option<Arc<Site>>, desk: Arc<Desk>, stop: CancellationToken) {
+    pub(crate) async fn serve(
+        self,
+        site: Option<Arc<Site>>,
+        desk: Arc<Desk>,
+        answers: Answers,
+        stop: CancellationToken,
+    ) {
         let calls = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -75,7 +82,7 @@ impl Control {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => drop(calls.spawn(call(stream, site.clone(), Arc::clone(&desk)))),
+                Ok((stream, _)) => drop(calls.spawn(call(stream, site.clone(), Arc::clone(&desk), answers.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "a call to the control socket was not accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -87,9 +94,9 @@ impl Control {
     }
 }
 
-async fn call(stream: UnixStream, site: Option<Arc<Site>>, desk: Arc<Desk>) {
+async fn call(stream: UnixStream, site: Option<Arc<Site>>, desk: Arc<Desk>, answers: Answers) {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (site, desk) = (site.clone(), Arc::clone(&desk));
+        let (site, desk, answers) = (site.clone(), Arc::clone(&desk), answers.clone());
         async move {
             Ok::<_, Infallible>(match (request.method(), request.uri().path()) {
                 (&Method::POST, "/cache") => match caches::answer(&desk, request.into_body()).await {
@@ -98,7 +105,7 @@ async fn call(stream: UnixStream, site: Option<Arc<Site>>, desk: Arc<Desk>) {
                     ))),
                     Err(refused) => respond(Err(refused)),
                 },
-                _ => respond(answer(site.as_deref(), request).await),
+                _ => respond(answer(site.as_deref(), &answers, request).await),
             })
         }
     });
@@ -111,7 +118,7 @@ async fn call(stream: UnixStream, site: Option<Arc<Site>>, desk: Arc<Desk>) {
 
 type Answer = Result<Value, (StatusCode, String)>;
 
-async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer {
+async fn answer(site: Option<&Site>, answers: &Answers, request: http::Request<Incoming>) -> Answer {
     let failed = |error: &dyn std::error::Error| (StatusCode::BAD_GATEWAY, error.to_string());
     let (parts, body) = request.into_parts();
     let needed = || site.ok_or_else(|| (StatusCode::NOT_FOUND, "this gateway runs no worker".to_owned()));
@@ -141,7 +148,12 @@ async fn answer(site: Option<&Site>, request: http::Request<Incoming>) -> Answer
             let bytes = body.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?.to_bytes();
             let data: Value =
                 serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
-            let sent = needed()?.message(MessageEvent::json(&data)).await;
+            let message = match answers.take(SerializedValue::from_json(&data).into(), &Asker::Operator) {
+                Taken::Not(message) => message,
+                Taken::Begun => return Ok(json!({ "sent": true, "prefetch": "begun" })),
+                Taken::Refused(reason) => return Err((StatusCode::BAD_GATEWAY, reason)),
+            };
+            let sent = needed()?.message(MessageEvent { data: message.data, ports: message.ports }).await;
             sent.map(|()| json!({ "sent": true })).map_err(|error| (StatusCode::BAD_GATEWAY, chain(&error)))
         }
         (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),

@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 use waystore::{HeaderList, Waystore};
 use waystore_worker::Site;
 
-use crate::failure::{Failure, chain};
+use crate::{
+    failure::{Failure, chain},
+    prefetching::Jobs,
+};
 
 /// Between two looks whether the worker that was removed has ended its events.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -40,11 +43,14 @@ pub(crate) async fn watch(
     store: Waystore,
     origin: String,
     site: Option<Arc<Site>>,
+    jobs: Jobs,
     stop: CancellationToken,
 ) {
     let watching = async {
         loop {
             clear.0.notified().await;
+            // What they would still store goes too; durable ones are forgotten.
+            jobs.abort_all();
             match wipe(&store, &origin, site.as_deref()).await {
                 Ok(()) => {
                     tracing::warn!(target: "waystore::storage", origin, "cleared, as a response asked with Clear-Site-Data");

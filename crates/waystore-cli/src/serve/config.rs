@@ -10,6 +10,7 @@ use url::{Host, Url};
 use waystore_worker::{Activation, Limits, UpdateViaCache, WorkerType};
 
 use super::{
+    ahead::Prefetching,
     inbound::HeaderRules,
     keeping::Keeping,
     pages::settings::PageSettings,
@@ -75,6 +76,7 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) keeping: Keeping,
+    pub(crate) prefetch: Prefetching,
     pub(crate) pages: PageSettings,
 }
 
@@ -175,6 +177,7 @@ impl Config {
             max_connections,
             stop_grace: span(settings.stop_grace, 10),
             keeping: Keeping::new(settings)?,
+            prefetch: Prefetching::new(settings)?,
             pages: PageSettings::new(settings, max_connections)?,
         })
     }
@@ -183,6 +186,21 @@ impl Config {
     pub(crate) fn public_origin(&self, bound: SocketAddr) -> Url {
         let own = || Url::parse(&format!("http://localhost:{}", bound.port())).expect("a port makes a URL");
         self.origin.clone().unwrap_or_else(own)
+    }
+
+    /// The public origin, where no port was taken.
+    ///
+    /// # Errors
+    ///
+    /// It depends on the port, which is any free one.
+    pub(crate) fn fixed_origin(&self) -> Result<Url, Failure> {
+        if self.origin.is_none() && self.listen.port() == 0 {
+            return Err(Failure::usage(
+                "`origin` is missing, and `listen` takes any port: it is unclear whose caches these are",
+            )
+            .hint("say `origin` in the site's configuration"));
+        }
+        Ok(self.public_origin(self.listen))
     }
 }
 

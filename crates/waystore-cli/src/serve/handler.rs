@@ -19,7 +19,7 @@ use super::{
     config::Config,
     inbound::{Bypass, Inbound},
     outbound::{self, About, Coding},
-    pages::{self, desk::Pages},
+    pages::{self, desk::Pages, inject},
     refusal::Refusal,
     tunnel::Tunnel,
 };
@@ -108,6 +108,10 @@ async fn answer(
         let response = pages::answer(gateway.pages.as_ref(), ask).await?;
         return Ok(Answer::new(response, Coding::AsReceived, false));
     }
+    let page = gateway.config.pages.inject && gateway.site.is_some() && inject::asks_for_page(&inbound.head);
+    if page {
+        inject::ask_for_all(&mut inbound.head);
+    }
     let asked = Asked { body: body_of(body, gateway), inbound, hidden: Arc::new(hidden), visitor, signal };
 
     if let (Some(Bypass::Upgrade), Some(tunnel)) = (asked.inbound.bypass, &gateway.tunnel) {
@@ -118,20 +122,23 @@ async fn answer(
     }
     let site =
         gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && site.covers(&asked.inbound.head.url));
-    match site {
+    let mut answer = match site {
         Some(site) => {
             let pages = gateway.pages.as_ref().filter(|_| asked.inbound.head.mode == RequestMode::Navigate);
             let client = pages.map(|pages| pages.reserve(asked.visitor.credentials));
-            let answer = ask_worker(gateway, site, asked, client.clone(), record).await?;
-            Ok(Answer { client, ..answer })
+            Answer { client: client.clone(), ..ask_worker(gateway, site, asked, client, record).await? }
         }
         None => {
             record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
             let Asked { inbound, body, hidden, signal, .. } = asked;
             let request = Request { body, signal: Some(signal), ..Request::from(inbound.head) };
-            forward(gateway, request, &hidden).await
+            forward(gateway, request, &hidden).await?
         }
+    };
+    if page {
+        inject::inject(&mut answer.response, answer.coding == Coding::AsReceived);
     }
+    Ok(answer)
 }
 
 /// The URL that is asked for, unless this gateway is not who to ask.

@@ -76,6 +76,19 @@ impl Keeping {
         DiskOptions::default().durability(self.durability)
     }
 
+    /// How much `origin`, the site's own, and all together may store.
+    ///
+    /// # Errors
+    ///
+    /// The origin cannot own anything.
+    pub(crate) fn limits(&self, origin: &Url) -> Result<Limits, Failure> {
+        let limits = Limits { total_bytes: self.total_quota, ..Limits::default() };
+        Ok(match self.quota {
+            Some(quota) => limits.key(StorageKey::of(origin)?, quota),
+            None => limits,
+        })
+    }
+
     /// Sets the limits of `store`, in which `origin` is the site's own. While the guard lives the site is not evicted.
     ///
     /// # Errors
@@ -83,11 +96,7 @@ impl Keeping {
     /// The origin cannot own anything.
     pub(crate) fn apply(&self, store: &Waystore, origin: &Url) -> Result<KeyGuard, Failure> {
         let key = StorageKey::of(origin)?;
-        let mut limits = Limits { total_bytes: self.total_quota, ..Limits::default() };
-        if let Some(quota) = self.quota {
-            limits = limits.key(key.clone(), quota);
-        }
-        store.set_limits(limits);
+        store.set_limits(self.limits(origin)?);
         store.set_eviction(self.evict_origins);
         if self.persist {
             store.set_persisted(&key, true);

@@ -3,6 +3,7 @@
 //! Puts the parts together, starts and stops them.
 
 mod access;
+pub(crate) mod ahead;
 pub(crate) mod causes;
 pub(crate) mod clear;
 pub(crate) mod config;
@@ -17,8 +18,8 @@ pub(crate) mod patterns;
 pub(crate) mod personal;
 pub(crate) mod public;
 mod refusal;
-mod settings;
-mod size;
+pub(crate) mod settings;
+pub(crate) mod size;
 mod socket;
 mod stop;
 mod tunnel;
@@ -33,7 +34,7 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 use url::Url;
-use waystore::Clock;
+use waystore::{Clock, Waystore};
 
 use self::{
     clear::Clear,
@@ -57,6 +58,7 @@ use crate::{
         hidden::Events,
         preflight::Consents,
     },
+    prefetching::{Answers, Jobs},
     store,
 };
 
@@ -84,6 +86,29 @@ pub(crate) fn run(args: Box<ServeArgs>) -> Result<(), Failure> {
     served
 }
 
+/// What the configuration in a site's folder says.
+///
+/// # Errors
+///
+/// It cannot be read, or is wrong.
+pub(crate) fn configuration(site: &Path) -> Result<Config, Failure> {
+    let args = ServeArgs { site: Some(site.to_path_buf()), flags: Settings::default() };
+    let (settings, file) = read_settings(args)?;
+    Config::new(&settings, file.as_deref())
+}
+
+/// A desk over `store`, the site's, that fetches as its gateway would: for a command that runs without one.
+///
+/// # Errors
+///
+/// The configuration does not say enough, or something that it names cannot be read.
+pub(crate) fn desk(config: &Config, store: Waystore) -> Result<Desk, Failure> {
+    let public = Arc::new(Public::new(config.fixed_origin()?, &config.aliases).map_err(Failure::usage)?);
+    let (network, _) = network(config, &public, &Arc::new(Clock::system()), None)?;
+    store.set_limits(config.keeping.limits(public.origin())?);
+    Ok(Desk::of_gateway(store, network, public.serialized().to_owned()))
+}
+
 fn read_settings(args: ServeArgs) -> Result<(Settings, Option<PathBuf>), Failure> {
     let Some(site) = args.site else { return Ok((args.flags, None)) };
     let file = if site.is_file() { site } else { site.join(FILE_NAME) };
@@ -109,33 +134,41 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let clear = config.keeping.honour_clear_site_data.then(|| Arc::new(Clear::default()));
     let (network, tunnel) = network(&config, &public, &clock, clear.clone())?;
 
+    let jobs = jobs(&config, &public, &store, &network, &clock)?;
     let site = match &config.worker {
         Some(worker) => {
-            Some(worker::open(worker, &config.keeping, &public, &store, network.clone(), Arc::clone(&clock)).await?)
+            let (network, jobs, clock) = (network.clone(), Arc::new(jobs.clone()), Arc::clone(&clock));
+            Some(worker::open(worker, &config.keeping, &public, &store, network, jobs, clock).await?)
         }
         None => None,
     };
     let tasks = TaskTracker::new();
     let control = control::server::bind(&config.data)?;
     let desk = Desk::of_gateway(store.clone(), network.clone(), public.serialized().to_owned());
-    tasks.spawn(control.serve(site.clone(), Arc::new(desk), stop.clone()));
+    let desk = desk.with_jobs(jobs.clone());
+    let answers = Answers::new(config.prefetch.rules.clone(), jobs.clone());
+    tasks.spawn(control.serve(site.clone(), Arc::new(desk), answers.clone(), stop.clone()));
     if let Some(site) = &site {
         tasks.spawn(worker::watch(Arc::clone(site), config.check_interval, stop.clone()));
     }
     if let Some(clear) = clear {
         let origin = public.serialized().to_owned();
-        tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), stop.clone()));
+        tasks.spawn(clear::watch(clear, store.clone(), origin, site.clone(), jobs.clone(), stop.clone()));
+    }
+    if let Err(failure) = jobs.resume().await {
+        tracing::error!(target: "waystore::prefetch", %failure, "durable prefetches do not go on");
     }
     let (stop_grace, last_update_ms) = (config.stop_grace, AtomicU64::new(clock.now_ms()));
-    let pages = site
-        .clone()
-        .map(|site| Pages::new(site, config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone()));
+    let pages = site.clone().map(|site| {
+        Pages::new(site, (jobs.clone(), answers), config.pages.clone(), Arc::clone(&clock), tasks.clone(), stop.clone())
+    });
     let gateway = Gateway { config, network, site: site.clone(), pages, tunnel, clock, last_update_ms };
 
     announce(&public, address);
     listener::serve(listener, Arc::new(gateway), stop.clone()).await;
     stop.cancel();
     tasks.close();
+    let _ = tokio::time::timeout(stop_grace, jobs.stop()).await;
     if let Some(site) = site {
         site.close(stop_grace).await;
     }
@@ -150,6 +183,19 @@ fn announce(public: &Public, address: std::net::SocketAddr) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "serving {} at http://{address}", public.serialized());
     let _ = stdout.flush();
+}
+
+/// The prefetches of the site, which store as its worker does outside of `install`.
+fn jobs(
+    config: &Config,
+    public: &Public,
+    store: &Waystore,
+    network: &Network,
+    clock: &Arc<Clock>,
+) -> Result<Jobs, Failure> {
+    let caches = store.caches(public.serialized())?.with_policies(config.keeping.policies.clone());
+    let jobs = Jobs::new(caches, Arc::new(network.clone()), Arc::clone(clock), config.prefetch.limits);
+    jobs.durable(store, public.serialized())
 }
 
 fn network(

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::size::Size;
-use crate::failure::Failure;
+use crate::{failure::Failure, prefetching::RuleText};
 
 /// The file that a site's folder holds.
 pub(crate) const FILE_NAME: &str = "waystore.toml";
@@ -191,6 +191,20 @@ pub(crate) struct Settings {
     /// registered anew: for everybody. Default: false.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) honour_clear_site_data: Option<bool>,
+    /// Answer messages of pages by prefetching, without script: a rule (`[[prefetch]]`) has `message`, the `type` it answers,
+    /// `urls`, a JSON Pointer to the URLs in it, `cache`, and whatever else a plan may have, such as `follow`. As a flag, a rule
+    /// is JSON. The type must be in `messages`.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) prefetch: Option<Vec<RuleText>>,
+    /// Prefetches that run at a time; up to 64 run or wait, more are refused. Default: 4.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) prefetch_jobs: Option<u16>,
+    /// Prefetches that one page may have under way. Default: 4.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) prefetch_client_jobs: Option<u16>,
+    /// URLs that a page may name in one prefetch. What is followed counts too, up to 1000 in all. Default: 1000.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) prefetch_client_urls: Option<u32>,
     /// The form of the log: `text` (default) or `json`.
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<String>,
@@ -247,7 +261,7 @@ fn check_key(key: &str, file: &Path) -> Result<(), Failure> {
 }
 
 /// Whether `value` is an HTTP(S) URL rather than a path.
-pub(super) fn is_url(value: &str) -> bool {
+pub(crate) fn is_url(value: &str) -> bool {
     value.starts_with("http://") || value.starts_with("https://")
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::{Clock, Waystore};
-use waystore_worker::{ConsoleLevel, ConsoleLine, Site, SiteHost, SiteOptions};
+use waystore_worker::{ConsoleLevel, ConsoleLine, Prefetcher, Site, SiteHost, SiteOptions};
 
 use super::{
     config::{Script, Worker},
@@ -29,6 +29,7 @@ pub(super) async fn open(
     public: &Public,
     store: &Waystore,
     network: Network,
+    jobs: Arc<dyn Prefetcher>,
     clock: Arc<Clock>,
 ) -> Result<Arc<Site>, Failure> {
     let not_here = |what: &str| Failure::usage(format!("`{what}` is not a path at {}", public.serialized()));
@@ -46,7 +47,7 @@ pub(super) async fn open(
         limits: worker.limits.clone(),
         policies: keeping.policies.clone(),
     };
-    let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log) };
+    let host = SiteHost { fetch: Arc::new(network), clock, console: Arc::new(log), prefetch: Some(jobs) };
     let site = Site::open(options, store, host).await;
     site.map(Arc::new).map_err(|error| Failure::failed(format!("the worker cannot be registered: {}", chain(&error))))
 }

@@ -185,3 +185,29 @@ impl Page {
         drop(self.socket);
     }
 }
+
+/// What a stream of events says.
+pub struct Events {
+    body: hyper::body::Incoming,
+    rest: String,
+}
+
+impl Events {
+    pub fn of(body: hyper::body::Incoming) -> Self {
+        Self { body, rest: String::new() }
+    }
+
+    /// The next frame.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            if let Some((event, rest)) = self.rest.split_once("\n\n") {
+                let frame = serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
+                self.rest = rest.to_owned();
+                return frame;
+            }
+            let frame = timeout(PATIENCE, http_body_util::BodyExt::frame(&mut self.body)).await;
+            let bytes = frame.expect("an event").expect("an event").unwrap().into_data().unwrap();
+            self.rest.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+}

@@ -168,6 +168,7 @@ fn realm_of(launch: &Launch, shared: &Arc<Shared>) -> Realm {
     Realm {
         caches: launch.caches.clone(),
         fetch: launch.network(),
+        prefetch: launch.host.prefetch.clone(),
         base: launch.script.clone(),
         persistence: None,
         spooler: launch.caches.spooler(),
@@ -225,6 +226,10 @@ async fn serve(
                     for left in (0..IN_A_ROW).rev() {
                         let Some(id) = next else { break };
                         busy_at = Instant::now();
+                        // Both may have come since the changes were looked at, and the event builds on them.
+                        while let Some(view) = views.told() {
+                            scope.set_view(&view);
+                        }
                         dispatch(scope, id, busy_at, shared);
                         if shared.pulse.tripped() || shared.revoked.is_cancelled() {
                             // What comes after it is for another isolate.

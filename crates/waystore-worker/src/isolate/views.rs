@@ -74,6 +74,17 @@ pub(crate) struct Following {
 }
 
 impl Following {
+    /// A change that was told already.
+    pub(crate) fn told(&mut self) -> Option<View> {
+        loop {
+            match self.rest.try_recv() {
+                Ok(view) => return Some(view),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next change; never, once there are no more.
     pub(crate) async fn next(&mut self) -> View {
         loop {
@@ -104,6 +115,7 @@ mod tests {
         views.tell(view(WorkerState::Installing));
         views.tell(view(WorkerState::Installed));
         assert_eq!(following.next().await, view(WorkerState::Installing));
-        assert_eq!(following.next().await, view(WorkerState::Installed));
+        assert_eq!(following.told(), Some(view(WorkerState::Installed)));
+        assert_eq!(following.told(), None);
     }
 }

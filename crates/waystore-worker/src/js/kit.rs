@@ -32,6 +32,7 @@ prelude! {
     "waystore:packed": "src/js/prelude/packed.js",
     "waystore:pairs": "src/js/prelude/pairs.js",
     "waystore:performance": "src/js/prelude/performance.js",
+    "waystore:prefetch": "src/js/prelude/prefetch.js",
     "waystore:streams": "src/js/prelude/streams/base.js",
     "waystore:streams_bodies": "src/js/prelude/streams/bodies.js",
     "waystore:streams_bytes": "src/js/prelude/streams/bytes.js",

@@ -27,6 +27,7 @@ mod idl;
 mod kit;
 mod messages;
 mod mime;
+mod prefetch;
 mod realm;
 mod request;
 mod response;
@@ -83,5 +84,6 @@ pub(crate) fn install(ctx: &Ctx<'_>, realm: Rc<Realm>) -> rquickjs::Result<()> {
     fetch::install(ctx)?;
     cache::install(ctx)?;
     cache_storage::install(ctx)?;
-    storage::install(ctx)
+    storage::install(ctx)?;
+    prefetch::install(ctx)
 }

@@ -20,6 +20,8 @@ pub(crate) struct Realm {
     pub(crate) caches: waystore::CacheStorage,
     /// The network. Its fetches skip service workers.
     pub(crate) fetch: Arc<dyn waystore::Fetch>,
+    /// Who prefetches, where somebody does.
+    pub(crate) prefetch: Option<Arc<dyn crate::Prefetcher>>,
     /// The API base URL: the script's URL.
     pub(crate) base: Url,
     /// Whether who asks for persistent storage is granted it; `None` where nobody can ask, as in a worker.

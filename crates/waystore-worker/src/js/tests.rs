@@ -45,6 +45,7 @@ fn realm_of_tests(console: Rc<dyn Fn(ConsoleLine)>) -> Rc<Realm> {
         spooler: caches.spooler(),
         caches,
         fetch: Arc::new(Canned::default()),
+        prefetch: None,
         base: Url::parse(BASE).unwrap(),
         persistence: None,
         console,

@@ -73,3 +73,13 @@ test("members of interfaces are enumerable and tagged", () => {
   throws(TypeError, () => Event("a"));
   throws(TypeError, () => new Event());
 });
+
+test("an event's time counts from the origin of time, as performance does", async () => {
+  const before = performance.now();
+  await sleep(2);
+  const event = new Event("x");
+  const made = event.timeStamp;
+  await sleep(2);
+  ok(before < made && made <= performance.now());
+  is(event.timeStamp, made);
+});

@@ -216,6 +216,7 @@ impl World {
                 println!("console: {}", line.text);
                 drop(lines.send(line));
             }),
+            prefetch: None,
         }
     }
 

@@ -1,15 +1,12 @@
 //! Steps whose bodies are in place, planned and committed: in one cache, or in several at once.
 
-use std::sync::Arc;
-
 use super::url_match;
 use crate::{
     CacheQueryOptions, Clock, Error, Request, Result, StorageKey,
-    buckets::Life,
     quota::Reservation,
     shared::Shared,
     spec::batch::{Plan, Step, plan_batch},
-    store::{Candidate, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store, Usage},
+    store::{Candidate, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store},
 };
 
 /// A step whose body, if it has one, is in place.
@@ -37,8 +34,6 @@ pub(crate) enum Prepared {
 pub(crate) struct Part {
     pub(crate) list: List,
     pub(crate) steps: Vec<Prepared>,
-    /// The bucket the list is in, where it has a name.
-    pub(crate) bucket: Option<Arc<Life>>,
 }
 
 /// Commits all `parts` together, or none; returns how many entries each step of each part removed.
@@ -51,17 +46,11 @@ pub(crate) async fn commit_parts(
 ) -> Result<Vec<Vec<usize>>> {
     shared.touch(key);
     parts.iter().flat_map(|part| &part.steps).try_for_each(|step| step.check_not_evicted(shared, key))?;
-    // What a bucket with a quota holds is looked at and added to in one go.
-    let in_turn = parts.iter().any(|part| part.bucket.as_ref().is_some_and(|bucket| bucket.has_quota()));
-    let _turn = if in_turn { Some(shared.buckets.commits.lock().await) } else { None };
     let op = clock.op_id();
     let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
     loop {
         let (read, candidates) = store.candidates(&reads).await?;
         let plans = parts.iter().map(|part| part.plan(&candidates)).collect::<Result<Vec<_>>>()?;
-        if in_turn {
-            check_buckets(store, parts, &plans, &candidates).await?;
-        }
         let lists = parts.iter().zip(&plans).map(|(part, plan)| part.change(plan));
         let changes = Changes { lists: lists.collect(), ..Changes::default() };
         let committed = match store.commit(key, op, &read, &changes).await {
@@ -82,29 +71,6 @@ pub(crate) async fn commit_parts(
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
         }
     }
-}
-
-/// Checks that each bucket with a quota has room for what its parts add.
-async fn check_buckets(store: &dyn Store, parts: &[Part], plans: &[Plan], candidates: &[Candidate]) -> Result<()> {
-    let mut grown: Vec<(&Arc<Life>, u64, u64)> = Vec::new();
-    for (part, plan) in parts.iter().zip(plans) {
-        let Some(bucket) = &part.bucket else { continue };
-        let inserted = part.change(plan).insert;
-        let grows = inserted.iter().map(NewEntry::usage).sum::<Usage>().padded;
-        let removed = candidates.iter().filter(|found| plan.remove.contains(&found.id));
-        let shrinks = removed.map(Candidate::usage).sum::<Usage>().padded;
-        match grown.iter_mut().find(|(known, ..)| Arc::ptr_eq(known, bucket)) {
-            Some((_, all_grows, all_shrinks)) => {
-                *all_grows += grows;
-                *all_shrinks += shrinks;
-            }
-            None => grown.push((bucket, grows, shrinks)),
-        }
-    }
-    for (bucket, grows, shrinks) in grown {
-        bucket.check_growth(store, grows, shrinks).await?;
-    }
-    Ok(())
 }
 
 impl Part {

@@ -37,7 +37,7 @@ struct FlightKey {
 
 /// How a fetch ended, for those who wait for it. Where its end comes first, it brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Landing {
+pub(crate) enum Landing {
     UnderWay,
     /// There is an entry.
     Stored,
@@ -46,7 +46,7 @@ enum Landing {
 }
 
 /// Held while one fetches for all.
-struct Lead {
+pub(crate) struct Lead {
     flights: Arc<Flights>,
     key: FlightKey,
     landing: Landing,
@@ -145,6 +145,18 @@ impl Cache {
         }
     }
 
+    /// Waits for the fetch of the same that is under way, and tells how it ended; `Err` where there is none: whoever
+    /// asks fetches for all then, for as long as they hold what they are given.
+    pub(crate) async fn turn_to_fetch(&self, request: &Request) -> Result<Option<Landing>, Lead> {
+        match self.shared.flights.board(self.list.id(), request) {
+            Boarding::Lead(lead) => Err(lead),
+            Boarding::Wait(mut flight) => {
+                let landed = flight.wait_for(|landing| *landing != Landing::UnderWay).await;
+                Ok(landed.ok().map(|landing| *landing))
+            }
+        }
+    }
+
     async fn fetch_and_record(&self, fetch: &dyn Fetch, request: Request, lead: Option<Lead>) -> Result<Response> {
         let response = fetch_one(fetch, &request).await?;
         let land = |landing| lead.map(|lead| lead.land(landing));
@@ -198,7 +210,7 @@ impl Flights {
 
 impl Lead {
     /// Tells those who wait how it ended.
-    fn land(mut self, landing: Landing) {
+    pub(crate) fn land(mut self, landing: Landing) {
         self.landing = landing;
     }
 }

@@ -98,11 +98,16 @@ impl Cache {
     }
 
     async fn reserve(&self, room: &mut Reservation, bytes: u64) -> Result<()> {
-        if let Some(bucket) = self.bucket.as_ref().filter(|bucket| bucket.has_quota()) {
-            bucket.check_growth(&*self.store, bytes, room.replaces()).await?;
-        }
         loop {
-            match room.grow_to(&*self.store, bytes).await {
+            let of_bucket = match &self.bucket {
+                Some(bucket) => bucket.check_growth(&*self.store, bytes, room.replaces()).await,
+                None => Ok(()),
+            };
+            let grown = match of_bucket {
+                Ok(()) => room.grow_to(&*self.store, bytes).await,
+                full => full,
+            };
+            match grown {
                 Err(error) if self.shared.make_room(&*self.store, &self.clock, &self.key, &error).await? => {}
                 Err(error) if self.evict_for(&error).await? => {}
                 grown => return grown,

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
-    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, Ledger, List, ListHold, ListId, NameChange,
-    Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, Uses, WrittenBody,
-    check_names, rename,
+    BodyWriter, Candidate, CandidateBody, Changes, Commit, Entry, EntryId, Growth, Ledger, List, ListHold, ListId,
+    NameChange, Names, NewBody, NewEntry, OpId, Read, ReadSet, Seen, Store, StoredBody, UrlMatch, Usage, Uses,
+    WrittenBody, check_names, rename,
 };
 use crate::{
     BodyError, CacheName, Clock, Error, Limits, Place, Result, StorageKey,
@@ -133,8 +133,7 @@ impl Store for MemoryStore {
         if !read.0.iter().all(unchanged) || !changes.names.iter().all(bound) {
             return Ok(Commit::Stale);
         }
-        let (grows, shrinks) = state.growth(changes);
-        state.ledger.check(key, grows, shrinks)?;
+        state.ledger.check(key, &state.growth(changes))?;
         // Everything that can fail comes before anything is changed: whole or not at all.
         if !changes.lists.iter().all(|change| state.lists.contains_key(&change.list.id())) {
             return Err(unknown_list());
@@ -174,6 +173,10 @@ impl Store for MemoryStore {
 
     fn set_limits(&self, limits: Limits) {
         self.shared.lock().ledger.set_limits(limits);
+    }
+
+    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        self.shared.lock().ledger.set_bucket_limit(key, bucket, bytes);
     }
 
     fn limits(&self) -> Limits {
@@ -279,29 +282,29 @@ impl State {
     }
 
     /// What `changes` add and what they take away.
-    fn growth(&self, changes: &Changes) -> (Usage, Usage) {
-        let (mut grows, mut shrinks) = (Usage::default(), Usage::default());
+    fn growth(&self, changes: &Changes) -> Growth {
+        let mut growth = Growth::default();
         let bound = |place, name| self.places.get(place).is_some_and(|names: &Names| names.contains_key(name));
         for change in &changes.names {
             match change {
-                NameChange::Bind(place, name) if !bound(place, name) => grows += Usage::of_name(name),
+                NameChange::Bind(place, name) if !bound(place, name) => growth.grow(place, Usage::of_name(name)),
                 NameChange::Bind(..) => {}
-                NameChange::Unbind(_, name) => shrinks += Usage::of_name(name),
+                NameChange::Unbind(place, name) => growth.shrink(place, Usage::of_name(name)),
                 NameChange::Rename { place, from, to } => {
-                    shrinks += Usage::of_name(from);
+                    growth.shrink(place, Usage::of_name(from));
                     if from == to || !bound(place, to) {
-                        grows += Usage::of_name(to);
+                        growth.grow(place, Usage::of_name(to));
                     }
                 }
             }
         }
         for change in &changes.lists {
-            grows += change.insert.iter().map(NewEntry::usage).sum();
-            let list = self.lists.get(&change.list.id());
-            let removed = change.remove.iter().filter_map(|id| list?.entries.get(id));
-            shrinks += removed.map(Kept::usage).sum();
+            let Some(list) = self.lists.get(&change.list.id()) else { continue };
+            growth.grow(&list.place, change.insert.iter().map(NewEntry::usage).sum());
+            let removed = change.remove.iter().filter_map(|id| list.entries.get(id));
+            growth.shrink(&list.place, removed.map(Kept::usage).sum());
         }
-        (grows, shrinks)
+        growth
     }
 }
 

@@ -19,7 +19,7 @@ use futures::stream::BoxStream;
 
 pub use self::{
     entry::Entry,
-    usage::{Ledger, Usage},
+    usage::{Growth, Ledger, Usage},
     uses::Uses,
 };
 pub(crate) use self::{
@@ -60,7 +60,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// be of `key`.
     ///
     /// What would make `key` use more than it may ([`set_limits`](Self::set_limits)), and more than
-    /// before, fails with [`Error::QuotaExceeded`](crate::Error::QuotaExceeded).
+    /// before, fails with [`Error::QuotaExceeded`](crate::Error::QuotaExceeded); so does what would make one of its buckets
+    /// hold more than that may ([`set_bucket_limit`](Self::set_bucket_limit)).
     async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit>;
 
     /// Starts a body of unknown length that `key` will own. Dropping the writer removes the bytes,
@@ -86,6 +87,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Sets how much may be used from now on. What is stored stays, even beyond it.
     fn set_limits(&self, limits: Limits);
+
+    /// Sets what a bucket of `key` that is not the default one may hold from now on, in every commit; `None`: as much as
+    /// its key. Not stored: whoever opens a bucket says it anew.
+    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>);
 
     /// How much may be used, with the store's own default where nothing was set.
     fn limits(&self) -> Limits;

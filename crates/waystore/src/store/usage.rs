@@ -75,12 +75,73 @@ impl std::iter::Sum for Usage {
     }
 }
 
+/// By how much a commit grows and shrinks what is used, where: for whoever writes a store.
+///
+/// ```
+/// use waystore::{Bottle, Place, StorageKey, store::{Growth, Ledger, Usage}};
+///
+/// let place = Place::new(StorageKey::new("https://shop.example")?, Bottle::Caches);
+/// let mut growth = Growth::default();
+/// growth.grow(&place, Usage { real: 500, padded: 500 });
+/// assert!(Ledger::new(Some(400)).check(&place.key, &growth).is_err());
+/// growth.shrink(&place, Usage { real: 100, padded: 100 });
+/// assert!(Ledger::new(Some(400)).check(&place.key, &growth).is_ok());
+/// # Ok::<(), waystore::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Growth {
+    all: Both,
+    /// Of buckets that have a name.
+    buckets: Vec<(Arc<str>, Both)>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Both {
+    grows: Usage,
+    shrinks: Usage,
+}
+
+impl Both {
+    fn growth(self) -> u64 {
+        self.grows.padded.saturating_sub(self.shrinks.padded)
+    }
+}
+
+impl Growth {
+    /// In `place`, this comes.
+    pub fn grow(&mut self, place: &Place, usage: Usage) {
+        self.each(place, |both| both.grows += usage);
+    }
+
+    /// In `place`, this goes.
+    pub fn shrink(&mut self, place: &Place, usage: Usage) {
+        self.each(place, |both| both.shrinks += usage);
+    }
+
+    fn each(&mut self, place: &Place, mut note: impl FnMut(&mut Both)) {
+        note(&mut self.all);
+        if &*place.bucket == DEFAULT_BUCKET {
+            return;
+        }
+        match self.buckets.iter_mut().find(|(bucket, _)| *bucket == place.bucket) {
+            Some((_, both)) => note(both),
+            None => {
+                let mut both = Both::default();
+                note(&mut both);
+                self.buckets.push((Arc::clone(&place.bucket), both));
+            }
+        }
+    }
+}
+
 /// Who uses how much, and how much they may: for whoever writes a store.
 #[derive(Debug, Default)]
 pub struct Ledger {
     keys: HashMap<StorageKey, Usage>,
     /// What is in buckets that have a name; the rest of a key's is in its default one.
     buckets: HashMap<(StorageKey, Arc<str>), Usage>,
+    /// What they may hold, where that is limited.
+    bucket_limits: HashMap<(StorageKey, Arc<str>), u64>,
     total: Usage,
     limits: Limits,
     default_per_key: Option<u64>,
@@ -100,16 +161,33 @@ impl Ledger {
         self.set_limits(Limits::default());
     }
 
-    /// Checks whether `key` may grow by `grows` and shrink by `shrinks` at once. What does not grow
+    /// Checks whether `key` and its buckets may grow and shrink by `growth` at once. What does not grow
     /// is always allowed.
     ///
     /// # Errors
     ///
     /// [`Error::QuotaExceeded`]: it may not.
-    pub fn check(&self, key: &StorageKey, grows: Usage, shrinks: Usage) -> Result<()> {
-        let Some(growth) = grows.padded.checked_sub(shrinks.padded).filter(|growth| *growth > 0) else { return Ok(()) };
+    pub fn check(&self, key: &StorageKey, growth: &Growth) -> Result<()> {
+        for (bucket, both) in growth.buckets.iter().filter(|(_, both)| both.growth() > 0) {
+            let of_bucket = (key.clone(), Arc::clone(bucket));
+            let used = self.buckets.get(&of_bucket).copied().unwrap_or_default().padded;
+            fits(used, both.growth(), self.bucket_limits.get(&of_bucket).copied())?;
+        }
+        let growth = growth.all.growth();
+        if growth == 0 {
+            return Ok(());
+        }
         fits(self.usage(Some(key)).padded, growth, self.limits.of_key(key))?;
         fits(self.total.padded, growth, self.limits.total_bytes)
+    }
+
+    /// Sets what a bucket of `key` may hold from now on; `None`: as much as its key.
+    pub fn set_bucket_limit(&mut self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        let of_bucket = (key.clone(), bucket.into());
+        match bytes {
+            Some(bytes) => drop(self.bucket_limits.insert(of_bucket, bytes)),
+            None => drop(self.bucket_limits.remove(&of_bucket)),
+        }
     }
 
     /// Charges the key and bucket of `place`.
@@ -206,16 +284,40 @@ mod tests {
         }
     }
 
+    fn growth(place: &Place, grows: u64, shrinks: u64) -> Growth {
+        let one = |bytes| Usage { real: bytes, padded: bytes };
+        let mut growth = Growth::default();
+        growth.grow(place, one(grows));
+        growth.shrink(place, one(shrinks));
+        growth
+    }
+
+    #[test]
+    fn a_bucket_keeps_to_its_limit_whatever_its_key_may_hold() {
+        let mut ledger = Ledger::new(None);
+        let key = StorageKey::new("https://a.test").unwrap();
+        let place = Place { bucket: "named".into(), ..Place::new(key.clone(), crate::Bottle::Caches) };
+        ledger.set_bucket_limit(&key, "named", Some(100));
+        ledger.charge(&place, Usage { real: 60, padded: 60 });
+        let check = |ledger: &Ledger, grows, shrinks| ledger.check(&key, &growth(&place, grows, shrinks)).is_ok();
+        assert!(check(&ledger, 40, 0) && !check(&ledger, 41, 0) && check(&ledger, 91, 51));
+        let other = Place { bucket: "other".into(), ..place.clone() };
+        assert!(ledger.check(&key, &growth(&other, 1000, 0)).is_ok());
+        ledger.set_bucket_limit(&key, "named", None);
+        assert!(check(&ledger, 1000, 0));
+    }
+
     #[test]
     fn a_default_holds_until_something_is_configured_in_its_place() {
         let key = StorageKey::new("https://a.test").unwrap();
         let mut ledger = Ledger::new(Some(100));
-        let one = |bytes| Usage { real: bytes, padded: bytes };
-        assert!(ledger.check(&key, one(101), one(0)).is_err() && ledger.check(&key, one(101), one(1)).is_ok());
+        let place = Place::new(key.clone(), crate::Bottle::Caches);
+        let by = |grows, shrinks| growth(&place, grows, shrinks);
+        assert!(ledger.check(&key, &by(101, 0)).is_err() && ledger.check(&key, &by(101, 1)).is_ok());
         ledger.set_limits(Limits::default().per_key(200));
-        assert!(ledger.check(&key, one(101), one(0)).is_ok());
+        assert!(ledger.check(&key, &by(101, 0)).is_ok());
         ledger.set_limits(Limits::default().key(key.clone(), 50).total(1000));
-        assert!(ledger.check(&key, one(51), one(0)).is_err());
+        assert!(ledger.check(&key, &by(51, 0)).is_err());
         ledger.set_limits(Limits::default());
         assert_eq!(ledger.limits().of_key(&key), Some(100));
     }

@@ -8,6 +8,7 @@ super::case_list!(Case:
     s45_a_removed_bucket_ends_its_handles_and_comes_back_empty,
     s46_s47_a_bucket_is_gone_at_its_end,
     s48_a_bucket_keeps_to_its_own_quota,
+    a_bucket_keeps_to_its_quota_when_many_put_at_once,
     a_bucket_counts_towards_the_limit_of_its_key,
     what_a_bucket_holds_is_charged_to_it_and_freed_with_it,
     how_a_bucket_is_kept_is_set_when_it_is_opened,
@@ -108,6 +109,23 @@ async fn s48_a_bucket_keeps_to_its_own_quota(store: Waystore) {
     let other = BucketOptions { quota_bytes: Some(5), ..BucketOptions::default() };
     let same = caches(&store).buckets().open("t", other).await.unwrap();
     assert_eq!(same.estimate().await.unwrap().quota_bytes, 200_000);
+}
+
+async fn a_bucket_keeps_to_its_quota_when_many_put_at_once(store: Waystore) {
+    let small = BucketOptions { quota_bytes: Some(200_000), ..BucketOptions::default() };
+    let bucket = caches(&store).buckets().open("t", small).await.unwrap();
+    let cache = bucket.caches().open("v1").await.unwrap();
+    let puts = (0..20).map(|number| {
+        let cache = cache.clone();
+        // Some of them stream, some do not.
+        let body = vec![0; if number % 2 == 0 { 30_000 } else { 70_000 }];
+        async move { cache.put(format!("/{number}").as_str(), Response::new(body)).await.is_ok() }
+    });
+    let stored = futures::future::join_all(puts).await;
+    let held = bucket.estimate().await.unwrap();
+    assert!(held.usage_bytes <= 200_000, "{held:?}");
+    assert!(held.usage_bytes > 200_000 - 31_000, "another small one would have fitted: {held:?}, {stored:?}");
+    assert_eq!(stored.iter().filter(|stored| **stored).count(), crate::testing::support::keys(&cache).await.len());
 }
 
 async fn a_bucket_counts_towards_the_limit_of_its_key(store: Waystore) {

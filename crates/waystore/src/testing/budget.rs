@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::support::{Canned, PLAIN, caches, get, keys, put, request};
-use crate::{Cache, CachePolicies, CachePolicy, Error, Limits, Response, Waystore};
+use crate::{BucketOptions, Cache, CachePolicies, CachePolicy, Error, Limits, Response, Waystore};
 
 super::case_list!(Case:
     without_a_budget_no_entry_is_evicted,
@@ -21,6 +21,8 @@ super::case_list!(Case:
     a_full_quota_leaves_pinned_entries_of_other_caches_alone,
     a_cache_whose_policy_has_no_budget_gives_up_nothing,
     a_budget_holds_under_many_writers,
+    a_full_bucket_takes_room_from_its_own_caches_only,
+    a_full_quota_lets_entries_of_named_buckets_go_too,
 );
 
 async fn with_budget(store: &Waystore, bytes: u64) -> Cache {
@@ -163,4 +165,36 @@ async fn a_budget_holds_under_many_writers(store: Waystore) {
     futures::future::try_join_all(writers.collect::<Vec<_>>()).await.unwrap();
     assert!(caches(&store).estimate().await.unwrap().usage_bytes <= 201_000);
     assert!(!keys(&cache).await.is_empty());
+}
+
+async fn a_full_bucket_takes_room_from_its_own_caches_only(store: Waystore) {
+    let outside = with_budget(&store, u64::MAX).await;
+    fill(&outside, &["/1", "/2"]).await;
+    let small = BucketOptions { quota_bytes: Some(100_000), ..BucketOptions::default() };
+    let bucket = caches(&store).buckets().open("t", small).await.unwrap();
+    let inside = bucket.caches().with_budget(u64::MAX);
+    let (one, other) = (inside.open("one").await.unwrap(), inside.open("other").await.unwrap());
+    fill(&one, &["/3", "/4"]).await;
+    fill(&other, &["/5", "/6"]).await;
+    assert_eq!((keys(&one).await, keys(&other).await), (vec!["/4".to_owned()], vec!["/5".to_owned(), "/6".to_owned()]));
+    let too_long = other.put("/7", Response::new("x".repeat(150_000))).await;
+    assert!(matches!(too_long, Err(Error::QuotaExceeded { quota: Some(100_000), .. })), "{too_long:?}");
+    assert_eq!(keys(&outside).await, ["/1", "/2"]);
+}
+
+async fn a_full_quota_lets_entries_of_named_buckets_go_too(store: Waystore) {
+    let mut inside = Vec::new();
+    for name in ["gives", "spared"] {
+        let bucket = caches(&store).buckets().open(name, BucketOptions::default()).await.unwrap();
+        inside.push((bucket.caches().with_budget(u64::MAX).open("c").await.unwrap(), bucket));
+    }
+    inside[1].1.persist().await.unwrap();
+    for (cache, _) in &inside {
+        fill(cache, &["/1", "/2"]).await;
+    }
+    let used = caches(&store).estimate().await.unwrap().usage_bytes;
+    store.set_limits(Limits::default().per_key(used + 10_000));
+    let cache = with_budget(&store, u64::MAX).await;
+    fill(&cache, &["/3"]).await;
+    assert_eq!((keys(&inside[0].0).await, keys(&inside[1].0).await.len()), (vec!["/2".to_owned()], 2));
 }

@@ -264,6 +264,10 @@ impl Store for Held {
         self.store.set_limits(limits);
     }
 
+    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        self.store.set_bucket_limit(key, bucket, bytes);
+    }
+
     fn limits(&self) -> Limits {
         self.store.limits()
     }

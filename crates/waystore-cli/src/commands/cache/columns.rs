@@ -25,7 +25,7 @@ pub(in crate::commands) fn size(bytes: u64) -> String {
 }
 
 /// The time from `then_ms` to `now_ms`, in its largest unit. A clock that was set back shows as none.
-pub(super) fn age(then_ms: u64, now_ms: u64) -> String {
+pub(in crate::commands) fn age(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1000;
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -41,7 +41,7 @@ pub(super) fn age_in_minutes(then_ms: u64, now_ms: u64) -> String {
 }
 
 /// The widths of columns that hold these rows.
-pub(super) fn widths<'a, const N: usize>(rows: impl IntoIterator<Item = &'a [String; N]>) -> [usize; N] {
+pub(in crate::commands) fn widths<'a, const N: usize>(rows: impl IntoIterator<Item = &'a [String; N]>) -> [usize; N] {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

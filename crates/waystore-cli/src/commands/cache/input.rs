@@ -13,7 +13,7 @@ use crate::failure::Failure;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A file's bytes as they are read; `-` is stdin.
-pub(super) async fn open(file: &Path, interrupt: &Interrupt) -> Result<Body, Failure> {
+pub(in crate::commands) async fn open(file: &Path, interrupt: &Interrupt) -> Result<Body, Failure> {
     let name = if file == Path::new("-") { "stdin".to_owned() } else { format!("`{}`", file.display()) };
     let refused = {
         let name = name.clone();

@@ -14,11 +14,11 @@ use crate::failure::Failure;
 
 /// Whether somebody asked to stop.
 #[derive(Debug, Clone)]
-pub(super) struct Interrupt(CancellationToken);
+pub(in crate::commands) struct Interrupt(CancellationToken);
 
 impl Interrupt {
     /// Listens from now on.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(in crate::commands) fn listen() -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be listened for: {error}")));
         let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
@@ -40,7 +40,7 @@ impl Interrupt {
     }
 
     /// `chunks`, which end with an error when somebody asks to stop.
-    pub(super) fn ends<T, S: Stream<Item = Result<T, BodyError>>>(
+    pub(in crate::commands) fn ends<T, S: Stream<Item = Result<T, BodyError>>>(
         &self,
         chunks: S,
     ) -> impl Stream<Item = Result<T, BodyError>> + use<T, S> {
@@ -57,12 +57,12 @@ impl Interrupt {
     }
 
     /// Ends when somebody asks.
-    pub(super) async fn asked(&self) {
+    pub(in crate::commands) async fn asked(&self) {
         self.0.cancelled().await;
     }
 
     /// `done`, or that it was interrupted.
-    pub(super) fn told(&self, done: Result<(), Stop>) -> Result<(), Stop> {
+    pub(in crate::commands) fn told(&self, done: Result<(), Stop>) -> Result<(), Stop> {
         match done {
             Err(Stop::Failed(_)) if self.0.is_cancelled() => {
                 Err(Failure::failed("interrupted").hint("nothing was changed; run it again to have it done").into())

@@ -9,31 +9,34 @@ use crate::{
     caches::{Answer, Asked, Desk, Question},
     control::client,
     failure::Failure,
-    serve::config::DEFAULT_DATA,
+    serve::{
+        self,
+        config::{Config, DEFAULT_DATA},
+    },
     store,
 };
 
 /// Which data directory, and whose caches in it.
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(in crate::commands) struct Place {
     /// The data directory.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    pub(super) data: PathBuf,
+    pub(in crate::commands) data: PathBuf,
     /// Whose caches, such as `https://shop.example`. Needed only where the directory holds several origins.
     #[arg(long, value_name = "URL")]
-    pub(super) origin: Option<String>,
+    pub(in crate::commands) origin: Option<String>,
 }
 
 /// Who answers.
 #[derive(Debug)]
-pub(super) enum Reach {
+pub(in crate::commands) enum Reach {
     Here(Arc<Desk>),
     Gateway(UnixStream),
 }
 
 impl Reach {
     /// What time it is, for ages.
-    pub(super) fn now_ms(&self) -> u64 {
+    pub(in crate::commands) fn now_ms(&self) -> u64 {
         match self {
             Self::Here(desk) => desk.now_ms(),
             Self::Gateway(_) => Clock::system().now_ms(),
@@ -48,24 +51,31 @@ enum Access {
     Look,
     /// It is changed, and has to be there.
     Change,
-    /// It is changed, and made where it is missing; with what `add` trusts.
+    /// It is changed, and made where it is missing; with what fetches trust.
     Make { authorities: Option<PathBuf> },
+    /// The same, for what a site's configuration says of fetching.
+    MakeFor(Box<Config>),
 }
 
 impl Place {
     /// Who answers about what is there.
-    pub(super) async fn look(&self) -> Result<Reach, Failure> {
+    pub(in crate::commands) async fn look(&self) -> Result<Reach, Failure> {
         self.reach(Access::Look).await
     }
 
     /// Who changes what is there.
-    pub(super) async fn change(&self) -> Result<Reach, Failure> {
+    pub(in crate::commands) async fn change(&self) -> Result<Reach, Failure> {
         self.reach(Access::Change).await
     }
 
     /// Who changes what is there, or is made for it. `authorities` are trusted for what is fetched.
-    pub(super) async fn make(&self, authorities: Option<PathBuf>) -> Result<Reach, Failure> {
+    pub(in crate::commands) async fn make(&self, authorities: Option<PathBuf>) -> Result<Reach, Failure> {
         self.reach(Access::Make { authorities }).await
+    }
+
+    /// The same, where fetches go as the gateway of this site would send them.
+    pub(in crate::commands) async fn make_for(&self, config: Config) -> Result<Reach, Failure> {
+        self.reach(Access::MakeFor(Box::new(config))).await
     }
 
     /// # Errors
@@ -81,17 +91,20 @@ impl Place {
             }
             return Ok(Reach::Gateway(gateway));
         }
-        if !matches!(access, Access::Make { .. }) {
+        if matches!(access, Access::Look | Access::Change) {
             store::must_exist(&self.data)?;
         }
         let looks = matches!(access, Access::Look);
-        let (opened, authorities) = match access {
-            Access::Look => (Waystore::open_read_only(&self.data).await, None),
-            Access::Change => (Waystore::open(&self.data).await, None),
-            Access::Make { authorities } => (Waystore::open(&self.data).await, authorities),
+        let opened = match access {
+            Access::Look => Waystore::open_read_only(&self.data).await,
+            Access::Change | Access::Make { .. } | Access::MakeFor(_) => Waystore::open(&self.data).await,
         };
         match opened {
-            Ok(opened) => Ok(Reach::Here(Arc::new(Desk::of_command(opened, authorities)))),
+            Ok(opened) => Ok(Reach::Here(Arc::new(match access {
+                Access::Look | Access::Change => Desk::of_command(opened, None),
+                Access::Make { authorities } => Desk::of_command(opened, authorities),
+                Access::MakeFor(config) => serve::desk(&config, opened)?,
+            }))),
             Err(Error::NotAStore { reason, .. }) if looks => {
                 Err(store::none(&self.data, &format!(": {reason}")))
             }
@@ -106,7 +119,12 @@ impl Place {
     /// # Errors
     ///
     /// The gateway does not know the question, or gave no answer.
-    pub(super) async fn ask(&self, reach: Reach, question: Question, input: Option<Body>) -> Result<Answer, Failure> {
+    pub(in crate::commands) async fn ask(
+        &self,
+        reach: Reach,
+        question: Question,
+        input: Option<Body>,
+    ) -> Result<Answer, Failure> {
         let asked = Asked { dir: self.data.display().to_string(), origin: self.origin.clone(), question };
         match reach {
             Reach::Here(desk) => Ok(desk.answer(asked, input)),

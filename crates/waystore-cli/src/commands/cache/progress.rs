@@ -30,24 +30,20 @@ pub(super) fn watched(body: Body, verb: &'static str) -> Body {
     Body::from_stream(chunks, length)
 }
 
-/// The line that is written over and over, and wiped at the end.
+/// How many bytes of something are done.
 #[derive(Debug)]
 pub(in crate::commands) struct Line {
     verb: &'static str,
     length: Option<u64>,
     bytes: u64,
     begun: Instant,
-    next: Instant,
-    shown: bool,
-    visible: bool,
+    drawn: Drawn,
 }
 
 impl Line {
     /// `verb` is what happens, to `length` bytes in all where that is known.
     pub(in crate::commands) fn new(verb: &'static str, length: Option<u64>) -> Self {
-        let begun = Instant::now();
-        let visible = std::io::stderr().is_terminal();
-        Self { verb, length, bytes: 0, begun, next: begun + FIRST, shown: false, visible }
+        Self { verb, length, bytes: 0, begun: Instant::now(), drawn: Drawn::new() }
     }
 
     /// So much of `total` bytes is done. It may be less than before: then it begins again.
@@ -62,35 +58,56 @@ impl Line {
     /// Tells that `bytes` more are done.
     pub(in crate::commands) fn advance(&mut self, bytes: u64) {
         self.bytes += bytes;
-        if !self.visible {
-            return;
+        let Self { verb, length, bytes, begun, ref mut drawn } = *self;
+        drawn.draw(|| text(verb, bytes, length, begun.elapsed()));
+    }
+}
+
+fn text(verb: &str, bytes: u64, length: Option<u64>, taken: Duration) -> String {
+    let speed = (bytes as f64 / taken.as_secs_f64().max(0.001)) as u64;
+    let speed = format!("{}/s", size(speed));
+    match length {
+        Some(length) if length > 0 => {
+            format!("{verb} {}  {} of {}  {speed}", bar(bytes, length), size(bytes), size(length))
         }
+        _ => format!("{verb} {}  {speed}", size(bytes)),
+    }
+}
+
+/// A bar, and how many of a hundred it stands for. What grew beyond the whole counts as the whole.
+pub(in crate::commands) fn bar(done: u64, whole: u64) -> String {
+    let part = |of: u64| (u128::from(done) * u128::from(of) / u128::from(whole.max(1))).min(of.into());
+    let (signs, percent) = (usize::try_from(part(WIDTH)).unwrap_or_default(), part(100));
+    format!("[{}{}] {percent:>3} %", "#".repeat(signs), ".".repeat(WIDTH as usize - signs))
+}
+
+/// A line on stderr that is written over and over, and wiped at the end. Only where that is a terminal.
+#[derive(Debug)]
+pub(in crate::commands) struct Drawn {
+    next: Instant,
+    shown: bool,
+    visible: bool,
+}
+
+impl Drawn {
+    pub(in crate::commands) fn new() -> Self {
+        Self { next: Instant::now() + FIRST, shown: false, visible: std::io::stderr().is_terminal() }
+    }
+
+    /// Writes what `text` is now, unless it is too early.
+    pub(in crate::commands) fn draw(&mut self, text: impl FnOnce() -> String) {
         let now = Instant::now();
-        if now < self.next {
+        if !self.visible || now < self.next {
             return;
         }
         self.next = now + STEP;
         self.shown = true;
         // Nobody may be looking.
-        let _ = write!(std::io::stderr(), "\r\x1b[K{}", self.text(now - self.begun));
-    }
-
-    fn text(&self, taken: Duration) -> String {
-        let speed = (self.bytes as f64 / taken.as_secs_f64().max(0.001)) as u64;
-        let speed = format!("{}/s", size(speed));
-        match self.length {
-            Some(length) if length > 0 => {
-                let part = |of: u64| (u128::from(self.bytes) * u128::from(of) / u128::from(length)).min(of.into());
-                let (done, percent) = (usize::try_from(part(WIDTH)).unwrap_or_default(), part(100));
-                let bar = format!("{}{}", "#".repeat(done), ".".repeat(WIDTH as usize - done));
-                format!("{} [{bar}] {percent:>3} %  {} of {}  {speed}", self.verb, size(self.bytes), size(length))
-            }
-            _ => format!("{} {}  {speed}", self.verb, size(self.bytes)),
-        }
+        let _ = write!(std::io::stderr(), "\r\x1b[K{}", text());
     }
 }
 
-impl Drop for Line {
+impl Drop for Drawn {
     fn drop(&mut self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
@@ -104,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_part_where_the_whole_is_known() {
-        let line = |length| Line { bytes: 512, ..Line::new("importing", length) }.text(Duration::from_secs(1));
+        let line = |length| text("importing", 512, length, Duration::from_secs(1));
         assert_eq!(line(Some(2048)), "importing [######..................]  25 %  512 B of 2.0 KiB  512 B/s");
         assert_eq!(line(Some(100)), "importing [########################] 100 %  512 B of 100 B  512 B/s", "it grew");
         assert_eq!(line(None), "importing 512 B  512 B/s");
@@ -112,8 +129,7 @@ mod tests {
 
     #[test]
     fn a_line_fits_a_terminal_of_80_columns() {
-        let line = Line { bytes: 1 << 40, ..Line::new("importing", Some(1 << 40)) };
-        let text = line.text(Duration::from_secs(100));
+        let text = text("importing", 1 << 40, Some(1 << 40), Duration::from_secs(100));
         assert!(text.chars().count() < 80, "{text}");
     }
 }

@@ -17,6 +17,7 @@ async fn printed(world: &World, script: &str) -> Vec<String> {
         fetch: Arc::new(world.network.clone()),
         clock: Arc::new(Clock::system()),
         console: Arc::new(move |line| printed.lock().unwrap().push(line.text)),
+        prefetch: None,
     };
     let url = Url::parse("http://shop.example/sw.js").unwrap();
     let script = format!("(async () => {{ {script} }})();");

@@ -79,6 +79,11 @@ impl Closing {
         matches!(self.code, 1000 | 1001 | 4400)
     }
 
+    /// Whether it is worth a line in the log.
+    pub(crate) fn is_the_pages_fault(&self) -> bool {
+        !matches!(self.code, 1000 | 1001 | 4408 | 4409)
+    }
+
     /// The frame `close`.
     pub(crate) fn frame(&self) -> String {
         let mut frame = json!({ "frame": "close", "code": self.code, "reason": self.reason });

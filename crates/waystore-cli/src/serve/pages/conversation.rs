@@ -3,70 +3,36 @@
 //! One task for each page. Decides nothing that the [session](super::session) decides; lasts as long as
 //! the client does, which is the grace time longer than its last connection.
 
-use std::{
-    collections::BTreeMap,
-    future::{pending, poll_fn},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use waystore::prefetch::Event;
 use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
 
 use super::{
+    ahead::{Ahead, NotBegun},
     closing::Closing,
     frames::{Ask, Slot, To, VERSION},
+    origin::{Place, elsewhere},
+    ports::PagePorts,
     sequence::MOST_FRAMES,
     session::{Action, MOST_PORTS, PING_MS, Rules, Session},
     told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
+    wire::{Attach, Batch, Out, Wire, give, said},
 };
+use crate::prefetching::{self, Answers, Taken};
 
 /// How long a client stays without a connection.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
-/// What carries frames at the moment.
-pub(crate) struct Wire {
-    /// What the page says; `None` where that comes in requests of its own.
-    pub(crate) frames: Option<mpsc::Receiver<Utf8Bytes>>,
-    /// What it is told.
-    pub(crate) out: mpsc::Sender<Out>,
-    /// Cancelled when the connection has to end, whether the page reads or not.
-    pub(crate) cut: CancellationToken,
-}
-
-/// What goes to the connection.
-#[derive(Debug)]
-pub(crate) enum Out {
-    Frame(Bytes),
-    Close(Closing),
-}
-
-/// A connection for a client.
-pub(crate) struct Attach {
-    pub(crate) wire: Wire,
-    /// The number of the last frame that the page has received.
-    pub(crate) received: u64,
-    /// Whether the page knows this client already.
-    pub(crate) resumed: bool,
-}
-
-/// Frames that came in a request of their own.
-pub(crate) struct Batch {
-    pub(crate) lines: String,
-    pub(crate) done: oneshot::Sender<Result<(), Closing>>,
-}
-
 /// A client, for its time.
 pub(crate) struct Conversation {
+    pub(crate) ahead: Ahead,
+    pub(crate) answers: Answers,
     pub(crate) page: Arc<Page>,
     pub(crate) site: Arc<Site>,
     pub(crate) session: Session,
@@ -79,28 +45,6 @@ pub(crate) struct Conversation {
     pub(crate) stop: CancellationToken,
     /// When time began, for the session.
     pub(crate) began: Instant,
-}
-
-/// From the origin that a page sees, which may be an alias, to the public one.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) seen: url::Origin,
-    pub(crate) public: Url,
-}
-
-impl Place {
-    /// A URL of the page as the worker knows it; `None` where it is not at the page's origin.
-    pub(crate) fn public(&self, url: &str) -> Option<Url> {
-        let url = Url::parse(url).ok()?;
-        if url.origin() != self.seen {
-            return None;
-        }
-        let mut public = self.public.clone();
-        public.set_path(url.path());
-        public.set_query(url.query());
-        public.set_fragment(url.fragment());
-        Some(public)
-    }
 }
 
 /// What came of something that takes time.
@@ -121,6 +65,7 @@ enum Step {
     Closed,
     Through(u64, Option<PortMessage>),
     Done(Done),
+    Ahead(u64, prefetching::Told),
     Time,
     Expired,
     Stop,
@@ -132,7 +77,7 @@ struct Running {
     wire: Option<Wire>,
     /// Until when the client waits for a connection.
     until: Instant,
-    ports: BTreeMap<u64, MessagePort>,
+    ports: PagePorts,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The frame that the connection takes next.
     next: Option<Bytes>,
@@ -145,7 +90,7 @@ impl Conversation {
             of: self,
             wire: None,
             until: Instant::now() + GRACE,
-            ports: BTreeMap::new(),
+            ports: PagePorts::default(),
             under_way: FuturesUnordered::new(),
             next: None,
         };
@@ -158,7 +103,7 @@ impl Running {
     async fn go_on(&mut self) -> bool {
         let now_ms = self.now_ms();
         if let Err(closing) = self.of.session.check(now_ms) {
-            return self.close(closing);
+            return self.close(&closing);
         }
         if self.next.is_none() {
             self.next = self.of.session.next(now_ms);
@@ -174,11 +119,12 @@ impl Running {
             Step::Told(told) => self.tell(told),
             Step::Through(port, message) => self.through(port, message),
             Step::Done(done) => self.finish(done),
+            Step::Ahead(id, told) => self.tell_ahead(id, told),
             Step::Sent | Step::Time => Ok(()),
             Step::Expired => return false,
             Step::Closed | Step::Stop => Err(Closing::stopping()),
         };
-        done.map_or_else(|closing| self.close(closing), |()| true)
+        done.map_or_else(|closing| self.close(&closing), |()| true)
     }
 
     /// Waits for whatever comes first. What is said comes before what is told, and both before what can wait.
@@ -197,10 +143,11 @@ impl Running {
             Some(attach) = of.attaches.recv() => Step::Attach(attach),
             said = said(frames) => said.map_or(Step::Gone, Step::Said),
             Some(batch) = of.batches.recv() => Step::Batch(batch),
-            sent = give(out, next) => sent,
+            going = give(out, next) => if going { Step::Sent } else { Step::Gone },
             Some(done) = under_way.next() => Step::Done(done),
             told = of.page.receive(), if has_room => told.map_or(Step::Closed, Step::Told),
-            (port, message) = receive(ports), if has_room => Step::Through(port, message),
+            (port, message) = ports.receive(), if has_room => Step::Through(port, message),
+            (id, told) = of.ahead.next(), if has_room => Step::Ahead(id, told),
             () = until_due(due) => Step::Time,
             () = tokio::time::sleep_until(*until), if !connected => Step::Expired,
         }
@@ -241,13 +188,21 @@ impl Running {
         let Some(action) = self.of.session.hear(text, now_ms)? else { return Ok(()) };
         match action {
             Action::Post { of, to, data, ports } => {
-                let ports = self.open(&ports, MessagePort::channel);
+                let ports = self.ports.open(&ports);
+                let message = match self.of.answers.take(PortMessage { data, ports }, self.of.ahead.asker()) {
+                    Taken::Not(message) => message,
+                    Taken::Begun => return self.finish(Done::Posted { of, outcome: Ok(()) }),
+                    Taken::Refused(reason) => {
+                        self.of.session.finished();
+                        return self.of.session.refuse(of, "message", None, reason, now_ms);
+                    }
+                };
                 let (page, to) = (Arc::clone(&self.of.page), addressee(to));
-                let posted = async move { page.message(&to, PortMessage { data, ports }).await };
+                let posted = async move { page.message(&to, message).await };
                 self.under_way.push(posted.map(move |outcome| Done::Posted { of, outcome }).boxed());
             }
             Action::PostToPort { of, port, data, ports } => return self.post_to_port(of, port, data, &ports),
-            Action::ClosePort(port) => drop(self.ports.remove(&port)),
+            Action::ClosePort(port) => self.ports.remove(port),
             Action::Change { url, visible, focused } => {
                 let url = url.map(|url| self.of.place.public(&url).ok_or_else(elsewhere)).transpose()?;
                 self.of.page.update(ClientChange { url, visible, focused });
@@ -261,23 +216,19 @@ impl Running {
             Action::Leave { name } => self.of.page.leave(&name),
             Action::Broadcast { name, data } => self.of.page.broadcast(&name, data),
             Action::Ask { id, ask } => self.ask(id, ask),
-            Action::Prefetch { of, id, .. } => {
-                let reason = "this gateway does not fetch ahead".to_owned();
-                return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
-            }
-            Action::Abort { .. } => {}
+            Action::Prefetch { of, id, plan } => match self.of.ahead.start(id, &plan, &self.of.place) {
+                Ok(()) => {}
+                Err(NotBegun::Refused(reason)) => {
+                    return self.of.session.refuse(of, "prefetch", Some(id), reason, now_ms);
+                }
+                Err(NotBegun::Plan(reason)) => {
+                    let error = Failed { name: "TypeError", message: &format!("that is no plan: {reason}") };
+                    return self.of.session.tell(&Told::End { id, results: None, error: Some(error) });
+                }
+            },
+            Action::Abort { id } => self.of.ahead.abort(id),
         }
         Ok(())
-    }
-
-    /// The ends for the worker of channels whose other ends are the page's ports.
-    fn open(&mut self, ports: &[u64], channel: impl Fn() -> (MessagePort, MessagePort)) -> Vec<MessagePort> {
-        let open = |port: &u64| {
-            let (here, there) = channel();
-            self.ports.insert(*port, here);
-            there
-        };
-        ports.iter().map(open).collect()
     }
 
     fn post_to_port(
@@ -299,12 +250,12 @@ impl Running {
             }
         }
         if reason.is_none() {
-            let Some(to) = self.ports.get(&port) else { return Ok(()) };
+            let Some(to) = self.ports.get(port) else { return Ok(()) };
             reason = to.post(PortMessage { data, ports: given }).err().map(|error| error.to_string());
         }
         let Some(reason) = reason else { return Ok(()) };
         for number in ports {
-            self.ports.remove(number);
+            self.ports.remove(*number);
             self.of.session.forget_port(*number);
         }
         let now_ms = self.now_ms();
@@ -337,6 +288,24 @@ impl Running {
         }
     }
 
+    /// Something happened to a prefetch of the page.
+    fn tell_ahead(&mut self, id: u64, told: prefetching::Told) -> Result<(), Closing> {
+        let session = &mut self.of.session;
+        match told {
+            prefetching::Told::Event(event) => session.tell(&Told::Progress { id, event: &event }),
+            prefetching::Told::Ended(ended) => match &*ended {
+                Ok((rows, summary)) => {
+                    session.tell(&Told::Progress { id, event: &Event::Ended(*summary) })?;
+                    session.tell(&Told::End { id, results: Some(rows), error: None })
+                }
+                Err(failure) => {
+                    let error = Failed { name: "OperationError", message: &failure.to_string() };
+                    session.tell(&Told::End { id, results: None, error: Some(error) })
+                }
+            },
+        }
+    }
+
     fn tell(&mut self, told: ToPage) -> Result<(), Closing> {
         let session = &mut self.of.session;
         match told {
@@ -361,7 +330,7 @@ impl Running {
     /// Something came through a port, or its other end was closed.
     fn through(&mut self, port: u64, message: Option<PortMessage>) -> Result<(), Closing> {
         let Some(PortMessage { data, ports }) = message else {
-            self.ports.remove(&port);
+            self.ports.remove(port);
             return self.of.session.close_port(port);
         };
         let Some(data) = raw(&data) else { return Ok(()) };
@@ -383,12 +352,13 @@ impl Running {
     }
 
     /// Ends the connection; whether the client goes on.
-    fn close(&mut self, closing: Closing) -> bool {
-        tracing::debug!(
-            target: "waystore::pages", client = self.of.page.id(), code = closing.code, reason = %closing.reason,
-            "a page's connection was closed"
-        );
-        self.end_wire(&closing);
+    fn close(&mut self, closing: &Closing) -> bool {
+        let Closing { code, reason, .. } = closing;
+        if closing.is_the_pages_fault() {
+            let client = self.of.page.id();
+            tracing::info!(target: "waystore::pages", client, code, %reason, "a page's connection was closed");
+        }
+        self.end_wire(closing);
         !closing.is_final()
     }
 
@@ -420,49 +390,6 @@ fn addressee(to: To) -> Addressee {
         To::Slot(Slot::Waiting) => Addressee::Waiting,
         To::Slot(Slot::Active) => Addressee::Active,
     }
-}
-
-/// A page says that it is where it cannot be.
-pub(crate) fn elsewhere() -> Closing {
-    Closing::wrong("the URL is not at the origin of the page")
-}
-
-/// What the page says next; `None` once its connection has ended.
-async fn said(frames: Option<&mut mpsc::Receiver<Utf8Bytes>>) -> Option<Utf8Bytes> {
-    match frames {
-        Some(frames) => frames.recv().await,
-        None => pending().await,
-    }
-}
-
-/// Gives the next frame to the connection, where there are both.
-async fn give(out: Option<&mut mpsc::Sender<Out>>, next: &mut Option<Bytes>) -> Step {
-    let Some(out) = out else { return pending().await };
-    if next.is_none() {
-        out.closed().await;
-        return Step::Gone;
-    }
-    match out.reserve().await {
-        Ok(room) => {
-            if let Some(frame) = next.take() {
-                room.send(Out::Frame(frame));
-            }
-            Step::Sent
-        }
-        Err(_) => Step::Gone,
-    }
-}
-
-/// What comes through any of the ports; `None` where one is closed.
-async fn receive(ports: &mut BTreeMap<u64, MessagePort>) -> (u64, Option<PortMessage>) {
-    poll_fn(|cx| {
-        let mut ready = ports.iter_mut().filter_map(|(number, port)| match port.poll_receive(cx) {
-            Poll::Ready(message) => Some((*number, message)),
-            Poll::Pending => None,
-        });
-        ready.next().map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
 }
 
 async fn until_due(due: Option<Instant>) {

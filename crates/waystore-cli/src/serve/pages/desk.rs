@@ -12,18 +12,22 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use waystore::{Clock, CredentialHash};
+use waystore::{Clock, CredentialHash, prefetch::Hints};
 use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 
 use super::{
+    ahead::Ahead,
     closing::Closing,
-    conversation::{Attach, Batch, Conversation, Place, Wire, elsewhere},
+    conversation::Conversation,
     frames::{FrameKind, From, Hello, Kind},
+    origin::{Place, elsewhere},
     reservations::Reservations,
     sequence::Memory,
     session::Session,
     settings::PageSettings,
+    wire::{Attach, Batch, Wire},
 };
+use crate::prefetching::{Answers, Jobs};
 
 /// All pages. Clones are the same.
 #[derive(Clone)]
@@ -33,6 +37,8 @@ pub(crate) struct Pages {
 
 struct Inner {
     site: Arc<Site>,
+    jobs: Jobs,
+    answers: Answers,
     settings: PageSettings,
     memory: Memory,
     clock: Arc<Clock>,
@@ -61,6 +67,8 @@ struct Seat {
 pub(crate) struct Who {
     pub(crate) place: Place,
     pub(crate) credentials: Option<CredentialHash>,
+    /// What the request says of the connection.
+    pub(crate) hints: Hints,
 }
 
 /// What became of frames that came in a request of their own.
@@ -72,9 +80,10 @@ pub(crate) enum Taken {
 }
 
 impl Pages {
-    /// Pages of `site`, whose tasks are among `tasks` and end at `stop`.
+    /// Pages of `site`, whose prefetches are the desk's, whose tasks are among `tasks` and end at `stop`.
     pub(crate) fn new(
         site: Arc<Site>,
+        (jobs, answers): (Jobs, Answers),
         settings: PageSettings,
         clock: Arc<Clock>,
         tasks: TaskTracker,
@@ -86,6 +95,8 @@ impl Pages {
             began: Instant::now(),
             table: Mutex::default(),
             site,
+            jobs,
+            answers,
             settings,
             clock,
             stop,
@@ -138,7 +149,7 @@ impl Pages {
             visible: hello.visible,
             focused: hello.focused,
         };
-        self.begin(self.id(hello, who.credentials), info, who.place, attach)
+        self.begin(self.id(hello, who.credentials), info, who, attach)
     }
 
     /// Takes frames that came in a request of their own.
@@ -171,7 +182,7 @@ impl Pages {
         claimed.cloned().unwrap_or_else(|| uuid(self.inner.clock.random()))
     }
 
-    fn begin(&self, id: String, info: ClientInfo, place: Place, attach: Attach) -> Result<(), Closing> {
+    fn begin(&self, id: String, info: ClientInfo, who: Who, attach: Attach) -> Result<(), Closing> {
         let inner = &self.inner;
         let key = format!("{:032x}", inner.clock.random());
         let (attaches, attached) = mpsc::channel(1);
@@ -190,12 +201,14 @@ impl Pages {
         let page = inner.site.connect(ClientInfo { id, ..info }).map_err(refused)?;
         tracing::info!(target: "waystore::pages", client = page.id(), "a page connected");
         let conversation = Conversation {
+            ahead: Ahead::new(inner.jobs.clone(), page.id(), who.hints),
+            answers: inner.answers.clone(),
             page: Arc::new(page),
             site: Arc::clone(&inner.site),
             session: Session::new(Arc::clone(&inner.settings.rules), inner.memory.clone(), self.now_ms()),
             rules: Arc::clone(&inner.settings.rules),
             key,
-            place,
+            place: who.place,
             attaches: attached,
             batches: batched,
             stop: inner.stop.clone(),

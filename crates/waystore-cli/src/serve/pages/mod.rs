@@ -2,6 +2,7 @@
 //!
 //! Reads which of these a request is for, and who asks. The protocol is `docs/channel.md`.
 
+mod ahead;
 mod allowed;
 mod budget;
 mod client;
@@ -9,7 +10,9 @@ mod closing;
 mod conversation;
 pub(crate) mod desk;
 mod frames;
+pub(super) mod inject;
 mod origin;
+mod ports;
 mod reservations;
 mod sequence;
 mod session;
@@ -17,17 +20,17 @@ pub(crate) mod settings;
 mod stream;
 mod told;
 mod websocket;
+mod wire;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use url::Url;
-use waystore::{Body, CredentialHash, HeaderList, Response};
+use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
 
 use self::{
     closing::FULL_MS,
-    conversation::Place,
     desk::{Pages, Who},
-    origin::same_origin,
+    origin::{Place, same_origin},
     told::registration,
 };
 use super::refusal::Refusal;
@@ -90,7 +93,8 @@ pub(super) async fn answer(pages: Option<&Pages>, ask: Ask<'_>) -> Result<Respon
         return stream::take(pages, body).await;
     }
     let switch = if name == "channel" { Some(websocket::handshake(ask.parts)?) } else { None };
-    let who = Who { place: Place { seen, public: ask.public.clone() }, credentials: ask.credentials };
+    let hints = Hints::from_headers(&HeaderList::from(&ask.parts.headers));
+    let who = Who { place: Place { seen, public: ask.public.clone() }, credentials: ask.credentials, hints };
     let room = pages.room().ok_or_else(|| {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "pages", "as many pages as may be are connected");
         refusal.retry_after(FULL_MS / 1000)

@@ -1,9 +1,10 @@
-//! Whether a request comes from a page of this very origin. Pure.
+//! Whether a request comes from a page of this very origin, and what its URLs are at the public one. Pure.
 
 use http::{HeaderMap, StatusCode, header};
 use url::{Origin, Url};
 
-use super::super::refusal::Refusal;
+use super::closing::Closing;
+use crate::serve::refusal::Refusal;
 
 /// The origin of the page that asks: the public one, or an alias by which the request came here too.
 ///
@@ -24,6 +25,33 @@ pub(crate) fn same_origin(headers: &HeaderMap, host: &str, public: &Url) -> Resu
         (Some(page), Some(own)) if page == own && page.is_tuple() => Ok(page),
         _ => Err(refused("only pages of the origin that is asked may ask this")),
     }
+}
+
+/// From the origin that a page sees, which may be an alias, to the public one.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) seen: Origin,
+    pub(crate) public: Url,
+}
+
+impl Place {
+    /// A URL of the page as the worker knows it; `None` where it is not at the page's origin.
+    pub(crate) fn public(&self, url: &str) -> Option<Url> {
+        let url = Url::parse(url).ok()?;
+        if url.origin() != self.seen {
+            return None;
+        }
+        let mut public = self.public.clone();
+        public.set_path(url.path());
+        public.set_query(url.query());
+        public.set_fragment(url.fragment());
+        Some(public)
+    }
+}
+
+/// A page says that it is where it cannot be.
+pub(crate) fn elsewhere() -> Closing {
+    Closing::wrong("the URL is not at the origin of the page")
 }
 
 #[cfg(test)]
@@ -63,5 +91,17 @@ mod tests {
             !is_same(&["http://localhost:3000"], "localhost:8080", "http://localhost:8080"),
             "another program's page"
         );
+    }
+
+    #[test]
+    fn a_page_at_an_alias_is_at_the_public_origin_for_the_worker() {
+        let public = Url::parse("https://shop.example").unwrap();
+        let seen = Url::parse("https://www.shop.example").unwrap().origin();
+        let place = Place { seen, public };
+        let url = place.public("https://www.shop.example/p/1?q=2#top").unwrap();
+        assert_eq!(url.as_str(), "https://shop.example/p/1?q=2#top");
+        for elsewhere in ["https://shop.example/", "https://evil.example/", "/p/1", "about:blank"] {
+            assert_eq!(place.public(elsewhere), None, "{elsewhere}");
+        }
     }
 }

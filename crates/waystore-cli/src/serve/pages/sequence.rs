@@ -120,8 +120,8 @@ impl Outbox {
         Some(kept.text.clone())
     }
 
-    /// Forgets what arrived: everything up to this number.
-    pub(crate) fn acknowledged(&mut self, upto: u64) -> Result<(), NotSent> {
+    /// Forgets what arrived: everything up to this number. Tells how many frames that were.
+    pub(crate) fn acknowledged(&mut self, upto: u64) -> Result<usize, NotSent> {
         let first = self.next - self.kept.len() as u64;
         let arrived = upto.saturating_add(1).saturating_sub(first);
         let arrived = usize::try_from(arrived).ok().filter(|arrived| *arrived <= self.sent).ok_or(NotSent)?;
@@ -129,7 +129,7 @@ impl Outbox {
             self.bytes -= kept.text.len();
         }
         self.sent -= arrived;
-        Ok(())
+        Ok(arrived)
     }
 
     /// On a new connection: what did not arrive is to be sent again.
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(outbox.resume(u64::MAX), Err(NotSent));
         outbox.send(0).unwrap();
         assert_eq!(outbox.acknowledged(2), Err(NotSent));
-        assert_eq!(outbox.acknowledged(1), Ok(()));
+        assert_eq!((outbox.acknowledged(1), outbox.acknowledged(1)), (Ok(1), Ok(0)));
     }
 
     #[test]

@@ -163,10 +163,12 @@ impl Session {
         if text.len() > self.rules.frame_bytes {
             return Err(Closing::too_long(self.rules.frame_bytes));
         }
-        if !self.frames.spend(1, now_ms) {
+        let said = Said::read(text).map_err(Closing::wrong)?;
+        // What acknowledges something is no more than what it acknowledges.
+        let arrived = if let Frame::Ack { upto } = said.frame { self.acknowledged(upto)? } else { 0 };
+        if arrived == 0 && !self.frames.spend(1, now_ms) {
             return Err(Closing::too_much());
         }
-        let said = Said::read(text).map_err(Closing::wrong)?;
         if let Some(link) = &mut self.link {
             link.heard_ms = now_ms;
         }
@@ -303,13 +305,8 @@ impl Session {
 
     fn carry_out(&mut self, frame: Frame<'_>, of: u64, bytes: usize, now_ms: u64) -> Result<Option<Action>, Stop> {
         Ok(Some(match frame {
-            Frame::Unknown | Frame::Pong => return Ok(None),
+            Frame::Unknown | Frame::Pong | Frame::Ack { .. } => return Ok(None),
             Frame::Bye => return Err(Closing::goodbye().into()),
-            Frame::Ack { upto } => {
-                let arrived = self.outbox.acknowledged(upto);
-                arrived.map_err(|_| Closing::wrong("`upto` is a frame that was not sent"))?;
-                return Ok(None);
-            }
             Frame::ClosePort(port) => return Ok(self.ports.open.remove(&port).then_some(Action::ClosePort(port))),
             Frame::Join(name) => Action::Join { of, name },
             Frame::Leave(name) => Action::Leave { name },
@@ -360,6 +357,10 @@ impl Session {
                 Action::Prefetch { of, id, plan: plan.get().to_owned() }
             }
         }))
+    }
+
+    fn acknowledged(&mut self, upto: u64) -> Result<usize, Closing> {
+        self.outbox.acknowledged(upto).map_err(|_| Closing::wrong("`upto` is a frame that was not sent"))
     }
 
     fn spend(&mut self, bytes: usize, now_ms: u64) -> Result<(), Stop> {

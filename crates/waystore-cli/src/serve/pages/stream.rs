@@ -9,9 +9,9 @@ use waystore::{Body, HeaderList, Response};
 
 use super::{
     closing::Closing,
-    conversation::{Out, Wire},
     desk::{Pages, Taken, Who},
     frames::{From, Hello},
+    wire::{Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use waystore::prefetch::{Event, Prefetched};
 use waystore_worker::{Mirror, MirrorWorker, SerializedValue};
 
 /// A frame of the gateway that counts; its number comes from the outbox.
@@ -50,6 +51,17 @@ pub(crate) enum Told<'a> {
         #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         reason: &'a str,
+    },
+    Progress {
+        id: u64,
+        event: &'a Event,
+    },
+    End {
+        id: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        results: Option<&'a [Prefetched]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Failed<'a>>,
     },
     Lost {
         messages: u64,

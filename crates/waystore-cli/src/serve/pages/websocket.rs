@@ -26,9 +26,9 @@ use waystore::{HeaderList, Response};
 
 use super::{
     closing::Closing,
-    conversation::{Out, Wire},
     desk::{Pages, Who},
     frames::Hello,
+    wire::{Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 
@@ -220,10 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_no_handshake_is_refused() {
-        for left_out in 0..GOOD.len() {
-            let headers: Vec<_> =
-                GOOD.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, one)| *one).collect();
-            assert!(asks(&headers).is_err(), "without {}", GOOD[left_out].0);
+        for (name, _) in GOOD {
+            let headers: Vec<_> = GOOD.into_iter().filter(|(other, _)| *other != name).collect();
+            assert!(asks(&headers).is_err(), "without {name}");
         }
         let mut short = GOOD;
         short[3].1 = "c2hvcnQ=";

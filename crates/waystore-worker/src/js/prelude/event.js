@@ -84,7 +84,7 @@ export default function (kit) {
     }
 
     get timeStamp() {
-      return this.#state[TIME];
+      return this.#state[TIME] - kit.timeOrigin;
     }
 
     composedPath() {

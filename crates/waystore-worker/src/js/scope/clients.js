@@ -20,6 +20,10 @@ export default function (kit) {
   class Client {
     #seen;
 
+    static {
+      kit.isClient = (value) => #seen in value;
+    }
+
     constructor(token, seen) {
       made(token, "Client");
       this.#seen = seen;

@@ -201,7 +201,10 @@ export default function (kit) {
     constructor(type, init = {}) {
       super(...arguments);
       const { data = null, origin = "", lastEventId = "", source = null, ports = [] } = init ?? {};
-      this.#init = { data, origin: `${origin}`, lastEventId: `${lastEventId}`, source, ports: freeze([...ports]) };
+      if (source !== null && !kit.isSource(source)) throw new TypeError("`source` is not what messages come from");
+      const list = [...ports];
+      if (!list.every(kit.isPort)) throw new TypeError("`ports` must be MessagePorts");
+      this.#init = { data, origin: `${origin}`, lastEventId: `${lastEventId}`, source, ports: freeze(list) };
     }
 
     get data() {

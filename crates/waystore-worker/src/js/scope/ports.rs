@@ -52,8 +52,9 @@ impl Ports {
     /// Takes ports in, and gives them numbers; `None` where there are too many.
     pub(super) fn insert_all(&self, ports: Vec<MessagePort>) -> Option<Vec<u32>> {
         let mut table = self.0.borrow_mut();
-        if table.held.len() + ports.len() > MOST_PORTS {
-            // Ports that nobody started, and whose other ends are gone, are of no use to anybody.
+        if !ports.is_empty() {
+            // Ports that nobody started, and whose other ends are gone, are of no use to anybody. As long as they
+            // are here they count, for all that a page may have open.
             table.held.retain(|_, held| held.listens || !held.port.is_closed());
         }
         if table.held.len() + ports.len() > MOST_PORTS {

@@ -9,6 +9,7 @@ export default function (kit) {
   const workers = new Map();
   let slots = { installing: null, waiting: null, active: null };
   let setState;
+  let isWorker;
 
   function made(token, name) {
     if (token !== secret) throw new TypeError(`${name}: illegal constructor`);
@@ -22,6 +23,7 @@ export default function (kit) {
     #state;
 
     static {
+      isWorker = (value) => #version in value;
       setState = (worker, state) => {
         if (worker.#state === state) return;
         worker.#state = state;
@@ -171,6 +173,10 @@ export default function (kit) {
 
   let ownVersion;
   const own = () => workers.get(ownVersion);
+  const isObject = (value) => typeof value === "object" && value !== null;
+  // Spec: https://w3c.github.io/ServiceWorker/#dictdef-extendablemessageeventinit
+  kit.isSource = (value) => isObject(value) && (kit.isClient(value) || isWorker(value) || kit.isPort(value));
+
   // Who posted a message: a version's name, or a client's parts.
   kit.sourceOf = (source) => {
     if (source === null) return null;

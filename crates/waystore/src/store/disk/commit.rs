@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Bottle, CacheName, Error, Place, Result, StorageKey,
     store::{
-        Changes, Commit, EntryId, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, WrittenBody,
+        Changes, Commit, EntryId, Growth, ListId, NameChange, NewBody, NewEntry, OpId, ReadSet, Usage, WrittenBody,
         check_names, minute_of,
     },
 };
@@ -161,8 +161,7 @@ fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
 pub(super) struct Plan {
     /// Names and removals.
     control: Vec<Control>,
-    grows: Usage,
-    shrinks: Usage,
+    growth: Growth,
     inserts: Vec<PlannedInsert>,
     strictly: bool,
 }
@@ -203,7 +202,8 @@ impl Plan {
         }
         for change in &changes.lists {
             let list = change.list.id();
-            plan.note_bottle(index.place_of(list).ok_or_else(|| super::unknown_list(list))?);
+            let place = index.place_of(list).ok_or_else(|| super::unknown_list(list))?;
+            plan.note_bottle(place);
             // What is removed was seen, mostly: it need not be looked for.
             let known = |entry: &EntryId| {
                 let at = seen.binary_search_by_key(&(list, *entry), |(list, found)| (*list, found.entry));
@@ -211,12 +211,12 @@ impl Plan {
             };
             let present: Vec<_> = change.remove.iter().filter_map(known).collect();
             if !present.is_empty() {
-                plan.shrinks += present.iter().map(|slot| slot.usage()).sum();
+                plan.growth.shrink(place, present.iter().map(|slot| slot.usage()).sum());
                 plan.remove(list, present.iter().map(Found::gone).collect());
             }
-            plan.grows += change.insert.iter().map(NewEntry::usage).sum();
+            plan.growth.grow(place, change.insert.iter().map(NewEntry::usage).sum());
         }
-        index.ledger.check(key, plan.grows, plan.shrinks)?;
+        index.ledger.check(key, &plan.growth)?;
         for change in &changes.lists {
             for new in &change.insert {
                 plan.new_entry(inner, index, log, change.list.id(), new)?;
@@ -247,22 +247,22 @@ impl Plan {
                 (NameChange::Bind(..), None) => {
                     let list = ListId(log.next.list);
                     log.next.list += 1;
-                    self.grows += Usage::of_name(name);
+                    self.growth.grow(place, Usage::of_name(name));
                     // A new name is the last.
                     let named = Named { place: place.clone(), name: name.clone(), order: list.0 };
                     self.name(Kind::Bind, list, named);
                     changed.insert((place, name), Some(list));
                 }
                 (NameChange::Unbind(..), Some(list)) => {
-                    self.shrinks += Usage::of_name(name);
+                    self.growth.shrink(place, Usage::of_name(name));
                     self.unbind(list, index.bound_at(list));
                     changed.insert((place, name), None);
                 }
                 (NameChange::Rename { to, .. }, Some(list)) if to != name => {
-                    self.shrinks += Usage::of_name(name);
+                    self.growth.shrink(place, Usage::of_name(name));
                     let displaced = index.list(place, to);
                     if displaced.is_none() {
-                        self.grows += Usage::of_name(to);
+                        self.growth.grow(place, Usage::of_name(to));
                     }
                     let order = index.named(displaced.unwrap_or(list)).map_or(list.0, |named| named.order);
                     let named = Named { place: place.clone(), name: to.clone(), order };

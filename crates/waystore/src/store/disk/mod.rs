@@ -375,6 +375,10 @@ impl Store for DiskStore {
         self.inner.index_mut().ledger.set_limits(limits);
     }
 
+    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
+        self.inner.index_mut().ledger.set_bucket_limit(key, bucket, bytes);
+    }
+
     fn limits(&self) -> Limits {
         self.inner.index().ledger.limits().clone()
     }

@@ -75,7 +75,7 @@ class Desk {
     checkScript(script, options);
     const registration = await this.#registered();
     const { installing, waiting, active } = registration;
-    const ours = new URL((installing ?? waiting ?? active)?.scriptURL ?? script);
+    const ours = new URL((installing ?? waiting ?? active).scriptURL);
     const scope = options.scope === undefined ? registration.scope : parsed(options.scope).href;
     if (withoutHash(script) === withoutHash(ours) && scope === registration.scope) return registration;
     if (this.#others() !== undefined) return this.#others().register(script.href, options);
@@ -90,7 +90,7 @@ class Desk {
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { what, resolve, reject });
       this.#link.connected().catch((error) => this.#failed(id, new TypeError(`${what} failed: ${error.message}`)));
-      if (!this.#link.send(JSON.stringify({ frame: "request", id, ask: what }))) {
+      if (!this.#link.send(JSON.stringify({ frame: "request", id, ask: what }), { id })) {
         this.#failed(id, new TypeError(`${what} failed: the gateway cannot be reached`));
       }
     });
@@ -104,7 +104,7 @@ class Desk {
       then(given);
     };
     this.#jobs.set(id, { progress: job.progress, end: done(job.end), failed: done(job.failed) });
-    if (!this.#link.send(JSON.stringify({ frame: "prefetch", id, plan }))) {
+    if (!this.#link.send(JSON.stringify({ frame: "prefetch", id, plan }), { id })) {
       this.#jobs.get(id).failed(new TypeError("the gateway cannot be reached"));
     }
     return () => this.#link.send(JSON.stringify({ frame: "abort", id }));
@@ -129,8 +129,9 @@ class Desk {
     this.#post.closeAll();
     if (lost > 0) complain(`the gateway was started anew, and ${lost} messages may not have reached it`);
     const error = new TypeError("the gateway was started anew before it answered");
-    for (const id of [...this.#asked.keys()]) this.#failed(id, error);
-    for (const { failed } of [...this.#jobs.values()]) failed(error);
+    const sent = (map) => [...map.keys()].filter((id) => !this.#link.isWaiting(id));
+    for (const id of sent(this.#asked)) this.#failed(id, error);
+    for (const id of sent(this.#jobs)) this.#jobs.get(id).failed(error);
     this.#options.onanew();
   }
 

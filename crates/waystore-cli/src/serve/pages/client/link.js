@@ -17,6 +17,8 @@ class Link {
   // Both given by who uses this: what a frame does, by its name; and what is to be done with a welcome.
   handlers = {};
   onwelcome = () => {};
+  // Gives numbers to the ports that go along with a frame, when it is sent.
+  numberPorts = () => [];
   // After this nothing more is tried; an error says why.
   failure = undefined;
 
@@ -54,15 +56,21 @@ class Link {
     return new Promise((resolve, reject) => this.#settled.add({ resolve, reject }));
   }
 
-  // Sends a frame, now or when that is possible. `text` is its JSON without the number, `ports` are those
-  // that go along. Returns whether there is room for it.
-  send(text, ports = []) {
+  // Sends a frame, now or when that is possible. `text` is its JSON without the number and the ports, which
+  // get theirs when it is sent: a client that is gone takes no port of what still waits with it. Returns
+  // whether there is room for it.
+  send(text, { ports = [], id } = {}) {
     if (this.failure !== undefined) return false;
     if (this.#waiting.length >= MOST_WAITING || this.#waitingChars + text.length > MOST_WAITING_CHARS) return false;
-    this.#waiting.push({ text, ports });
+    this.#waiting.push({ text, ports, id });
     this.#waitingChars += text.length;
     this.#flush();
     return true;
+  }
+
+  // Whether the frame with this id was not sent yet.
+  isWaiting(id) {
+    return this.#waiting.some((waiting) => waiting.id === id);
   }
 
   connect() {
@@ -107,18 +115,20 @@ class Link {
     return { frame: "hello", version: 1, client, key, received: this.#received, ...this.#describe() };
   }
 
-  #numbered(text) {
+  #numbered(text, ports = []) {
     this.#sent += 1;
-    return `${text.slice(0, -1)},"n":${this.#sent}}`;
+    const numbers = ports.length > 0 ? `,"ports":${JSON.stringify(ports)}` : "";
+    return `${text.slice(0, -1)}${numbers},"n":${this.#sent}}`;
   }
 
   #flush() {
     while (this.#open && this.#waiting.length > 0 && this.#roomFor(this.#waiting[0].text)) {
       const { text: waiting, ports } = this.#waiting.shift();
       this.#waitingChars -= waiting.length;
-      const text = this.#numbered(waiting);
+      const numbers = this.numberPorts(ports);
+      const text = this.#numbered(waiting, numbers);
       this.#unacknowledged.push({ n: this.#sent, text });
-      if (ports.length > 0) this.#remember(this.#sent, ports);
+      if (numbers.length > 0) this.#remember(this.#sent, numbers);
       this.#wire.send(text);
     }
   }
@@ -191,9 +201,9 @@ class Link {
     this.#settled.clear();
   }
 
-  // Drops what waits and means something only to the client that is gone: messages with ports, and of them.
+  // Drops what waits and means something only to the client that is gone: what is about its ports and jobs.
   #forget() {
-    const kept = this.#waiting.filter(({ text, ports }) => ports.length === 0 && !/^{"frame":"(close-)?port"/.test(text));
+    const kept = this.#waiting.filter(({ text }) => !/^{"frame":"(port|close-port|abort)"/.test(text));
     const forgotten = this.#waiting.length - kept.length;
     this.#waiting = kept;
     this.#waitingChars = kept.reduce((sum, { text }) => sum + text.length, 0);

@@ -12,10 +12,7 @@ function linksWith(prefetch) {
     const settings = { ...LINK_OPTIONS, ...options };
     const stop = new AbortController();
     const asked = new Set();
-    const wanted = (link) => {
-      const url = candidate(link, settings);
-      return url === undefined || asked.has(url) || asked.size >= settings.limit ? undefined : url;
-    };
+    const wanted = (link) => candidate(link, settings);
     const ask = (urls, why) => {
       if (wantsToSave()) return;
       const left = [...new Set(urls)].filter((url) => !asked.has(url)).slice(0, settings.limit - asked.size);
@@ -61,7 +58,6 @@ function onPointer({ delay }, signal, wanted, ask) {
   document.addEventListener("pointerover", over(delay), options);
   document.addEventListener("focusin", over(delay), options);
   document.addEventListener("pointerdown", over(0), options);
-  document.addEventListener("pointerout", () => clearTimeout(timer), options);
 }
 
 // Links that came into view and stayed there; those that are added later, too.

@@ -63,7 +63,7 @@ class Mirror {
     let worker = this.#workers.get(version);
     if (worker === undefined) {
       const { active, waiting } = this.#registration ?? {};
-      const scriptURL = script ?? (active ?? waiting)?.scriptURL ?? "";
+      const scriptURL = script === undefined ? (active ?? waiting)?.scriptURL ?? "" : here(script);
       worker = new GatewayWorker(INSIDE, { version, desk: this.#desk }, scriptURL, state);
       this.#workers.set(version, worker);
     }
@@ -78,10 +78,11 @@ class Mirror {
     for (const slot of SLOTS) {
       const held = told?.[slot] ?? null;
       slots[slot] = held === null ? null : this.worker(held);
-      if (held !== null) this.#change(slots[slot], held.state, events);
     }
-    const found = slots.installing !== null && !known.has(THE_WORKER.version(slots.installing));
+    // As in a browser, who has to go goes before the next one takes its place.
     this.#dropWithout(slots, events);
+    for (const slot of SLOTS) if (slots[slot] !== null) this.#change(slots[slot], told[slot].state, events);
+    const found = slots.installing !== null && !known.has(THE_WORKER.version(slots.installing));
     this.#told.resolve();
     if (told === null && this.#registration !== undefined) THE_REGISTRATION.set(this.#registration, slots, "imports");
     if (told === null) this.#registration = undefined;
@@ -91,7 +92,8 @@ class Mirror {
     return events;
   }
 
-  #fill({ scope, updateViaCache }, slots) {
+  #fill({ scope: told, updateViaCache }, slots) {
+    const scope = here(told);
     if (this.#registration?.scope !== scope) {
       this.#registration = new GatewayRegistration(INSIDE, this.#desk, scope, updateViaCache);
     }
@@ -118,6 +120,12 @@ class Mirror {
       if (worker !== this.#container.controller) this.#workers.delete(version);
     }
   }
+}
+
+// A URL of the site as this page has it, which may have come by another name of it.
+function here(url) {
+  const { pathname, search } = new URL(url);
+  return location.origin + pathname + search;
 }
 
 function deferred() {

@@ -17,6 +17,7 @@ class Post {
 
   constructor(link) {
     this.#link = link;
+    link.numberPorts = (ports) => ports.map((port) => this.#sent(port));
     link.handlers.port = ({ port, data, ports = [] }) => this.#deliver(port, data, ports);
     link.handlers["close-port"] = ({ port }) => this.#drop(port);
   }
@@ -54,16 +55,11 @@ class Post {
   }
 
   #go(members, data, ports) {
-    const numbers = ports.map((port) => this.#sent(port));
-    const text = JSON.stringify({ ...members, ports: numbers });
-    this.#frame(`${text.slice(0, -1)},"data":${data}}`, numbers);
-  }
-
-  #frame(text, numbers) {
+    const text = `${JSON.stringify(members).slice(0, -1)},"data":${data}}`;
     const { messageBytes } = this.#link.limits;
     if (text.length > messageBytes / 3 && new TextEncoder().encode(text).length > messageBytes) {
       complain(`a message has more than the ${messageBytes} bytes that this gateway takes, and was not sent`);
-    } else if (!this.#link.send(text, numbers)) {
+    } else if (!this.#link.send(text, { ports })) {
       complain("a message was not sent: too many wait for the gateway");
     }
   }
@@ -91,11 +87,11 @@ class Post {
     return port1;
   }
 
-  // Nor that nobody has the other end any more: where there are as many as may be, the one goes that was
-  // answered longest ago, since most are made for one answer.
+  // Nor that nobody has the other end any more: where there are many, the one goes that was answered longest
+  // ago, since most are made for one answer. Some are left over, because the worker lets go a little later.
   #makeRoom() {
     const { ports } = this.#link.limits;
-    if (ports === undefined || this.#ports.size < ports) return;
+    if (ports === undefined || this.#ports.size < (ports * 3) / 4) return;
     const [answered] = this.#answered;
     if (answered !== undefined) this.#closed(answered);
   }

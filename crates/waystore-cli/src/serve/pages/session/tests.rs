@@ -131,6 +131,17 @@ fn frames_that_cost_nothing_have_a_rate_too() {
 }
 
 #[test]
+fn who_acknowledges_what_it_is_told_may_do_so_as_often() {
+    let mut talk = talk(&[]);
+    for n in 1..=10_000_u64 {
+        talk.session.close_port(n).unwrap();
+        assert_eq!(talk.told().len(), 1);
+        let acknowledged = talk.session.hear(&json!({ "frame": "ack", "upto": n }).to_string(), 0);
+        assert_eq!(acknowledged, Ok(None));
+    }
+}
+
+#[test]
 fn a_frame_that_is_too_long_ends_the_connection() {
     let mut talk = talk(&["*"]);
     let long = json!({ "frame": "message", "slot": "active", "data": ["x".repeat(10_000), []] });

@@ -1,0 +1,125 @@
+// `waystore serve` in a process of its own, which can be killed and started again where it was.
+
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { PATIENCE } from "./browser.mjs";
+
+export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const BINARY = process.env.WAYSTORE_BINARY ?? path.join(ROOT, "target", "debug", "waystore");
+
+export class Gateway {
+  #process;
+  #home;
+  #words;
+  #listen = "127.0.0.1:0";
+  #log = [];
+  #watchers = new Set();
+  /** The public origin, such as `http://localhost:1234`. */
+  url;
+
+  /** In front of `origin`, with the script at `worker` there, and more flags. */
+  static async start(t, origin, { worker = "/sw.js", flags = [], site = [] } = {}) {
+    const gateway = new Gateway();
+    gateway.#home = await mkdtemp(path.join(tmpdir(), "waystore-browser-"));
+    const upstream = ["--upstream", origin.url ?? origin, "--worker", worker];
+    gateway.#words = ["serve", ...site, ...upstream, "--data", gateway.data, "--log", "json", ...flags];
+    t.after(async () => {
+      await gateway.kill();
+      await rm(gateway.#home, { recursive: true, force: true });
+    });
+    await gateway.begin();
+    return gateway;
+  }
+
+  get data() {
+    return path.join(this.#home, "data");
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** Starts it, again at the same port. */
+  async begin() {
+    this.#process = spawn(BINARY, [...this.#words, "--listen", this.#listen]);
+    this.#follow(this.#process.stderr);
+    for await (const line of createInterface({ input: this.#process.stdout })) {
+      const at = line.lastIndexOf("http://");
+      if (at < 0) continue;
+      const { port } = new URL(line.slice(at).trim());
+      this.url = `http://localhost:${port}`;
+      this.#listen = `127.0.0.1:${port}`;
+      return;
+    }
+    throw new Error(`the gateway did not start:\n${this.#text()}`);
+  }
+
+  async kill() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = new Promise((done) => this.#process.once("exit", done));
+    this.#process.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Runs another command on this gateway's data directory and returns what it printed. */
+  async command(...words) {
+    const { stdout } = await promisify(execFile)(BINARY, [...words, "--data", this.data], { timeout: PATIENCE });
+    return stdout;
+  }
+
+  /** What is in a cache, by path: its status, bytes and so on. Empty where there is no such cache. */
+  async cache(name) {
+    if (!(await this.caches()).includes(name)) return new Map();
+    const entries = JSON.parse(await this.command("cache", "keys", name, "--json"));
+    return new Map(entries.map((entry) => [new URL(entry.url).pathname, entry]));
+  }
+
+  async caches() {
+    return JSON.parse(await this.command("cache", "ls", "--json")).map(({ cache }) => cache);
+  }
+
+  /** The first line of the log, written already or still to come, that `is` what is meant. */
+  logged(is, after = 0) {
+    const written = this.#log.slice(after).find(is);
+    if (written !== undefined) return Promise.resolve(written);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no such line was logged, but:\n${this.#text()}`)), PATIENCE);
+      const watcher = (line) => {
+        if (!is(line)) return;
+        clearTimeout(timer);
+        this.#watchers.delete(watcher);
+        resolve(line);
+      };
+      this.#watchers.add(watcher);
+    });
+  }
+
+  /** How many lines were logged so far, for `logged`. */
+  get lines() {
+    return this.#log.length;
+  }
+
+  #text() {
+    return this.#log.map((line) => JSON.stringify(line)).join("\n");
+  }
+
+  #follow(stderr) {
+    createInterface({ input: stderr }).on("line", (text) => {
+      if (process.env.SHOW_LOG !== undefined) console.log(text);
+      let line;
+      try {
+        line = JSON.parse(text);
+      } catch {
+        line = { message: text };
+      }
+      this.#log.push(line);
+      for (const watcher of [...this.#watchers]) watcher(line);
+    });
+  }
+}

@@ -261,7 +261,7 @@ async fn serve(
 fn dispatch(scope: &Scope<'_>, id: u64, now: Instant, shared: &Shared) {
     let Some(ticket) = shared.ticket(id) else { return };
     shared.set_task(Some(Arc::clone(&ticket)));
-    scope.dispatch(id, ticket, now);
+    scope.dispatch(id, &ticket, now);
     scope.checkpoint();
     scope.notify_rejections();
     shared.set_task(None);

@@ -178,8 +178,8 @@ impl<'js> Scope<'js> {
     }
 
     /// Dispatches the event of `ticket`, unless nobody waits for it any more; its answer goes there.
-    pub(crate) fn dispatch(&self, id: u64, ticket: Arc<Ticket>, now: Instant) {
-        let Some(event) = self.bridge.begin(id, &ticket, now) else { return };
+    pub(crate) fn dispatch(&self, id: u64, ticket: &Arc<Ticket>, now: Instant) {
+        let Some(event) = self.bridge.begin(id, ticket, now) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
         self.bridge.shared.pulse.begin();
         let is_message = matches!(event, Event::Message { .. });

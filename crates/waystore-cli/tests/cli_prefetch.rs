@@ -277,3 +277,15 @@ async fn a_sites_folder_says_whose_cache_it_is_and_where_its_urls_come_from() {
         );
     }
 }
+
+#[test]
+fn every_flag_is_in_the_document() {
+    let help = String::from_utf8(support::run(&["prefetch", "--help"]).stdout).unwrap();
+    let document = include_str!("../../../docs/commands.md");
+    let flags: Vec<_> =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[']).next()).collect();
+    assert!(flags.len() > 15, "{flags:?}");
+    for flag in flags.iter().filter(|flag| **flag != "help") {
+        assert!(document.contains(&format!("`--{flag}")), "{flag}");
+    }
+}

@@ -197,6 +197,23 @@ test("a page at another name of the site finds the registration at its own", asy
   assert.equal((await page.evaluate("ask({ type: 'SOURCE' })")).type, "window");
 });
 
+test("a page that was put away whole and comes back is the client that it was", async (t) => {
+  const keeping = await startBrowser({ ignoreDefaultArgs: ["--disable-back-forward-cache"] });
+  t.after(() => keeping.close());
+  const origin = await Origin.start(t, { "/index.html": PAGE, "/sw.js": WORKER });
+  const gateway = await Gateway.start(t, origin, { flags: ["--messages", "*"] });
+  const context = await visitor(t, keeping);
+  const page = await context.newPage();
+  await page.goto(gateway.url);
+  await page.evaluate("addEventListener('pageshow', ({ persisted }) => (window.kept = persisted))");
+  const { id } = await page.evaluate("ask({ type: 'SOURCE' })");
+  await page.goto(`${gateway.url}/?second`);
+  await page.evaluate("ask({ type: 'SOURCE' })");
+  await page.goBack({ waitUntil: "commit" });
+  await page.waitForFunction("window.kept === true");
+  assert.equal((await page.evaluate("ask({ type: 'SOURCE' })")).id, id);
+});
+
 test("who goes back finds a page that is connected", async (t) => {
   const { gateway, page } = await opened(t);
   await page.goto(`${gateway.url}/?second`);

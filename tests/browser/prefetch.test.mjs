@@ -124,7 +124,7 @@ test("a link under the pointer is fetched ahead with its picture, and opens with
 
 test("visitors who save data get nothing fetched that nobody requires", async (t) => {
   const { origin, page } = await opened(t);
-  const results = await page.evaluate(`waystore.prefetch({ urls: ['/mug.html', { url: '/vase.html', required: true }], cache: 'ahead', connection: { saveData: true } })`);
+  const results = await page.evaluate(`waystore.prefetch({ urls: ['/mug.html', { url: '/vase.html', required: true }], cache: 'ahead', connection: { saveData: true }, whenSaving: 'required' })`);
   assert.deepEqual(results.map(({ outcome }) => outcome), ["skipped", "stored"]);
   assert.equal(origin.asked("/mug.html"), 0);
 });

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod events;
 mod jobs;
+mod line;
 mod link;
 mod pages;
 mod rollover;

@@ -162,3 +162,26 @@ async fn thousands_of_connections_that_come_and_go_leave_nothing_behind() {
     let page = connect(&site, "last", "/x");
     assert!(matches!(told(&page).await, ToPage::Registration(_)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn messages_come_in_the_order_in_which_they_were_posted_while_the_worker_is_started_too() {
+    let mut world = World::with(
+        "onmessage = e => {
+           console.log(e.data);
+           if (e.data === 29) for (let n = 30; n < 60; n++) registration.active.postMessage(n);
+         }",
+    );
+    world.limits.idle = Duration::from_millis(5);
+    let site = world.ready().await;
+    while site.status().active.is_some_and(|worker| worker.running) {
+        tokio::task::yield_now().await;
+    }
+    let page = connect(&site, "p", "/");
+    let posted: Vec<_> = (0..30).map(|number| page.message(&Addressee::Active, json!(number).into())).collect();
+    for message in posted.into_iter().rev() {
+        tokio::spawn(message);
+    }
+    for number in 0..60 {
+        assert_eq!(world.line().await, number.to_string());
+    }
+}

@@ -7,19 +7,30 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-pub use crate::store::disk::fuzz::{checkpoint, records};
 use crate::{
     Clock, CredentialHash, HeaderList, RequestHead, ResponseHead, ResponseType,
+    prefetch::fuzz as prefetch,
     spec::vary::{differing_header, varies_by_everything},
     store::{Entry, disk::fuzz as disk},
+};
+pub use crate::{
+    prefetch::fuzz::{links, plan},
+    store::disk::fuzz::{checkpoint, records},
 };
 
 /// A target: what is done with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("records", records), ("checkpoint", checkpoint), ("headers", headers), ("vary", vary), ("entry", entry)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("records", records),
+    ("checkpoint", checkpoint),
+    ("headers", headers),
+    ("vary", vary),
+    ("entry", entry),
+    ("links", links),
+    ("plan", plan),
+];
 
 /// Inputs to start from: by target, made of what the library writes.
 pub fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
@@ -42,6 +53,8 @@ pub fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("headers", encoded.collect()),
         ("vary", varying.to_vec()),
         ("entry", entries.iter().map(|entry| entry.as_bytes().to_vec()).collect()),
+        ("links", prefetch::link_seeds()),
+        ("plan", prefetch::plan_seeds()),
     ])
 }
 

@@ -35,6 +35,7 @@
 //! * [`Body`] streams: no body is ever whole in memory, unless it is small.
 //! * [`Fetch`] is the network that [`Cache::add`] and [`Cache::match_or_fetch`] are given: the library
 //!   knows none.
+//! * [`prefetch::Prefetch`] fetches ahead what somebody will need: a plan, with rules to follow and limits.
 //! * [`store::Store`] is the seam for a store of one's own; `testing` (feature `testing`) checks it.
 //!
 //! # What to know

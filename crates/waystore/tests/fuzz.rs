@@ -11,8 +11,15 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use waystore::fuzzing::{TARGETS, Target, seeds};
 
 /// Mutations of each target, unless told otherwise.
-const MUTATIONS: [(&str, u64); 5] =
-    [("records", 250), ("checkpoint", 250), ("headers", 20_000), ("vary", 20_000), ("entry", 20_000)];
+const MUTATIONS: [(&str, u64); 7] = [
+    ("records", 250),
+    ("checkpoint", 250),
+    ("headers", 20_000),
+    ("vary", 20_000),
+    ("entry", 20_000),
+    ("links", 5_000),
+    ("plan", 5_000),
+];
 
 #[test]
 fn the_log_holds_against_mutations() {
@@ -37,6 +44,16 @@ fn variants_are_told_apart_by_two_readings_of_the_rule_alike() {
 #[test]
 fn entries_hold_against_mutations() {
     run("entry");
+}
+
+#[test]
+fn rules_to_follow_and_what_they_are_applied_to_hold_against_mutations() {
+    run("links");
+}
+
+#[test]
+fn plans_and_progress_hold_against_mutations() {
+    run("plan");
 }
 
 #[test]

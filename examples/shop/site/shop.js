@@ -8,8 +8,8 @@ if (product) {
 }
 
 async function showMore(id) {
-  const [details, all] = await Promise.all([json(`/api/products/${id}.json`), json("/api/products.json")]);
-  showStock(details);
+  const asked = [json(`/api/products/${id}.json`), json("/api/products.json")];
+  const [details, all] = await Promise.all([asked[0].then(showStock), asked[1]]);
   showCompanions(all.products.filter((other) => details.goesWith.includes(other.id)));
 }
 
@@ -21,10 +21,12 @@ async function json(url) {
   return response.json();
 }
 
-function showStock({ inStock }) {
+function showStock(details) {
+  const { inStock } = details;
   const stock = document.querySelector("#stock");
   stock.textContent = inStock > 6 ? "In stock, sent tomorrow" : `Only ${inStock} left on the shelf`;
   stock.hidden = false;
+  return details;
 }
 
 function showCompanions(products) {

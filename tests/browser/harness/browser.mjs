@@ -12,8 +12,8 @@ export const FLAGS = [
 export const PATIENCE = Number(process.env.PATIENCE ?? 30_000);
 
 /** A browser of its own. */
-export function startBrowser() {
-  return chromium.launch({ executablePath: program(), args: FLAGS });
+export function startBrowser(options = {}) {
+  return chromium.launch({ executablePath: program(), args: FLAGS, ...options });
 }
 
 /** Where Chromium is. */

@@ -10,6 +10,8 @@ use quick_xml::{Reader, events::Event};
 
 /// The longest list, unpacked: what the protocol of sitemaps allows.
 pub(crate) const LIST_BYTES: usize = 50 * 1024 * 1024;
+/// Sitemaps that an index may name: what the protocol allows.
+const MOST_LISTED: usize = 50_000;
 /// The longest URL of a list.
 const URL_BYTES: usize = 8 * 1024;
 /// How gzip begins.
@@ -142,7 +144,8 @@ impl Place {
         let loc = if self.depth == 2 { self.loc.take() } else { None };
         match loc.as_deref().map(str::trim) {
             None | Some("") => Ok(()),
-            Some(loc) => add(if self.is_index { &mut listed.lists } else { &mut listed.urls }, loc, most),
+            Some(loc) if self.is_index => add(&mut listed.lists, loc, MOST_LISTED),
+            Some(loc) => add(&mut listed.urls, loc, most),
         }
     }
 }

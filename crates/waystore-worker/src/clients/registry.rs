@@ -370,11 +370,11 @@ mod tests {
         }
         connect(&mut registry, page("1", "/x"));
         let focus = ClientChange { focused: Some(true), ..ClientChange::default() };
-        for id in ["4", "2"] {
+        for id in ["2", "4"] {
             registry.update(id, focus.clone());
         }
-        assert_eq!(ids(&registry, WINDOWS, true), "2413");
-        assert_eq!(ids(&registry, Type::All, true), "2413w");
+        assert_eq!(ids(&registry, WINDOWS, true), "4213");
+        assert_eq!(ids(&registry, Type::All, true), "4213w");
         assert_eq!(ids(&registry, Type::Of(ClientKind::Worker), false), "w");
         assert_eq!(ids(&registry, Type::Of(ClientKind::SharedWorker), false), "");
     }

@@ -6,12 +6,12 @@ use std::{any::Any, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
-    sync::oneshot,
+    sync::{OwnedSemaphorePermit, oneshot},
     time::{Instant, timeout_at},
 };
 use waystore::Request;
 
-use super::{Inner, Site, routing::Way};
+use super::{Inner, Site, line::Place, routing::Way};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome, MessageEvent, SiteError, WorkerState,
     accept::refusal,
@@ -233,18 +233,15 @@ impl Inner {
 
     async fn message(self: &Arc<Self>, message: MessageEvent) -> Result<(), SiteError> {
         let (worker, pin) = self.addressee()?;
-        self.deliver_message(
-            worker,
-            pin,
-            Message { data: message.data, ports: Parcel::new(message.ports), source: None },
-        )
-        .await
+        let slot = self.message_slot()?;
+        let message = Message { data: message.data, ports: Parcel::new(message.ports), source: None };
+        self.deliver_message(worker, (pin, slot), message).await
     }
 
     /// Sends a message to the version of this name, and waits for nothing. What cannot be delivered is dropped.
     ///
     /// Spec: <https://w3c.github.io/ServiceWorker/#service-worker-postmessage-options>
-    pub(super) fn post(self: &Arc<Self>, version: &str, message: Message) {
+    pub(super) fn post(self: &Arc<Self>, version: &str, message: Message, mut place: Place) {
         if self.closed.is_cancelled() {
             return;
         }
@@ -255,13 +252,24 @@ impl Inner {
         };
         let Some(worker) = found else { return };
         let pin = Pin::new(self, worker.id);
+        let slot = self.message_slot();
         let this = Arc::clone(self);
         let version = version.to_owned();
         self.ground.runtime.spawn(async move {
-            if let Err(error) = this.deliver_message(worker, pin, message).await {
+            place.turn().await;
+            let delivered = match slot {
+                Ok(slot) => this.deliver_message(worker, (pin, slot), message).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = delivered {
                 tracing::warn!(version, %error, "a message that a worker posted is lost");
             }
         });
+    }
+
+    /// Room for a message among the events that there may be.
+    pub(super) fn message_slot(&self) -> Result<OwnedSemaphorePermit, SiteError> {
+        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SiteError::Busy)
     }
 
     /// Sends a message; `holds` is let go of when its event is over.
@@ -271,12 +279,11 @@ impl Inner {
         holds: impl Any + Send + Sync,
         message: Message,
     ) -> Result<(), SiteError> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SiteError::Busy)?;
         if !worker.listens("message") {
             return Ok(());
         }
         let event = || Event::Message { data: message.clone() };
-        let delivered = self.deliver(&worker, Taker::First, event, Arc::new((holds, slot))).await;
+        let delivered = self.deliver(&worker, Taker::First, event, Arc::new(holds)).await;
         delivered.map(drop).map_err(|reason| SiteError::Stopped { reason })
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use futures::{FutureExt, future::BoxFuture};
 
-use super::Inner;
+use super::{Inner, line::Line};
 use crate::{
     PortMessage, SiteError, WorkerState,
     isolate::{Message, Source},
@@ -20,11 +20,13 @@ use crate::{
 pub(super) struct SiteLink {
     site: Weak<Inner>,
     id: Id,
+    /// What it posts goes out in its order.
+    line: Line,
 }
 
 impl SiteLink {
     pub(super) fn new(site: Weak<Inner>, id: Id) -> Self {
-        Self { site, id }
+        Self { site, id, line: Line::default() }
     }
 
     pub(super) fn site(&self) -> Option<Arc<Inner>> {
@@ -98,7 +100,7 @@ impl Link for SiteLink {
         let Some(site) = self.site.upgrade() else { return };
         let source = site.life().workers.get(&self.id).map(|worker| Source::Worker(worker.version.clone()));
         let PortMessage { data, ports } = message;
-        site.post(&version, Message { data, ports: Parcel::new(ports), source });
+        site.post(&version, Message { data, ports: Parcel::new(ports), source }, self.line.join());
     }
 
     fn add_routes(&self, rules: Vec<Rule>) -> Result<(), String> {

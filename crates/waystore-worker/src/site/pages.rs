@@ -4,9 +4,12 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
-use super::{Inner, Site, events::Pin};
+use super::{Inner, Site, events::Pin, line::Line};
 use crate::{
     Activation, Addressee, ClientChange, ClientError, ClientInfo, MessagePort, Mirror, PortMessage, SerializedValue,
     SiteError, ToPage,
@@ -48,6 +51,14 @@ pub struct Page {
     outbox: Outbox,
     events: Arc<Semaphore>,
     ports: Arc<Semaphore>,
+    /// Messages go out in the order in which they were posted.
+    line: Line,
+}
+
+/// What a message keeps until its event is over.
+struct Holds {
+    _pin: Pin,
+    _permits: [OwnedSemaphorePermit; 3],
 }
 
 impl fmt::Debug for Page {
@@ -81,7 +92,7 @@ impl Site {
         let outbox = self.inner.roster.connect(info)?;
         self.inner.recount();
         let (events, ports) = (Arc::new(Semaphore::new(MOST_EVENTS)), Arc::new(Semaphore::new(MOST_PORTS)));
-        Ok(Page { site: Arc::clone(&self.inner), id, outbox, events, ports })
+        Ok(Page { site: Arc::clone(&self.inner), id, outbox, events, ports, line: Line::default() })
     }
 
     /// The registration as a client sees it that the active worker controls.
@@ -127,26 +138,42 @@ impl Page {
 
     /// Posts a message to a version, as `ServiceWorker.postMessage` does: a `message` event whose `source` is
     /// this client. Resolves when it was dispatched; one to a version that is gone is dropped, as the
-    /// standard says.
+    /// standard says. Messages are dispatched in the order of these calls, whoever polls the futures.
     ///
     /// # Errors
     ///
     /// * [`SiteError::Busy`]: the worker has not ended 32 messages of this page (or as many of all pages as a
     ///   quarter of [`Limits::concurrent_events`](crate::Limits::concurrent_events)), or holds 64 of its ports.
     /// * [`SiteError::Off`], [`SiteError::Closed`]; [`SiteError::Stopped`]: it did not start, or was stopped before.
-    pub async fn message(&self, to: &Addressee, message: PortMessage) -> Result<(), SiteError> {
+    pub fn message(
+        &self,
+        to: &Addressee,
+        message: PortMessage,
+    ) -> impl Future<Output = Result<(), SiteError>> + Send + use<> {
+        let (site, mut place) = (Arc::clone(&self.site), self.line.join());
+        let taken = self.take(to, message);
+        async move {
+            let Some((worker, holds, message)) = taken? else { return Ok(()) };
+            place.turn().await;
+            site.deliver_message(worker, holds, message).await
+        }
+    }
+
+    /// A message for the version that it is meant for, with all that it holds; `None` where that is gone.
+    fn take(&self, to: &Addressee, message: PortMessage) -> Result<Option<(Arc<Worker>, Holds, Message)>, SiteError> {
         let site = &self.site;
         site.counts.messages.add();
         let mine = Arc::clone(&self.events).try_acquire_owned().map_err(|_| SiteError::Busy)?;
         let all = Arc::clone(&site.page_events).try_acquire_owned().map_err(|_| SiteError::Busy)?;
+        let slot = site.message_slot()?;
         let PortMessage { data, mut ports } = message;
         for port in &mut ports {
             port.count_on(&self.ports).map_err(|_| SiteError::Busy)?;
         }
         let Some(client) = site.roster.info(&self.id) else { return Err(SiteError::Closed) };
-        let Some((worker, pin)) = site.addressed(to)? else { return Ok(()) };
+        let Some((worker, pin)) = site.addressed(to)? else { return Ok(None) };
         let message = Message { data, ports: Parcel::new(ports), source: Some(Source::Client(Box::new(client))) };
-        site.deliver_message(worker, (pin, mine, all), message).await
+        Ok(Some((worker, Holds { _pin: pin, _permits: [mine, all, slot] }, message)))
     }
 
     /// A channel whose second end is to be given to the worker, through another port: it counts as one of

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     AbortSignal, Body, Cache, CacheQueryOptions, Error, Fetch, FetchError, Request, RequestCache, RequestCredentials,
-    Response, ResponseHead,
+    Response, ResponseHead, ResponseType,
     cache::{Landing, Lead},
 };
 
@@ -111,7 +111,7 @@ impl Errand {
             Ok(response) => response,
             Err(error) => return unfetched(&error),
         };
-        let status = Some(response.status).filter(|status| *status > 0);
+        let status = shown_status(&response.head);
         let from_network = |done: Done| Done { status, source: Some(Source::Network), ..done };
         if let Some(refused) = refusal(&request, &response, self.plan.override_no_cache) {
             return match again_after_ms(&response) {
@@ -134,7 +134,7 @@ impl Errand {
                 self.searched(stored(received).into(), kind, tap.take_kept(), base_of(&head, task)).await
             }
         };
-        Attempted { done: Done { bytes: received, ..from_network(attempted.done) }, received, ..attempted }
+        Attempted { done: Done { bytes: received, ..from_network(attempted.done) }, ..attempted }
     }
 
     fn watched(&self, mut response: Response, kind: Option<Kind>) -> Result<(Tap, Response), Done> {
@@ -151,10 +151,14 @@ impl Errand {
 
     /// What is in the cache already.
     async fn cached(&self, task: &Task, hit: Response) -> Attempted {
-        let status = Some(hit.status).filter(|status| *status > 0);
+        let status = shown_status(&hit.head);
         let kind = self.kind_of(task, &hit.head);
         let base = base_of(&hit.head, task);
-        let body = hit.body.unwrap_or_default();
+        let body = match hit.head.kind {
+            // Nobody may learn anything of it, not even its length.
+            ResponseType::Opaque => Body::empty(),
+            _ => hit.body.unwrap_or_default(),
+        };
         let keep = if kind.is_some() { self.plan.limits.document_bytes.saturating_add(1) } else { 0 };
         let (bytes, kept) = match beginning(body, keep).await {
             Ok(read) => read,
@@ -202,7 +206,10 @@ impl Errand {
 
     /// The kind of the document, if it is to be searched.
     fn kind_of(&self, task: &Task, head: &ResponseHead) -> Option<Kind> {
-        let content_type = head.headers.get_text("content-type").filter(|_| task.follow)?;
+        if !task.follow || !head.shows_header(b"content-type") {
+            return None;
+        }
+        let content_type = head.headers.get_text("content-type")?;
         Kind::of(&content_type).filter(|kind| kind.has_rule(&self.plan.follow))
     }
 
@@ -253,6 +260,11 @@ fn again(done: Done, after_ms: u64) -> Attempted {
 
 fn stored(bytes: u64) -> Done {
     Done { outcome: Outcome::Stored, status: None, bytes, source: None, reason: None, detail: None, followed: None }
+}
+
+/// The status that script may see.
+fn shown_status(head: &ResponseHead) -> Option<u16> {
+    Some(head.visible_status()).filter(|status| *status > 0)
 }
 
 /// What the URLs of a document are relative to: where it came from, redirects included.

@@ -14,11 +14,11 @@ pub enum Event {
         /// Their number.
         urls: usize,
     },
-    /// A fetch began.
+    /// An attempt began.
     Started {
-        /// What is fetched.
+        /// The URL.
         url: String,
-        /// 1 for the first attempt.
+        /// 1 for the first one.
         attempt: u32,
     },
     /// More is done, or more bytes came.

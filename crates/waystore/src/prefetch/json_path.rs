@@ -21,7 +21,7 @@ const DEEPEST_CALL: usize = 2;
 /// A [JSONPath](https://www.rfc-editor.org/rfc/rfc9535): `$.products[*].productPic`.
 ///
 /// All of RFC 9535, but that the expression given to `match` and `search` is written out in the path. A path has at
-/// most 1,024 bytes and two levels of function calls.
+/// most 1,024 bytes, two levels of function calls, and four such expressions of a moderate size.
 ///
 /// ```
 /// use waystore::prefetch::JsonPath;
@@ -184,6 +184,11 @@ mod tests {
             let wrong = path.parse::<JsonPath>().unwrap_err();
             assert_eq!(wrong.rule, path);
         }
+        let searching =
+            |count| (0..count).map(|number| format!("search(@, '{number}')")).collect::<Vec<_>>().join("||");
+        assert!(format!("$[?{}]", searching(4)).parse::<JsonPath>().is_ok());
+        assert!(format!("$[?{}]", searching(5)).parse::<JsonPath>().unwrap_err().reason.contains("more than 4"));
+        assert!("$[?search(@, '((a{99}){99}){99}')]".parse::<JsonPath>().unwrap_err().reason.contains("too large"));
         let long = format!("$.{}", "a".repeat(2000));
         assert!(long.parse::<JsonPath>().unwrap_err().to_string().contains("2002 bytes"));
     }

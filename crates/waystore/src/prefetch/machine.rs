@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use url::Url;
 
 use super::{
-    Event, Outcome, Prefetch, PrefetchLimits, Reason, WhenSaving,
+    Event, MAX_CONCURRENCY, MAX_RETRIES, Outcome, Prefetch, PrefetchLimits, Reason, WhenSaving,
     lanes::Lanes,
     links::{Link, storable},
     progress::{Done, Progress, Row},
@@ -46,15 +46,13 @@ pub(super) struct Attempted {
     pub(super) done: Done,
     /// What its document names.
     pub(super) links: Vec<Link>,
-    /// Bytes that came from the network, whatever became of them.
-    pub(super) received: u64,
     /// Set where another attempt may help: the least wait that was asked for, in milliseconds.
     pub(super) again_after_ms: Option<u64>,
 }
 
 impl From<Done> for Attempted {
     fn from(done: Done) -> Self {
-        Self { done, links: Vec::new(), received: 0, again_after_ms: None }
+        Self { done, links: Vec::new(), again_after_ms: None }
     }
 }
 
@@ -106,8 +104,8 @@ impl Machine {
     fn empty(plan: &Prefetch, progress: Progress, now_ms: u64) -> Self {
         Self {
             limits: plan.limits,
-            at_once: plan.concurrency.max(1),
-            retries: plan.retries,
+            at_once: plan.concurrency.clamp(1, MAX_CONCURRENCY),
+            retries: plan.retries.min(MAX_RETRIES),
             started_ms: now_ms.saturating_sub(progress.spent_ms),
             progress,
             seen: HashSet::new(),
@@ -204,10 +202,9 @@ impl Machine {
 
     /// Takes in how an attempt went, at `now_ms`. `random` spreads those who wait.
     pub(super) fn finished(&mut self, task: &Task, attempted: Attempted, now_ms: u64, random: u64) -> Vec<Event> {
-        let Attempted { mut done, links, received, again_after_ms } = attempted;
+        let Attempted { mut done, links, again_after_ms } = attempted;
         self.running -= 1;
         self.lanes.release(task.lane);
-        self.progress.bytes = self.progress.bytes.saturating_add(received);
         let url = task.url.to_string();
         if let Some(asked_ms) = again_after_ms
             && self.progress.rows[task.row].required
@@ -316,9 +313,14 @@ impl Machine {
         (self.done, self.progress.rows.len())
     }
 
-    /// Bytes that finished attempts brought.
+    /// Bytes that came from the network.
     pub(super) fn bytes(&self) -> u64 {
         self.progress.bytes
+    }
+
+    /// So many bytes came from the network until now, whatever became of them.
+    pub(super) fn set_bytes(&mut self, bytes: u64) {
+        self.progress.bytes = bytes;
     }
 
     /// When the time for all of it is over.

@@ -22,7 +22,7 @@ pub struct Prefetched {
     pub from: Option<String>,
     /// Whether it is required.
     pub required: bool,
-    /// How often it was fetched.
+    /// How often it was tried.
     pub attempts: u32,
     /// Why it was not stored, or its document not followed.
     pub reason: Option<Reason>,

@@ -18,7 +18,13 @@ use super::{Follow, Hints, PrefetchLimits, WhenSaving};
 pub const MAX_URLS: usize = 50_000;
 
 /// Rules that one plan may have.
-pub const MAX_RULES: usize = 64;
+pub const MAX_RULES: usize = 32;
+
+/// Fetches that run at a time at most, whatever a plan says.
+pub const MAX_CONCURRENCY: usize = 64;
+
+/// How often a required URL is tried again at most, whatever a plan says.
+pub const MAX_RETRIES: u32 = 10;
 
 /// What is to be fetched ahead: URLs, the cache they go to, what to follow, and limits.
 ///
@@ -48,7 +54,7 @@ pub struct Prefetch {
     /// What relative URLs are relative to; where it is not said, the cache's own base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Url>,
-    /// The name of the cache. `start` is given the cache itself and does not look at it.
+    /// The name of the cache. [`start`](Self::start) is given the cache itself and does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
     /// Which further URLs to pick out of the documents that come.
@@ -57,13 +63,14 @@ pub struct Prefetch {
     /// How much all of it may cost.
     #[serde(default)]
     pub limits: PrefetchLimits,
-    /// Fetches that run at a time, all origins together.
+    /// Fetches that run at a time, all origins together; at most [`MAX_CONCURRENCY`]. Default: 24.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
-    /// Fetches that run at a time to one origin.
+    /// Fetches that run at a time to one origin. Default: 6.
     #[serde(default = "default_concurrency_per_origin")]
     pub concurrency_per_origin: usize,
-    /// How often a required URL is tried again where that may help.
+    /// How often a required URL is tried again where that may help: after half a second, then twice as long each time,
+    /// or when the server says; at most [`MAX_RETRIES`] times. Default: 3.
     #[serde(default = "default_retries")]
     pub retries: u32,
     /// Whether to fetch what is in the cache already, and replace it.

@@ -171,6 +171,7 @@ impl Running {
     /// Does what can be done without waiting. Returns whether there was something.
     fn work(&mut self, cx: &mut Context<'_>) -> bool {
         self.now_ms = self.now_ms.max(self.clock.now_ms());
+        self.machine.set_bytes(self.errand.meter.bytes());
         if self.aborted.as_mut().is_some_and(|aborted| aborted.poll_unpin(cx).is_ready()) {
             self.abort();
             return true;

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use waystore::{
     Body, Error, FetchError, Response,
-    prefetch::{Follow, Outcome, Prefetch, Reason},
+    prefetch::{Event, Follow, Outcome, Prefetch, Reason},
     testing::Canned,
 };
 
-use super::support::{Silent, endless, json, keys, limited, new_cache, only, outcomes, plan, run};
+use super::support::{Silent, endless, json, keys, limited, new_cache, only, outcomes, plan, run, start, told};
 
 fn follow(rule: &str) -> Follow {
     rule.parse().unwrap()
@@ -153,8 +153,12 @@ async fn a_body_that_drips_for_ever_is_cut_when_its_time_is_over() {
         )
     };
     let network = only(move |_| Ok(Response::new(drips())));
-    let rows = run(plan(), &cache, &network).await;
-    assert_eq!(outcomes(&rows), [(Outcome::Failed, Some(Reason::TimedOut))]);
+    let events = told(start(plan(), &cache, &network)).await;
+    let [.., Event::Failed(row), Event::Progress { .. }, Event::Ended(summary)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(row.reason, Some(Reason::TimedOut));
+    assert!((116..=120).contains(&summary.bytes), "what came counts, though it is not stored: {summary:?}");
     assert!(keys(&cache).await.is_empty());
 }
 

@@ -104,7 +104,7 @@ fn what_does_not_exist_or_is_wrong_is_named() {
         (json!({"urls": [], "follow": [{"jsonPath": "$.a", "html": {}}]}), "one of `jsonPath`"),
         (json!({"urls": [], "follow": [{}]}), "one of `jsonPath`"),
         (json!({"urls": [], "follow": [{"html": {"links": true}}]}), "unknown field `links`"),
-        (json!({"urls": [], "follow": vec!["/a"; 65]}), "more than 64 rules"),
+        (json!({"urls": [], "follow": vec!["/a"; 33]}), "more than 32 rules"),
     ] {
         assert!(error(&plan).contains(named), "{plan}: {}", error(&plan));
     }

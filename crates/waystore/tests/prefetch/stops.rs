@@ -83,7 +83,7 @@ async fn what_is_dropped_stops_and_goes_on_from_its_progress_after_a_restart() {
     let kept = {
         let store = Waystore::open(dir.path()).await.unwrap();
         let cache = open(&store).await;
-        let (network, sender, _) = streaming();
+        let (network, sender, request_signal) = streaming();
         let network = network.on("/list", |_| Ok(json(r#"["/y"]"#)));
         let mut running = start(plan.clone(), &cache, &network);
         while !matches!(running.next().await, Some(Event::Followed { .. })) {}
@@ -91,7 +91,7 @@ async fn what_is_dropped_stops_and_goes_on_from_its_progress_after_a_restart() {
         ready(&mut running);
         let kept = serde_json::to_string(&running.progress()).unwrap();
         drop(running);
-        assert!(sender.is_closed());
+        assert!(sender.is_closed() && request_signal.lock().unwrap().as_ref().unwrap().aborted());
         kept
     };
     let store = Waystore::open(dir.path()).await.unwrap();

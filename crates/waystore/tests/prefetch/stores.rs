@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use waystore::{
-    CacheQueryOptions, FetchError, Limits, RequestCache, RequestCredentials, Response, Waystore,
+    CacheQueryOptions, FetchError, Limits, RequestCache, RequestCredentials, Response, ResponseType, Waystore,
     prefetch::{Event, Follow, Hints, HtmlLinks, Outcome, Prefetch, Reason, Source, Summary, WhenSaving},
     testing::Canned,
 };
@@ -108,6 +108,21 @@ async fn no_cache_is_stored_on_request_and_what_is_personal_is_not() {
     let rows = run(Prefetch { override_no_cache: true, ..plan }, &cache, &network).await;
     assert_eq!(outcomes(&rows), [(Outcome::Stored, None), skipped(Reason::Personal)]);
     assert_eq!(keys(&cache).await, ["/detail"]);
+}
+
+#[tokio::test]
+async fn of_an_opaque_response_nothing_is_told_and_nothing_followed() {
+    let cache = new_cache().await;
+    let opaque = || {
+        let mut response = json(r#"["/secret"]"#);
+        (response.kind, response.status) = (ResponseType::Opaque, 202);
+        response
+    };
+    cache.put("/x", opaque()).await.unwrap();
+    let network = Canned::default().on("/y", move |_| Ok(opaque()));
+    let rows = run(plan().with("/y").follow(Follow::json_pointer("").unwrap()), &cache, &network).await;
+    assert_eq!(outcomes(&rows), [(Outcome::Cached, None), (Outcome::Skipped, Some(Reason::Unstorable))]);
+    assert_eq!((rows[0].status, rows[0].bytes, rows[1].status, rows[1].bytes), (None, 0, None, 0));
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use waystore::{
-    Body, Cache, CacheQueryOptions, Fetch, FetchError, Request, Response, Waystore,
+    Body, Cache, CacheQueryOptions, Clock, Fetch, FetchError, Request, Response, Waystore,
     prefetch::{Event, Outcome, Prefetch, PrefetchLimits, Prefetched, Reason, Running},
+    store::memory::MemoryStore,
     testing::Canned,
 };
 
@@ -13,8 +14,10 @@ pub(crate) async fn open(store: &Waystore) -> Cache {
     store.caches("https://a.test/app/sw.js").unwrap().open("v1").await.unwrap()
 }
 
+/// An empty cache, whose clock stands still: what passes is what a test waits for.
 pub(crate) async fn new_cache() -> Cache {
-    open(&Waystore::in_memory()).await
+    let clock = Arc::new(Clock::fixed(1_700_000_000_000, 7));
+    open(&Waystore::with_store(Arc::new(MemoryStore::new(Arc::clone(&clock))), clock)).await
 }
 
 pub(crate) fn start(plan: Prefetch, cache: &Cache, network: &Canned) -> Running {

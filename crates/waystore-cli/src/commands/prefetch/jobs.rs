@@ -4,11 +4,14 @@ use std::io::Write;
 
 use crate::{
     caches::{Answer, Part, Question, Record},
-    commands::cache::{
-        Stop,
-        columns::{age, printable, size, widths},
-        place::Place,
-        unexpected,
+    commands::{
+        cache::{
+            Stop,
+            columns::{age, printable, size, widths},
+            place::Place,
+            unexpected,
+        },
+        json::write_json,
     },
     prefetching::JobStatus,
     talk::tell,
@@ -25,8 +28,7 @@ pub(super) async fn list(place: &Place, json: bool, out: &mut dyn Write) -> Resu
         jobs.push(job);
     }
     if json {
-        serde_json::to_writer_pretty(&mut *out, &jobs).map_err(std::io::Error::from)?;
-        return Ok(writeln!(out)?);
+        return Ok(write_json(&jobs, out)?);
     }
     if jobs.is_empty() {
         tell!("nothing is under way");

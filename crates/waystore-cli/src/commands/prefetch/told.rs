@@ -5,9 +5,12 @@ use std::io::Write;
 use waystore::prefetch::{Outcome, Prefetched, Summary};
 
 use crate::{
-    commands::cache::{
-        Stop,
-        columns::{printable, size, widths},
+    commands::{
+        cache::{
+            Stop,
+            columns::{printable, size, widths},
+        },
+        json::write_json,
     },
     failure::Failure,
     talk::tell,
@@ -26,8 +29,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn write(&self, json: bool, out: &mut dyn Write) -> Result<(), Stop> {
         if json {
-            serde_json::to_writer_pretty(&mut *out, &self.rows).map_err(std::io::Error::from)?;
-            return Ok(writeln!(out)?);
+            return Ok(write_json(&self.rows, out)?);
         }
         self.write_table(out)?;
         self.tell_of_the_missing();

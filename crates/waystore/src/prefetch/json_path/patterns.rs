@@ -10,8 +10,11 @@ use jsonpath_rust::parser::model::{
 };
 use regex::{Regex, RegexBuilder};
 
-/// Bytes that a compiled expression may take.
-const COMPILED_BYTES: usize = 1 << 18;
+/// Expressions that a path may have.
+const MOST: usize = 4;
+
+/// Bytes that a compiled expression may take, and once more those that it may take while it searches.
+const COMPILED_BYTES: usize = 1 << 16;
 
 /// Expressions by their text, and by whether the whole text has to match.
 #[derive(Debug, Clone, Default)]
@@ -98,9 +101,16 @@ impl Patterns {
         let FnArg::Literal(Literal::String(pattern)) = pattern else {
             return Err("the expression given to `match` and `search` is text in the path itself".to_owned());
         };
+        if self.0.len() == MOST {
+            return Err(format!("it has more than {MOST} regular expressions"));
+        }
         let expression = translated(pattern);
         let expression = if whole { format!(r"\A(?:{expression})\z") } else { expression };
-        let compiled = RegexBuilder::new(&expression).size_limit(COMPILED_BYTES).nest_limit(32).build();
+        let compiled = RegexBuilder::new(&expression)
+            .size_limit(COMPILED_BYTES)
+            .dfa_size_limit(COMPILED_BYTES)
+            .nest_limit(32)
+            .build();
         let compiled = compiled.map_err(|_| format!("`{pattern}` is not a regular expression, or is too large"))?;
         self.0.insert((pattern.clone(), whole), compiled);
         Ok(())

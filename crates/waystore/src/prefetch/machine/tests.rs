@@ -37,6 +37,7 @@ impl World {
     fn finish(&mut self, path: &str, attempted: Attempted) {
         let index = self.running.iter().position(|task| short(task.url.as_str()) == path);
         let task = self.running.remove(index.unwrap_or_else(|| panic!("{path} does not run")));
+        self.machine.set_bytes(self.machine.bytes() + attempted.done.bytes);
         self.events.extend(self.machine.finished(&task, attempted, self.now_ms, 0));
     }
 
@@ -49,6 +50,7 @@ impl World {
         let mut order = Vec::new();
         loop {
             order.extend(self.begin());
+            assert!(order.len() <= 1000, "it does not end");
             let Some(task) = self.running.first() else { break };
             let path = short(task.url.as_str());
             self.finish(&path, answer(&path));
@@ -74,7 +76,7 @@ fn stored(bytes: u64, links: &[&str]) -> Attempted {
     let link = |path: &&str| Link { url: base().join(path).unwrap(), required: false };
     let (status, source) = (Some(200), Some(Source::Network));
     let done = Done { outcome: Outcome::Stored, status, bytes, source, reason: None, detail: None, followed: None };
-    Attempted { links: links.iter().map(link).collect(), received: bytes, ..done.into() }
+    Attempted { links: links.iter().map(link).collect(), ..done.into() }
 }
 
 fn broken() -> Attempted {
@@ -96,9 +98,13 @@ fn urls_are_fetched_in_the_order_asked_a_few_of_an_origin_at_a_time() {
     assert_eq!(world.begin(), ["/1", "https://b.test/4", "/2"]);
     world.store("/2", &[]);
     assert_eq!(world.begin(), ["/3"]);
-    plan.concurrency = 1;
+    plan.concurrency = usize::MAX;
+    plan.concurrency_per_origin = usize::MAX;
+    plan.urls = (0..100).map(|number| crate::prefetch::Target::optional(format!("/{number}"))).collect();
+    assert_eq!(World::new(&plan).begin().len(), MAX_CONCURRENCY);
+    plan.concurrency = 0;
     let mut world = World::new(&plan);
-    assert_eq!(world.begin(), ["/1"]);
+    assert_eq!(world.begin(), ["/0"]);
     assert_eq!(world.next(), Next::Wait(None));
 }
 

@@ -60,7 +60,7 @@ class Post {
     if (text.length > messageBytes / 3 && new TextEncoder().encode(text).length > messageBytes) {
       complain(`a message has more than the ${messageBytes} bytes that this gateway takes, and was not sent`);
     } else if (!this.#link.send(text, { ports })) {
-      complain("a message was not sent: too many wait for the gateway");
+      complain(`a message was not sent: ${this.#link.failure?.message ?? "too many wait for the gateway"}`);
     }
   }
 

@@ -10,7 +10,7 @@ const joinAgain = bridgeBroadcasts(link, desk);
 desk.begin(TOLD, clientOfNavigation() !== undefined);
 const prefetch = prefetchWith(desk);
 const links = linksWith(prefetch);
-globalThis.waystore = { serviceWorker: desk.container, prefetch, links };
+globalThis.waystore = { serviceWorker: desk.container, browser: NATIVE, prefetch, links };
 if (TAG.serviceWorker !== "aside") {
   const get = () => desk.container;
   Object.defineProperty(Navigator.prototype, "serviceWorker", { get, enumerable: true, configurable: true });

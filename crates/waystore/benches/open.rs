@@ -145,7 +145,9 @@ async fn find(store: &DiskStore, name: &str, number: usize) -> Result<()> {
     let list = store.list(&place()?, &name.into()).await?.expect("it was filled");
     let url = url(number);
     let found = store.candidates(&[Read { list: &list, url: UrlMatch::Exact(&url) }]).await?.1;
-    assert_eq!(found.len(), 1, "{url}");
+    // A store may find too many, and among so many entries some share their hash.
+    let same = found.iter().filter(|candidate| candidate.entry.url() == url).count();
+    assert_eq!(same, 1, "{url}");
     Ok(())
 }
 

@@ -236,12 +236,8 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(false);
         }
-        let (called_back, late) = self.shared.recorded.delete(self.list.id(), &request.head, options);
-        for put in late {
-            put.over().await;
-        }
         let removed = self.commit(vec![Prepared::Delete { request: request.into_owned(), options }]).await?;
-        Ok(called_back || removed.iter().any(|count| *count > 0))
+        Ok(removed.iter().any(|count| *count > 0))
     }
 
     /// Applies `operations` in order, whole or not at all, and returns how many entries each one

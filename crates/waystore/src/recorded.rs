@@ -17,11 +17,9 @@ use tokio::sync::watch;
 
 pub(crate) use self::growing::{Growing, GrowingWriter};
 use crate::{
-    CacheQueryOptions, RequestHead, Visitor,
+    RequestHead, Visitor,
     spec::{
         batch::{Step, plan_batch},
-        matching::request_matches_cached_item,
-        query::may_match,
         url_key::without_fragment,
     },
     store::{Candidate, CandidateBody, Entry, EntryId, List, ListId, UrlMatch, Uses, url_matches},
@@ -93,36 +91,19 @@ impl Recorded {
         self.lists().get(&list).cloned().unwrap_or_default()
     }
 
-    /// Calls back the puts that a delete removes; returns whether there was one, and those that are
-    /// being committed and have to be waited for.
-    pub(crate) fn delete(
-        &self,
-        list: ListId,
-        request: &RequestHead,
-        options: CacheQueryOptions,
-    ) -> (bool, Vec<Arc<Pending>>) {
-        let removes = |pending: &Pending| {
-            may_match(request, options) && request_matches_cached_item(request, &pending.candidate.entry, options)
-        };
-        let (mut called_back, mut late) = (false, Vec::new());
-        for pending in self.of(list).into_iter().filter(|pending| removes(pending)) {
+    /// Calls back the puts that `step` removes; returns how many there were, and those that are being committed: who
+    /// comes after them has to wait for them.
+    pub(crate) fn call_back(&self, list: ListId, step: Step<'_>) -> (usize, Vec<Arc<Pending>>) {
+        let (mut called_back, mut late) = (0, Vec::new());
+        for pending in self.of(list).into_iter().filter(|pending| removes(step, &pending.candidate)) {
             if pending.call_back() {
-                called_back = true;
+                called_back += 1;
                 self.forget(&pending);
             } else {
                 late.push(pending);
             }
         }
         (called_back, late)
-    }
-
-    /// Calls back the puts that a put which was committed after them takes the place of.
-    pub(crate) fn displace(&self, list: ListId, step: Step<'_>) {
-        for pending in self.of(list) {
-            if removes(step, &pending.candidate) && pending.call_back() {
-                self.forget(&pending);
-            }
-        }
     }
 
     fn forget(&self, pending: &Arc<Pending>) {

@@ -291,7 +291,7 @@ impl Cache {
 
     /// Where a budget evicts entries of this cache, lets those go that make up for `error`, of any cache that has a
     /// budget: of the same bucket, where that is full, or else of the same key. Returns whether it is worth trying again.
-    async fn evict_for(&self, error: &Error) -> Result<bool> {
+    pub(crate) async fn evict_for(&self, error: &Error) -> Result<bool> {
         let Keeping { budget_bytes, policies, .. } = &self.keeping;
         let has_budget =
             |name: &CacheName| policies.as_ref().is_none_or(|policies| policies.of(name).budget_bytes.is_some());

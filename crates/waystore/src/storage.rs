@@ -408,7 +408,12 @@ impl CacheStorage {
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
             parts[at].steps.extend(steps);
         }
-        let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await?;
+        let removed = loop {
+            match commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await {
+                Err(error) if evict_for(&caches, &error).await? => {}
+                done => break done?,
+            }
+        };
         for cache in &caches {
             cache.keep_within_budget().await?;
         }
@@ -663,4 +668,15 @@ impl CacheStorage {
             bucket: self.bucket.clone(),
         }
     }
+}
+
+/// Lets entries go that make up for `error`, where a budget of one of `caches` allows that. Returns whether it is worth
+/// trying again.
+async fn evict_for(caches: &[Cache], error: &Error) -> Result<bool> {
+    for cache in caches {
+        if cache.evict_for(error).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -127,7 +127,6 @@ impl CacheStorage {
         let buckets = self.buckets();
         let _turn = self.shared.buckets.turn.lock().await;
         buckets.save(DEFAULT_BUCKET, BucketOptions { persisted, ..BucketOptions::default() }).await?;
-        self.shared.forget_spared(&self.place.key);
         Ok(())
     }
 }
@@ -408,11 +407,11 @@ impl Life {
     }
 }
 
-/// What eviction takes of `key`: every name but those of buckets that are spared. `None` where the
+/// What eviction takes of `key`: every name but those of buckets that are spared, and nothing where the
 /// default one is, and with it the key.
-pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Option<Vec<NameChange>>> {
+pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Vec<NameChange>> {
     if load(store, key, DEFAULT_BUCKET).await?.is_some_and(|kept| kept.persisted) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let mut names = names_in(store, &Place::new(key.clone(), Bottle::Caches)).await?;
     for (name, _) in store.names(&place_of_kept(key)).await? {
@@ -424,7 +423,7 @@ pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Opt
         }
         names.push(NameChange::Unbind(place_of_kept(key), name));
     }
-    Ok(Some(names))
+    Ok(names)
 }
 
 /// The places of caches of `key` whose entries may be evicted: of the default bucket, and of those that are not persisted.

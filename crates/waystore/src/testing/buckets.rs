@@ -14,6 +14,7 @@ super::case_list!(Case:
     how_a_bucket_is_kept_is_set_when_it_is_opened,
     s8_s11_what_is_persistent_is_kept_so_and_spared_by_eviction,
     a_bucket_is_evicted_with_its_key_unless_it_is_persisted,
+    what_is_spared_of_an_evicted_key_does_not_spare_the_next_one,
 );
 
 fn caches(store: &Waystore) -> CacheStorage {
@@ -196,4 +197,16 @@ async fn a_bucket_is_evicted_with_its_key_unless_it_is_persisted(store: Waystore
     assert!(matches!(inbox.estimate().await, Err(Error::BucketRemoved { .. })));
     assert!(drafts.caches().has("v1").await.unwrap());
     assert_eq!(caches(&store).buckets().keys().await.unwrap(), ["drafts"]);
+}
+
+async fn what_is_spared_of_an_evicted_key_does_not_spare_the_next_one(store: Waystore) {
+    let drafts = bucket(&store, "drafts").await;
+    put(&drafts.caches(), "eggs").await.unwrap();
+    drafts.persist().await.unwrap();
+    fill_beyond(&store).await;
+    let (b, d) = (store.caches("https://b.test").unwrap(), store.caches("https://d.test").unwrap());
+    assert!(!caches(&store).has("att").await.unwrap() && b.has("att").await.unwrap());
+    put(&d, vec![7; 100_000]).await.unwrap();
+    assert!(!b.has("att").await.unwrap() && d.has("att").await.unwrap());
+    assert_eq!(text(&drafts.caches()).await.as_deref(), Some("eggs"));
 }

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     Bottle, CacheName, CacheStorage, Error, Estimate, Place, Response, Result, StorageKey,
+    cache::Keeping,
     key::DEFAULT_BUCKET,
     quota::NO_LIMIT,
     store::{Changes, Commit, NameChange, ReadSet, Store, fits},
@@ -229,7 +230,9 @@ impl StorageBuckets {
                 response = response.header(header, value.to_string());
             }
         }
-        let kept = self.origin.in_place(place_of_kept(self.key()), None);
+        let mut kept = self.origin.in_place(place_of_kept(self.key()), None);
+        // However these handles keep what is put through them: this is no entry of a cache.
+        kept.keeping = Keeping::default();
         let cache = kept.open(kept_name(name)).await?;
         cache.put(self.key().origin(), response).await
     }

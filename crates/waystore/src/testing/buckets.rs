@@ -15,6 +15,7 @@ super::case_list!(Case:
     s8_s11_what_is_persistent_is_kept_so_and_spared_by_eviction,
     a_bucket_is_evicted_with_its_key_unless_it_is_persisted,
     what_is_spared_of_an_evicted_key_does_not_spare_the_next_one,
+    a_budget_leaves_alone_how_a_bucket_is_kept,
 );
 
 fn caches(store: &Waystore) -> CacheStorage {
@@ -209,4 +210,12 @@ async fn what_is_spared_of_an_evicted_key_does_not_spare_the_next_one(store: Way
     put(&d, vec![7; 100_000]).await.unwrap();
     assert!(!b.has("att").await.unwrap() && d.has("att").await.unwrap());
     assert_eq!(text(&drafts.caches()).await.as_deref(), Some("eggs"));
+}
+
+async fn a_budget_leaves_alone_how_a_bucket_is_kept(store: Waystore) {
+    let bucket = caches(&store).with_budget(0).buckets().open("t", BucketOptions::default()).await.unwrap();
+    assert_eq!(caches(&store).buckets().keys().await.unwrap(), ["t"]);
+    assert!(!bucket.persisted().await.unwrap());
+    put(&bucket.caches(), "gone at once").await.unwrap();
+    assert_eq!(text(&bucket.caches()).await, None);
 }

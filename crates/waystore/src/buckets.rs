@@ -204,6 +204,12 @@ impl StorageBuckets {
         &self.origin.place.key
     }
 
+    /// The caches of every named bucket, also of those whose end has come.
+    pub(crate) async fn all_caches(&self) -> Result<Vec<CacheStorage>> {
+        let names = self.names().await?;
+        Ok(names.iter().map(|name| self.origin.in_place(place_of(self.key(), name), None)).collect())
+    }
+
     async fn names(&self) -> Result<Vec<String>> {
         let names = self.origin.store.names(&place_of_kept(self.key())).await?;
         Ok(names.iter().filter_map(|(name, _)| bucket_of(name)).filter(|name| name != DEFAULT_BUCKET).collect())

@@ -229,7 +229,7 @@ impl Waystore {
     async fn remove_gathered(&self) {
         for key in self.store.storage_keys().await.unwrap_or_default() {
             let Ok(base) = Url::parse(key.origin()) else { continue };
-            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_gathered().await {
+            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_all_gathered().await {
                 tracing::warn!(%error, "what an import left was not removed");
             }
         }

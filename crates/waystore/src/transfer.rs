@@ -9,9 +9,12 @@ pub(crate) mod gathering;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt, channel::mpsc, stream};
+use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, stream};
 
-use self::frame::{Frame, FrameReader, FrameWriter};
+use self::{
+    frame::{Frame, FrameReader, FrameWriter},
+    gathering::GatheringGuard,
+};
 use crate::{
     Body, BodyError, Cache, CacheName, CacheStorage, Entries, EntryRange, Error, Request, Response, Result,
     StoredEntry, spec::batch::check_put, store::Entry,
@@ -123,8 +126,8 @@ impl CacheStorage {
     /// The name goes over in one commit, when the file was read to its end and all of it is right. Until
     /// then, and whatever fails, the cache that has the name is as it was, and nobody finds the new
     /// entries: they gather in a cache that [`keys`](Self::keys) does not list and
-    /// [`match_`](Self::match_) does not search. What a crash leaves of one is removed when the store is
-    /// opened again.
+    /// [`match_`](Self::match_) does not search. It is gone when the import fails or is dropped; what a crash
+    /// leaves of one is removed when the store is opened again.
     ///
     /// The entries count as stored now. Their URLs are kept as they are, whatever the origin.
     ///
@@ -136,22 +139,30 @@ impl CacheStorage {
     /// * [`Error::QuotaExceeded`]: there is no room for both.
     pub async fn import(&self, name: impl Into<CacheName>, file: Body) -> Result<u64> {
         self.remove_gathered().await?;
-        let gathering = self.shared.gathering.begin(self.new_op());
-        let cache = self.open(gathering.name()).await?;
-        let imported = read_in(&cache, file).await;
-        let renamed = match imported {
-            Ok(count) => self.rename(gathering.name(), name).await.map(|renamed| renamed.then_some(count)),
+        let import = Import { storage: self, gathering: self.shared.gathering.begin(self.new_op()) };
+        let cache = self.open(import.gathering.name()).await?;
+        let imported = match read_in(&cache, file).await {
+            Ok(count) => self.rename(import.gathering.name(), name).await.map(|renamed| renamed.then_some(count)),
             Err(error) => Err(error),
         };
-        match renamed {
+        match imported {
             Ok(Some(count)) => Ok(count),
             Ok(None) => Err(Error::unavailable("what was imported has been evicted, or deleted with its origin")),
             Err(error) => {
                 // The failure that led here is the one to tell.
-                let _ = self.delete(gathering.name()).await;
+                let _ = self.delete(import.gathering.name()).await;
                 Err(error)
             }
         }
+    }
+
+    /// The same as [`remove_gathered`](Self::remove_gathered), in every bucket.
+    pub(crate) async fn remove_all_gathered(&self) -> Result<()> {
+        self.remove_gathered().await?;
+        for bucket in self.buckets().all_caches().await? {
+            bucket.remove_gathered().await?;
+        }
+        Ok(())
     }
 
     /// Removes what imports gathered that came to no end.
@@ -162,6 +173,19 @@ impl CacheStorage {
             }
         }
         Ok(())
+    }
+}
+
+/// An import under way. However it ends, nothing stays under the name that it gathered under.
+struct Import<'a> {
+    storage: &'a CacheStorage,
+    gathering: GatheringGuard,
+}
+
+impl Drop for Import<'_> {
+    fn drop(&mut self) {
+        // A name is taken away on the first poll, mostly; else the next import does it. After its end it is gone already.
+        let _ = self.storage.delete(self.gathering.name()).now_or_never();
     }
 }
 

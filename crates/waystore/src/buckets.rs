@@ -5,10 +5,14 @@
 
 mod kept;
 mod life;
+mod turns;
 
 use std::sync::Arc;
 
-use self::kept::{bucket_of, kept_name, load, names_in, place_of, place_of_kept, save};
+use self::{
+    kept::{bucket_of, kept_name, load, names_in, place_of, place_of_kept, save},
+    turns::Turns,
+};
 pub(crate) use self::{
     kept::{evictable, places},
     life::{Life, Lives},
@@ -105,9 +109,9 @@ impl CacheStorage {
     ///
     /// [`Error::QuotaExceeded`]: there is no room to keep that. [`Error::Unavailable`]: the store.
     pub async fn set_persistent(&self, persisted: bool) -> Result<()> {
-        let _turn = self.shared.buckets.turn.lock().await;
-        save(self, DEFAULT_BUCKET, BucketOptions { persisted, ..BucketOptions::default() }).await?;
-        Ok(())
+        let origin = self.clone();
+        let options = BucketOptions { persisted, ..BucketOptions::default() };
+        self.shared.buckets.turns.take(async move { save(&origin, DEFAULT_BUCKET, options).await }).await
     }
 }
 
@@ -125,7 +129,11 @@ impl StorageBuckets {
             return Err(Error::type_error("a bucket with a quota of 0 can hold nothing"));
         }
         self.check_end(options.expires_ms)?;
-        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let (buckets, name) = (self.clone(), name.to_owned());
+        self.turns().take(async move { buckets.open_in_turn(&name, options).await }).await
+    }
+
+    async fn open_in_turn(&self, name: &str, options: BucketOptions) -> Result<StorageBucket> {
         let kept = match self.load_live(name).await? {
             Some(kept) => BucketOptions {
                 persisted: kept.persisted || options.persisted,
@@ -154,7 +162,11 @@ impl StorageBuckets {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn keys(&self) -> Result<Vec<String>> {
-        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let buckets = self.clone();
+        self.turns().take(async move { buckets.keys_in_turn().await }).await
+    }
+
+    async fn keys_in_turn(&self) -> Result<Vec<String>> {
         let mut keys = Vec::new();
         for name in self.names().await? {
             if self.load_live(&name).await?.is_some() {
@@ -173,10 +185,17 @@ impl StorageBuckets {
     /// [`Error::Type`]: the name is none. [`Error::Unavailable`]: the store.
     pub async fn delete(&self, name: &str) -> Result<bool> {
         check_name(name)?;
-        let _turn = self.origin.shared.buckets.turn.lock().await;
-        let known = self.load(name).await?.is_some();
-        self.remove(name).await?;
-        Ok(known)
+        let (buckets, name) = (self.clone(), name.to_owned());
+        let removed = async move {
+            let known = buckets.load(&name).await?.is_some();
+            buckets.remove(&name).await?;
+            Ok(known)
+        };
+        self.turns().take(removed).await
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.origin.shared.buckets.turns
     }
 
     fn key(&self) -> &StorageKey {
@@ -301,7 +320,7 @@ impl StorageBucket {
     /// As for [`estimate`](Self::estimate); [`Error::Type`] where that time has come.
     pub async fn set_expires_ms(&self, expires_ms: u64) -> Result<()> {
         self.origin.buckets().check_end(Some(expires_ms))?;
-        self.change(|kept| kept.expires_ms = Some(expires_ms)).await
+        self.change(move |kept| kept.expires_ms = Some(expires_ms)).await
     }
 
     async fn options(&self) -> Result<BucketOptions> {
@@ -309,11 +328,14 @@ impl StorageBucket {
         self.origin.buckets().load(&self.life.name).await?.ok_or_else(|| self.life.error())
     }
 
-    async fn change(&self, change: impl FnOnce(&mut BucketOptions)) -> Result<()> {
-        let _turn = self.origin.shared.buckets.turn.lock().await;
-        let mut kept = self.options().await?;
-        change(&mut kept);
-        save(&self.origin, &self.life.name, kept).await
+    async fn change(&self, change: impl FnOnce(&mut BucketOptions) + Send + 'static) -> Result<()> {
+        let bucket = self.clone();
+        let changed = async move {
+            let mut kept = bucket.options().await?;
+            change(&mut kept);
+            save(&bucket.origin, &bucket.life.name, kept).await
+        };
+        self.origin.shared.buckets.turns.take(changed).await
     }
 }
 

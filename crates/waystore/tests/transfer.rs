@@ -9,9 +9,9 @@ const MIB: usize = 1 << 20;
 
 /// The caches of an origin, and those of a bucket of it that no eviction takes.
 async fn places(store: &Waystore) -> [CacheStorage; 2] {
-    let origin = store.caches(SITE).unwrap();
+    let origin = store.caches(SITE).expect("it is an origin");
     let spared = BucketOptions { persisted: true, ..BucketOptions::default() };
-    let bucket = origin.buckets().open("b", spared).await.unwrap();
+    let bucket = origin.buckets().open("b", spared).await.expect("it can be made");
     [origin, bucket.caches()]
 }
 

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::kept::{bucket_of, place_of};
+use super::{
+    kept::{bucket_of, place_of},
+    turns::Turns,
+};
 use crate::{
     Bottle, Error, Place, Result, StorageKey,
     store::{NameChange, Store, fits},
@@ -18,8 +21,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
     known: Mutex<HashMap<(StorageKey, String), Arc<Life>>>,
-    /// Held while buckets are made or removed.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    /// In which buckets are made, changed and removed.
+    pub(super) turns: Turns,
 }
 
 /// What the handles on one bucket share.

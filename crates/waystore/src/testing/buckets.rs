@@ -1,5 +1,7 @@
 //! Named buckets. Sections 2 and 8 of `spec/storage.md`.
 
+use std::time::Duration;
+
 use crate::{BucketOptions, CacheQueryOptions, CacheStorage, Clock, Error, Limits, Response, StorageBucket, Waystore};
 
 super::case_list!(Case:
@@ -16,6 +18,7 @@ super::case_list!(Case:
     a_bucket_is_evicted_with_its_key_unless_it_is_persisted,
     what_is_spared_of_an_evicted_key_does_not_spare_the_next_one,
     a_budget_leaves_alone_how_a_bucket_is_kept,
+    who_does_not_go_on_with_a_bucket_holds_up_nobody,
 );
 
 fn caches(store: &Waystore) -> CacheStorage {
@@ -218,4 +221,16 @@ async fn a_budget_leaves_alone_how_a_bucket_is_kept(store: Waystore) {
     assert!(!bucket.persisted().await.unwrap());
     put(&bucket.caches(), "gone at once").await.unwrap();
     assert_eq!(text(&bucket.caches()).await, None);
+}
+
+async fn who_does_not_go_on_with_a_bucket_holds_up_nobody(store: Waystore) {
+    let buckets = caches(&store).buckets();
+    let mut left = Box::pin(buckets.open("left", BucketOptions::default()));
+    let is_done = futures::poll!(left.as_mut()).is_ready();
+    let others = async { bucket(&store, "other").await.persist().await.unwrap() };
+    tokio::time::timeout(Duration::from_secs(20), others).await.expect("the others go on");
+    if !is_done {
+        left.await.unwrap();
+    }
+    assert_eq!(buckets.keys().await.unwrap(), ["left", "other"]);
 }

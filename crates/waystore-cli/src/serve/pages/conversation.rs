@@ -170,6 +170,7 @@ impl Running {
             received,
             ping_ms: PING_MS,
             grace_ms: u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX),
+        let Times { ping_ms, grace, .. } = self.of.rules.times;
             limits,
         };
         self.next = Some(welcome.text().into());

@@ -24,6 +24,7 @@ use super::{
     reservations::Reservations,
     sequence::Memory,
     session::Session,
+    served::Served,
     settings::PageSettings,
     wire::{Attach, Batch, Wire},
 };
@@ -48,6 +49,7 @@ struct Inner {
     table: Mutex<Table>,
     connections: Arc<Semaphore>,
 }
+    script: Served,
 
 #[derive(Default)]
 struct Table {
@@ -94,6 +96,7 @@ impl Pages {
             connections: Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS))),
             began: Instant::now(),
             table: Mutex::default(),
+            script: Served::default(),
             site,
             jobs,
             answers,
@@ -110,6 +113,11 @@ impl Pages {
     }
 
     /// The most bytes of a frame.
+    /// The script that its pages load.
+    pub(crate) fn script(&self) -> &Served {
+        &self.inner.script
+    }
+
     pub(crate) fn frame_bytes(&self) -> usize {
         self.inner.settings.rules.frame_bytes
     }

@@ -19,6 +19,9 @@ mod served;
 mod session;
 pub(crate) mod settings;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod times;
 mod told;
 mod websocket;
 mod wire;

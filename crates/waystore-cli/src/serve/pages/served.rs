@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_coding_is_taken_where_it_is_named_and_not_refused() {
-        let takes = |value: &str| takes(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]), "br");
+        let takes =
+            |value: &str| takes(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]), "br");
         assert!(takes("gzip, deflate, br") && takes("BR;q=0.5") && takes("gzip;q=0, br ; q=1"));
         assert!(!takes("") && !takes("gzip") && !takes("br;q=0") && !takes("br;q=0.000") && !takes("brx, *;q=0"));
     }

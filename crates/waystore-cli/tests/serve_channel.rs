@@ -242,6 +242,9 @@ async fn client_js_is_served_past_the_worker() {
     let tag = reply.header("etag").unwrap().to_owned();
     let again = gateway.get_with("/.well-known/waystore/client.js", &[("if-none-match", &tag)]).await;
     assert_eq!((again.status, again.text().as_str()), (304, ""));
+    let packed = gateway.get_with("/.well-known/waystore/client.js", &[("accept-encoding", "gzip, br")]).await;
+    assert_eq!((packed.header("content-encoding"), packed.header("vary")), (Some("br"), Some("accept-encoding")));
+    assert!(packed.header("content-length").unwrap().parse::<usize>().unwrap() * 3 < reply.text().len());
     assert_eq!(gateway.request("/.well-known/waystore/client.js")["route"], "gateway");
 }
 

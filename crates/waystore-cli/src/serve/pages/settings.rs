@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{allowed::Allowed, session::Rules};
+use super::{allowed::Allowed, session::Rules, times::Times};
 use crate::{
     failure::Failure,
     serve::{settings::Settings, size::Size},
@@ -51,6 +51,7 @@ impl PageSettings {
                 frame_bytes: usize::try_from(frame_bytes).unwrap_or(usize::MAX),
                 messages: settings.message_rate.unwrap_or(MESSAGES).max(1).into(),
                 bytes: bytes(settings.message_bytes, BYTES).max(1),
+                times: Times::default(),
             }),
             most: settings.max_pages.map_or(max_connections / 2, |most| most as usize).max(1),
             memory_bytes: usize::try_from(bytes(settings.page_memory, MEMORY_BYTES)).unwrap_or(usize::MAX),

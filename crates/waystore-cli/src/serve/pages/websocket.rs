@@ -2,7 +2,10 @@
 //!
 //! Knows the handshake and messages; what they say is the conversation's business.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
@@ -11,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, mpsc},
     time::timeout,
 };
@@ -32,8 +36,6 @@ use super::{
 };
 use crate::serve::refusal::Refusal;
 
-/// The first frame has to come within this time.
-const HELLO_TIME: Duration = Duration::from_secs(10);
 /// How long a page may take to read the last frame, and to close.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Frames on their way between a connection and its conversation.
@@ -42,8 +44,6 @@ const ON_THE_WAY: usize = 4;
 const READ_BYTES: usize = 4096;
 /// Spec: RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 /// The answer that makes the connection a WebSocket. Spec: RFC 6455, section 4.2.
 ///
@@ -91,9 +91,13 @@ pub(super) async fn serve(pages: Pages, who: Who, upgrade: OnUpgrade, room: Owne
     drop(room);
 }
 
-async fn talk(pages: &Pages, who: Who, socket: &mut Socket) -> Result<(), Closing> {
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    pages: &Pages,
+    who: Who,
+    socket: &mut WebSocketStream<S>,
+) -> Result<(), Closing> {
     let late = |_| Closing::silent("the page did not say `hello`");
-    let Some(first) = timeout(HELLO_TIME, next(socket, pages.frame_bytes())).await.map_err(late)?? else {
+    let Some(first) = timeout(pages.hello_time(), next(socket, pages.frame_bytes())).await.map_err(late)?? else {
         return Ok(());
     };
     let hello = Hello::read(&first).map_err(Closing::wrong)?;
@@ -101,14 +105,14 @@ async fn talk(pages: &Pages, who: Who, socket: &mut Socket) -> Result<(), Closin
     let (say, frames) = mpsc::channel(ON_THE_WAY);
     let (out, told) = mpsc::channel(ON_THE_WAY);
     let cut = CancellationToken::new();
-    pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() })?;
+    pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() }).await?;
     drop(hello);
     pump(socket, say, told, cut, pages.frame_bytes()).await
 }
 
 /// Carries frames both ways, until either side ends it.
-async fn pump(
-    socket: &mut Socket,
+async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
     say: mpsc::Sender<Utf8Bytes>,
     mut told: mpsc::Receiver<Out>,
     cut: CancellationToken,
@@ -118,7 +122,8 @@ async fn pump(
     let reading = async {
         while let Some(text) = next(&mut stream, most).await? {
             if say.send(text).await.is_err() {
-                break;
+                // The conversation is over: what it says last says why, whatever the page goes on to say.
+                return pending().await;
             }
         }
         Ok(())
@@ -174,7 +179,7 @@ async fn next(
 }
 
 /// Says why, closes, and waits until the page has closed too.
-async fn close(socket: &mut Socket, closing: &Closing) {
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, closing: &Closing) {
     let said = async {
         socket.send(Message::Text(closing.frame().into())).await?;
         let frame = CloseFrame { code: closing.code.into(), reason: closing.short_reason().into() };
@@ -194,7 +199,10 @@ const _: fn(Pages, Who, OnUpgrade, OwnedSemaphorePermit) = |pages, who, upgrade,
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::DuplexStream;
+
     use super::*;
+    use crate::serve::pages::{testing, times::Times};
 
     fn asks(headers: &[(&str, &str)]) -> Result<Response, Refusal> {
         let mut request = http::Request::get("/.well-known/waystore/channel");
@@ -216,6 +224,38 @@ mod tests {
         let response = asks(&GOOD).unwrap();
         assert_eq!(response.status, 101);
         assert_eq!(response.headers.get_text("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    }
+
+    /// A socket of the gateway's, and the page's end of it.
+    async fn sockets() -> (WebSocketStream<DuplexStream>, WebSocketStream<DuplexStream>) {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let here = WebSocketStream::from_raw_socket(here, Role::Server, None).await;
+        (here, WebSocketStream::from_raw_socket(there, Role::Client, None).await)
+    }
+
+    #[tokio::test]
+    async fn a_page_that_goes_on_talking_is_told_why_it_is_closed() {
+        let (mut socket, mut page) = sockets().await;
+        let (say, frames) = mpsc::channel(1);
+        let (out, told) = mpsc::channel(1);
+        // The conversation hears nothing more, and has not said its last word yet.
+        drop(frames);
+        page.send(Message::Text("more".into())).await.unwrap();
+        let last = async {
+            tokio::task::yield_now().await;
+            out.send(Out::Close(Closing::too_much())).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(pump(&mut socket, say, told, CancellationToken::new(), 1000), last);
+        assert_eq!(ended.unwrap_err().code, 4429);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_say_hello_is_sent_away() {
+        let hello = Duration::from_millis(50);
+        let pages = testing::pages(9, Times { hello, ..testing::no_times() }).await;
+        let (mut socket, _page) = sockets().await;
+        let closing = talk(&pages, testing::who(), &mut socket).await.unwrap_err();
+        assert_eq!((closing.code, &*closing.reason), (4408, "the page did not say `hello`"));
     }
 
     #[test]

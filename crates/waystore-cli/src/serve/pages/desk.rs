@@ -17,6 +17,7 @@ use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 
 use super::{
     ahead::Ahead,
+    arrivals::Arrivals,
     closing::Closing,
     conversation::Conversation,
     frames::{FrameKind, From, Hello, Kind},
@@ -41,6 +42,7 @@ struct Inner {
     answers: Answers,
     settings: PageSettings,
     memory: Memory,
+    arrivals: Arrivals,
     clock: Arc<Clock>,
     began: Instant,
     stop: CancellationToken,
@@ -91,6 +93,7 @@ impl Pages {
     ) -> Self {
         let inner = Inner {
             memory: Memory::new(settings.memory_bytes),
+            arrivals: Arrivals::new(settings.arriving_bytes, settings.rules.frame_bytes),
             connections: Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS))),
             began: Instant::now(),
             table: Mutex::default(),
@@ -112,6 +115,11 @@ impl Pages {
     /// The most bytes of a frame.
     pub(crate) fn frame_bytes(&self) -> usize {
         self.inner.settings.rules.frame_bytes
+    }
+
+    /// What arrives from all of them.
+    pub(crate) fn arrivals(&self) -> &Arrivals {
+        &self.inner.arrivals
     }
 
     /// Room for a connection, if there is any.

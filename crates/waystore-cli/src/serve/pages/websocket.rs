@@ -2,7 +2,7 @@
 //!
 //! Knows the handshake and messages; what they say is the conversation's business.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
@@ -25,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 use waystore::{HeaderList, Response};
 
 use super::{
+    arrivals::{Crowded, Meter, Metered},
     closing::Closing,
     desk::{Pages, Who},
     frames::Hello,
-    wire::{Out, Wire},
+    wire::{Arrived, Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 
@@ -43,7 +44,7 @@ const READ_BYTES: usize = 4096;
 /// Spec: RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+type Socket = WebSocketStream<Metered<TokioIo<hyper::upgrade::Upgraded>>>;
 
 /// The answer that makes the connection a WebSocket. Spec: RFC 6455, section 4.2.
 ///
@@ -82,34 +83,37 @@ pub(super) async fn serve(pages: Pages, who: Who, upgrade: OnUpgrade, room: Owne
         .write_buffer_size(0)
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    if let Err(closing) = talk(&pages, who, &mut socket).await {
+    let meter = Meter::new(pages.arrivals());
+    let connection = Metered::new(TokioIo::new(upgraded), meter.clone());
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+    if let Err(closing) = talk(&pages, who, &mut socket, &meter).await {
         tracing::debug!(target: "waystore::pages", code = closing.code, reason = %closing.reason, "a page was sent away");
         // A page that does not read this is cut off.
-        let _ = timeout(CLOSE_TIME, close(&mut socket, &closing)).await;
+        let _ = timeout(CLOSE_TIME, close(socket, &meter, &closing)).await;
     }
     drop(room);
 }
 
-async fn talk(pages: &Pages, who: Who, socket: &mut Socket) -> Result<(), Closing> {
+async fn talk(pages: &Pages, who: Who, socket: &mut Socket, meter: &Meter) -> Result<(), Closing> {
     let late = |_| Closing::silent("the page did not say `hello`");
     let Some(first) = timeout(HELLO_TIME, next(socket, pages.frame_bytes())).await.map_err(late)?? else {
         return Ok(());
     };
     let hello = Hello::read(&first).map_err(Closing::wrong)?;
-    drop(first);
+    drop((first, meter.end_message()));
     let (say, frames) = mpsc::channel(ON_THE_WAY);
     let (out, told) = mpsc::channel(ON_THE_WAY);
     let cut = CancellationToken::new();
     pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() })?;
     drop(hello);
-    pump(socket, say, told, cut, pages.frame_bytes()).await
+    pump(socket, meter, say, told, cut, pages.frame_bytes()).await
 }
 
 /// Carries frames both ways, until either side ends it.
 async fn pump(
     socket: &mut Socket,
-    say: mpsc::Sender<Utf8Bytes>,
+    meter: &Meter,
+    say: mpsc::Sender<Arrived>,
     mut told: mpsc::Receiver<Out>,
     cut: CancellationToken,
     most: usize,
@@ -117,7 +121,7 @@ async fn pump(
     let (mut sink, mut stream) = socket.split();
     let reading = async {
         while let Some(text) = next(&mut stream, most).await? {
-            if say.send(text).await.is_err() {
+            if say.send(Arrived { text, _share: meter.end_message() }).await.is_err() {
                 break;
             }
         }
@@ -166,6 +170,7 @@ async fn next(
             Some(Ok(Message::Close(_))) | None => return Ok(None),
             Some(Ok(_)) => {}
             Some(Err(Error::Capacity(_))) => return Err(Closing::too_long(most)),
+            Some(Err(Error::Io(error))) if is_crowded(&error) => return Err(Closing::crowded()),
             Some(Err(Error::Utf8(_))) => return Err(Closing::wrong("a text is not UTF-8")),
             Some(Err(Error::Protocol(error))) => return Err(Closing::wrong(error.to_string())),
             Some(Err(_)) => return Ok(None),
@@ -173,8 +178,12 @@ async fn next(
     }
 }
 
+fn is_crowded(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Crowded>())
+}
+
 /// Says why, closes, and waits until the page has closed too.
-async fn close(socket: &mut Socket, closing: &Closing) {
+async fn close(mut socket: Socket, meter: &Meter, closing: &Closing) {
     let said = async {
         socket.send(Message::Text(closing.frame().into())).await?;
         let frame = CloseFrame { code: closing.code.into(), reason: closing.short_reason().into() };
@@ -184,6 +193,12 @@ async fn close(socket: &mut Socket, closing: &Closing) {
         return;
     }
     while let Some(Ok(_)) = socket.next().await {}
+    if closing.leaves_bytes_unread() {
+        let mut connection = socket.into_inner();
+        // What had arrived is not held any more.
+        drop(meter.end_message());
+        connection.drain().await;
+    }
 }
 
 /// So that the futures above stay what a task can run.

@@ -139,6 +139,9 @@ async fn private_addresses_are_refused_with_the_reason_and_the_rest_goes_on() {
             "{row}"
         );
     }
+    let required = parsed(&prefetch(&gateway, &["--cache", "v1", &loopback, private, "--json"]).await);
+    let attempts: Vec<_> = required.as_array().unwrap().iter().map(|row| row["attempts"].clone()).collect();
+    assert_eq!(attempts, [1, 1], "what is refused once is refused again: {required}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

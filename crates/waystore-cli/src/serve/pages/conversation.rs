@@ -8,7 +8,6 @@ use std::{future::pending, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 use waystore::prefetch::Event;
 use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
@@ -23,7 +22,7 @@ use super::{
     session::{Action, MOST_PORTS, Rules, Session},
     times::Times,
     told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
-    wire::{Attach, Batch, Out, Wire, give, said},
+    wire::{Arrived, Attach, Batch, Out, Wire, give, said},
 };
 use crate::prefetching::{self, Answers, Taken};
 
@@ -56,7 +55,7 @@ enum Done {
 enum Step {
     Attach(Attach),
     Batch(Batch),
-    Said(Utf8Bytes),
+    Said(Arrived),
     Gone,
     Sent,
     Told(ToPage),
@@ -122,7 +121,7 @@ impl Running {
         let done = match self.step().await {
             Step::Attach(attach) => self.attach(attach),
             Step::Batch(batch) => self.take(batch),
-            Step::Said(text) => self.hear(&text),
+            Step::Said(arrived) => self.hear(&arrived.text),
             Step::Gone => {
                 self.detach();
                 Ok(())

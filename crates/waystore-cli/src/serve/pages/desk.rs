@@ -18,6 +18,7 @@ use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 
 use super::{
     ahead::Ahead,
+    arrivals::Arrivals,
     closing::Closing,
     conversation::Conversation,
     frames::{FrameKind, From, Hello, Kind},
@@ -43,6 +44,7 @@ struct Inner {
     answers: Answers,
     settings: PageSettings,
     memory: Memory,
+    arrivals: Arrivals,
     clock: Arc<Clock>,
     began: Instant,
     stop: CancellationToken,
@@ -94,6 +96,7 @@ impl Pages {
     ) -> Self {
         let inner = Inner {
             memory: Memory::new(settings.memory_bytes),
+            arrivals: Arrivals::new(settings.arriving_bytes, settings.rules.frame_bytes),
             connections: Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS))),
             began: Instant::now(),
             script: Served::default(),
@@ -126,6 +129,11 @@ impl Pages {
     /// How long a page may take to say `hello`.
     pub(crate) fn hello_time(&self) -> Duration {
         self.inner.settings.rules.times.hello
+    }
+
+    /// What arrives from all of them.
+    pub(crate) fn arrivals(&self) -> &Arrivals {
+        &self.inner.arrivals
     }
 
     /// Room for a connection, if there is any.

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod allowed;
+mod arrivals;
 mod budget;
 mod client;
 mod closing;

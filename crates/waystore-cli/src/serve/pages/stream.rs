@@ -1,7 +1,7 @@
 //! The channel without WebSockets: a stream of server-sent events, and requests with frames.
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use http::StatusCode;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use waystore::{Body, HeaderList, Response};
 
 use super::{
+    arrivals::Share,
     closing::Closing,
     desk::{Pages, Taken, Who},
     frames::{From, Hello},
@@ -30,7 +31,7 @@ const FROM_BYTES: usize = 1024;
 /// The body is no `hello`, or comes too slowly, or there is no room.
 pub(super) async fn open(pages: &Pages, who: Who, body: Body, room: OwnedSemaphorePermit) -> Result<Response, Refusal> {
     let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "channel", "the page did not say `hello`");
-    let text = timeout(pages.hello_time(), read(body, pages.frame_bytes())).await.map_err(late)??;
+    let (text, _share) = timeout(pages.hello_time(), read(pages, body, pages.frame_bytes())).await.map_err(late)??;
     let hello = Hello::read(text.trim()).map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, "channel", reason))?;
     let (out, told) = mpsc::channel(ON_THE_WAY);
     let wire = Wire { frames: None, out, cut: CancellationToken::new() };
@@ -54,7 +55,8 @@ pub(super) async fn open(pages: &Pages, who: Who, body: Body, room: OwnedSemapho
 ///
 /// The body is no frames, there is no such client, or the client did what ends its connection.
 pub(super) async fn take(pages: &Pages, body: Body) -> Result<Response, Refusal> {
-    let text = read(body, pages.frame_bytes() + FROM_BYTES).await?;
+    // Held until it was heard.
+    let (text, _share) = read(pages, body, pages.frame_bytes() + FROM_BYTES).await?;
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let from = From::read(first.trim()).map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, "channel", reason))?;
     match pages.take(&from, rest.to_owned()).await {
@@ -65,22 +67,33 @@ pub(super) async fn take(pages: &Pages, body: Body) -> Result<Response, Refusal>
     }
 }
 
-async fn read(body: Body, most: usize) -> Result<String, Refusal> {
+/// The text that a body of at most so many bytes is, and what it takes.
+async fn read(pages: &Pages, mut body: Body, most: usize) -> Result<(String, Share), Refusal> {
     let too_large =
         || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("a body has at most {most} bytes"));
     if body.length().is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    // A body that breaks off is refused with the same words; nobody reads them.
-    let bytes = body.collect(most).await.map_err(|_| too_large())?;
-    String::from_utf8(bytes.into())
-        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "channel", "the body is not UTF-8"))
+    let (mut bytes, mut share) = (Vec::new(), pages.arrivals().begin());
+    while let Some(chunk) = body.next().await {
+        // A body that breaks off is refused with the same words; nobody reads them.
+        let chunk = chunk.map_err(|_| too_large())?;
+        if bytes.len() + chunk.len() > most {
+            return Err(too_large());
+        }
+        share.grow(chunk.len()).map_err(|_| refusal(Closing::crowded()))?;
+        bytes.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "channel", "the body is not UTF-8"))?;
+    Ok((text, share))
 }
 
 fn refusal(closing: Closing) -> Refusal {
     let (status, class) = match closing.code {
         1001 | 4503 => (StatusCode::SERVICE_UNAVAILABLE, "pages"),
         1009 => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+        1013 => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
         4429 => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
         _ => (StatusCode::BAD_REQUEST, "channel"),
     };

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use waystore::{Clock, Fetch, FetchError, Request, Response, Waystore, prefetch::Hints};
@@ -13,6 +12,7 @@ use waystore_worker::{Site, SiteHost, SiteOptions};
 
 use super::{
     allowed::Allowed,
+    arrivals::Arrivals,
     closing::Closing,
     desk::{Pages, Who},
     frames::Hello,
@@ -20,7 +20,7 @@ use super::{
     session::Rules,
     settings::PageSettings,
     times::Times,
-    wire::{Out, Wire},
+    wire::{Arrived, Out, Wire},
 };
 use crate::prefetching::{Answers, JobLimits, Jobs};
 
@@ -48,7 +48,8 @@ pub(super) async fn pages(most: usize, times: Times) -> Pages {
     let script = Url::parse(ORIGIN).unwrap().join("/sw.js").unwrap();
     let site = Site::open(SiteOptions::new(script), &store, host).await.unwrap();
     let rules = Rules { allowed: Allowed::new(["*"]), frame_bytes: 10_000, messages: 20, bytes: 100_000, times };
-    let settings = PageSettings { rules: Arc::new(rules), most, memory_bytes: 1 << 20, inject: false };
+    let settings =
+        PageSettings { rules: Arc::new(rules), most, memory_bytes: 1 << 20, arriving_bytes: 1 << 20, inject: false };
     let answers = Answers::new(Vec::new(), jobs.clone());
     Pages::new(Arc::new(site), (jobs, answers), settings, clock, TaskTracker::new(), CancellationToken::new())
 }
@@ -76,7 +77,7 @@ pub(super) fn hello(members: &Value) -> Hello {
 
 /// The page's end of a connection.
 pub(super) struct Line {
-    pub(super) say: mpsc::Sender<Utf8Bytes>,
+    pub(super) say: mpsc::Sender<Arrived>,
     told: mpsc::Receiver<Out>,
 }
 
@@ -94,7 +95,8 @@ impl Line {
     }
 
     pub(super) async fn say(&self, frame: &Value) {
-        self.say.send(frame.to_string().into()).await.unwrap();
+        let _share = Arrivals::new(usize::MAX, usize::MAX).begin();
+        self.say.send(Arrived { text: frame.to_string().into(), _share }).await.unwrap();
     }
 
     /// What comes next; a last frame is `close`, as the page gets it.

@@ -4,6 +4,7 @@
 
 use std::{
     future::{Future, pending},
+    io,
     time::Duration,
 };
 
@@ -29,10 +30,11 @@ use tokio_util::sync::CancellationToken;
 use waystore::{HeaderList, Response};
 
 use super::{
+    arrivals::{Crowded, Meter, Metered},
     closing::Closing,
     desk::{Pages, Who},
     frames::Hello,
-    wire::{Out, Wire},
+    wire::{Arrived, Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 
@@ -44,6 +46,8 @@ const ON_THE_WAY: usize = 4;
 const READ_BYTES: usize = 4096;
 /// Spec: RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+type Socket<S> = WebSocketStream<Metered<S>>;
 
 /// The answer that makes the connection a WebSocket. Spec: RFC 6455, section 4.2.
 ///
@@ -82,11 +86,13 @@ pub(super) async fn serve(pages: Pages, who: Who, upgrade: OnUpgrade, room: Owne
         .write_buffer_size(0)
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    if let Err(closing) = talk(&pages, who, &mut socket).await {
+    let meter = Meter::new(pages.arrivals());
+    let connection = Metered::new(TokioIo::new(upgraded), meter.clone());
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+    if let Err(closing) = talk(&pages, who, &mut socket, &meter).await {
         tracing::debug!(target: "waystore::pages", code = closing.code, reason = %closing.reason, "a page was sent away");
         // A page that does not read this is cut off.
-        let _ = timeout(CLOSE_TIME, close(&mut socket, &closing)).await;
+        let _ = timeout(CLOSE_TIME, close(socket, &meter, &closing)).await;
     }
     drop(room);
 }
@@ -94,26 +100,28 @@ pub(super) async fn serve(pages: Pages, who: Who, upgrade: OnUpgrade, room: Owne
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     pages: &Pages,
     who: Who,
-    socket: &mut WebSocketStream<S>,
+    socket: &mut Socket<S>,
+    meter: &Meter,
 ) -> Result<(), Closing> {
     let late = |_| Closing::silent("the page did not say `hello`");
     let Some(first) = timeout(pages.hello_time(), next(socket, pages.frame_bytes())).await.map_err(late)?? else {
         return Ok(());
     };
     let hello = Hello::read(&first).map_err(Closing::wrong)?;
-    drop(first);
+    drop((first, meter.end_message()));
     let (say, frames) = mpsc::channel(ON_THE_WAY);
     let (out, told) = mpsc::channel(ON_THE_WAY);
     let cut = CancellationToken::new();
     pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() }).await?;
     drop(hello);
-    pump(socket, say, told, cut, pages.frame_bytes()).await
+    pump(socket, meter, say, told, cut, pages.frame_bytes()).await
 }
 
 /// Carries frames both ways, until either side ends it.
 async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut WebSocketStream<S>,
-    say: mpsc::Sender<Utf8Bytes>,
+    socket: &mut Socket<S>,
+    meter: &Meter,
+    say: mpsc::Sender<Arrived>,
     mut told: mpsc::Receiver<Out>,
     cut: CancellationToken,
     most: usize,
@@ -121,7 +129,7 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut sink, mut stream) = socket.split();
     let reading = async {
         while let Some(text) = next(&mut stream, most).await? {
-            if say.send(text).await.is_err() {
+            if say.send(Arrived { text, _share: meter.end_message() }).await.is_err() {
                 // The conversation is over: what it says last says why, whatever the page goes on to say.
                 return pending().await;
             }
@@ -171,6 +179,7 @@ async fn next(
             Some(Ok(Message::Close(_))) | None => return Ok(None),
             Some(Ok(_)) => {}
             Some(Err(Error::Capacity(_))) => return Err(Closing::too_long(most)),
+            Some(Err(Error::Io(error))) if is_crowded(&error) => return Err(Closing::crowded()),
             Some(Err(Error::Utf8(_))) => return Err(Closing::wrong("a text is not UTF-8")),
             Some(Err(Error::Protocol(error))) => return Err(Closing::wrong(error.to_string())),
             Some(Err(_)) => return Ok(None),
@@ -178,8 +187,12 @@ async fn next(
     }
 }
 
+fn is_crowded(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Crowded>())
+}
+
 /// Says why, closes, and waits until the page has closed too.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, closing: &Closing) {
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>, meter: &Meter, closing: &Closing) {
     let said = async {
         socket.send(Message::Text(closing.frame().into())).await?;
         let frame = CloseFrame { code: closing.code.into(), reason: closing.short_reason().into() };
@@ -189,6 +202,12 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S
         return;
     }
     while let Some(Ok(_)) = socket.next().await {}
+    if closing.leaves_bytes_unread() {
+        let mut connection = socket.into_inner();
+        // What had arrived is not held any more.
+        drop(meter.end_message());
+        connection.drain().await;
+    }
 }
 
 /// So that the futures above stay what a task can run.
@@ -202,7 +221,7 @@ mod tests {
     use tokio::io::DuplexStream;
 
     use super::*;
-    use crate::serve::pages::{testing, times::Times};
+    use crate::serve::pages::{arrivals::Arrivals, testing, times::Times};
 
     fn asks(headers: &[(&str, &str)]) -> Result<Response, Refusal> {
         let mut request = http::Request::get("/.well-known/waystore/channel");
@@ -227,15 +246,16 @@ mod tests {
     }
 
     /// A socket of the gateway's, and the page's end of it.
-    async fn sockets() -> (WebSocketStream<DuplexStream>, WebSocketStream<DuplexStream>) {
+    async fn sockets() -> (Socket<DuplexStream>, Meter, WebSocketStream<DuplexStream>) {
         let (here, there) = tokio::io::duplex(1 << 16);
-        let here = WebSocketStream::from_raw_socket(here, Role::Server, None).await;
-        (here, WebSocketStream::from_raw_socket(there, Role::Client, None).await)
+        let meter = Meter::new(&Arrivals::new(1 << 20, 1 << 16));
+        let here = WebSocketStream::from_raw_socket(Metered::new(here, meter.clone()), Role::Server, None).await;
+        (here, meter, WebSocketStream::from_raw_socket(there, Role::Client, None).await)
     }
 
     #[tokio::test]
     async fn a_page_that_goes_on_talking_is_told_why_it_is_closed() {
-        let (mut socket, mut page) = sockets().await;
+        let (mut socket, meter, mut page) = sockets().await;
         let (say, frames) = mpsc::channel(1);
         let (out, told) = mpsc::channel(1);
         // The conversation hears nothing more, and has not said its last word yet.
@@ -245,7 +265,7 @@ mod tests {
             tokio::task::yield_now().await;
             out.send(Out::Close(Closing::too_much())).await.unwrap();
         };
-        let (ended, ()) = tokio::join!(pump(&mut socket, say, told, CancellationToken::new(), 1000), last);
+        let (ended, ()) = tokio::join!(pump(&mut socket, &meter, say, told, CancellationToken::new(), 1000), last);
         assert_eq!(ended.unwrap_err().code, 4429);
     }
 
@@ -253,8 +273,8 @@ mod tests {
     async fn a_page_that_does_not_say_hello_is_sent_away() {
         let hello = Duration::from_millis(50);
         let pages = testing::pages(9, Times { hello, ..testing::no_times() }).await;
-        let (mut socket, _page) = sockets().await;
-        let closing = talk(&pages, testing::who(), &mut socket).await.unwrap_err();
+        let (mut socket, meter, _page) = sockets().await;
+        let closing = talk(&pages, testing::who(), &mut socket, &meter).await.unwrap_err();
         assert_eq!((closing.code, &*closing.reason), (4408, "the page did not say `hello`"));
     }
 

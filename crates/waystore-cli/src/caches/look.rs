@@ -21,9 +21,13 @@ impl Desk {
             Question::Explain { cache, url, headers } => {
                 explain(self.look_up(&asked, cache, url, headers).await?, out).await
             }
-            Question::Export { cache } => {
+            Question::Export { cache, watched } => {
                 let owner = self.owner(&asked).await?;
-                send_body(self.cache(&owner, cache).await?.export(), out).await
+                let cache = self.cache(&owner, cache).await?;
+                if *watched {
+                    out.record(Record::Exporting { about: cache.export_length().await? }).await?;
+                }
+                send_body(cache.export(), out).await
             }
             _ => self.ls(&asked, out).await,
         }

@@ -12,6 +12,7 @@ use crate::{
 
 super::case_list!(Case:
     an_import_gives_what_was_exported,
+    how_long_an_export_is_can_be_told_before,
     nothing_is_seen_of_an_import_until_it_is_whole,
     a_file_that_was_changed_or_cut_anywhere_changes_nothing,
     a_file_that_cannot_be_read_to_its_end_changes_nothing,
@@ -47,6 +48,19 @@ async fn until_gathered(storage: &CacheStorage, importing: &mut Pin<Box<impl Fut
         assert!(futures::poll!(importing.as_mut()).is_pending());
         tokio::task::yield_now().await;
     }
+}
+
+async fn how_long_an_export_is_can_be_told_before(store: Waystore) {
+    let caches = caches(&store);
+    let cache = caches.open("v1").await.unwrap();
+    assert_eq!(cache.export_length().await.unwrap(), file(&caches, "v1").await.len() as u64, "an empty one");
+    for (number, length) in [0, 1, 65_536, 65_537, 1_000_000].into_iter().enumerate() {
+        put(&cache, &format!("/{number}"), &"x".repeat(length)).await;
+    }
+    cache.put("/null", Response::empty(204)).await.unwrap();
+    let (told, actual) = (cache.export_length().await.unwrap(), file(&caches, "v1").await.len() as u64);
+    // Parts of a body may come shorter than they may be.
+    assert!(told.abs_diff(actual) <= actual / 100, "{told} was told of {actual}");
 }
 
 async fn an_import_gives_what_was_exported(store: Waystore) {

@@ -12,7 +12,7 @@ async fn run(world: &World, script: &str) -> Result<(), RunError> {
     let url = Url::parse("https://a.test/page.html").unwrap();
     let scripts = vec![(Url::parse("file:///scripts/0.js").unwrap(), script.as_bytes().to_vec())];
     run_scripts(
-        RunOptions { url, may_persist: false, limits: world.limits.clone() },
+        RunOptions { url, may_persist: false, limits: world.limits.clone(), files: None },
         scripts,
         &world.store,
         world.host(),

@@ -8,6 +8,7 @@ export default function (kit) {
   const [scopeName, locationName, navigatorName] = kit.isPage
     ? ["Window", "Location", "Navigator"]
     : ["WorkerGlobalScope", "WorkerLocation", "WorkerNavigator"];
+  const then = Function.prototype.call.bind(Promise.prototype.then);
   let making = false;
 
   class Scope extends EventTarget {
@@ -252,6 +253,10 @@ export default function (kit) {
       reporting = false;
     }
   };
+
+  // What a module throws is an error of the global, not a rejection.
+  // Spec: https://html.spec.whatwg.org/#run-a-module-script
+  kit.followModule = (evaluated) => void then(evaluated, undefined, kit.report);
 
   // Spec: https://html.spec.whatwg.org/#the-hostpromiserejectiontracker-implementation
   let rejected = [];

@@ -7,13 +7,14 @@ import { test } from "node:test";
 import { eventually } from "./eventually.mjs";
 import { Gateway } from "./gateway.mjs";
 import { Origin } from "./origin.mjs";
+import { openPage } from "./page.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
 
 /**
  * The tests of one kind of build. `build(site)` puts the worker into the folder `site` and returns its
- * path; `precache` tells whether a cache of that name is the precache.
+ * path; `precache` tells whether a cache of that name is the precache, `told` is who tells pages of updates.
  */
-export function promisesOf(tool, { build, precache }) {
+export function promisesOf(tool, { build, precache, told }) {
   const opened = async (t) => {
     const site = await makeSite(t);
     const worker = await build(site);
@@ -78,6 +79,20 @@ export function promisesOf(tool, { build, precache }) {
     assert.deepEqual(await texts("/count/network-first/a", 1), ["2"]);
     assert.equal((await gateway.get("/count/network-only/a")).status, 502);
     assert.equal((await gateway.get("/count/stale/a")).status, 200);
+  });
+
+  test(`${tool}: pages are told which address has news`, async (t) => {
+    const { gateway } = await opened(t);
+    await gateway.visit("/index.html");
+    const heard = await openPage(t, gateway.address);
+    // The second answer is another one than the first, and what is asked for then is the third.
+    for (let time = 0; time < 2; time++) {
+      await gateway.get("/count/stale/news");
+      await eventually(async () => (await gateway.caches()).includes("stale"));
+    }
+    const { type, meta, payload } = await heard();
+    assert.deepEqual({ type, meta, cache: payload.cacheName }, { type: "CACHE_UPDATED", meta: `${told}-broadcast-update`, cache: "stale" });
+    assert.equal(new URL(payload.updatedURL).pathname, "/count/stale/news");
   });
 
   test(`${tool}: what is not cacheable is not kept`, async (t) => {

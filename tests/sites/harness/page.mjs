@@ -1,5 +1,7 @@
 // A page's end of the gateway's channel, in as much as a test needs: docs/channel.md, without WebSockets.
 
+/** Milliseconds; longer than anything takes that works. */
+const PATIENCE = 60_000;
 const STREAM = "/.well-known/waystore/channel/stream";
 
 /**
@@ -9,9 +11,10 @@ const STREAM = "/.well-known/waystore/channel/stream";
 export async function openPage(t, address) {
   const leave = new AbortController();
   t.after(() => leave.abort());
+  const signal = AbortSignal.any([leave.signal, AbortSignal.timeout(PATIENCE)]);
   const { origin } = new URL(address);
   const hello = JSON.stringify({ frame: "hello", version: 1, url: `${origin}/`, visible: true });
-  const response = await fetch(origin + STREAM, { method: "POST", headers: { origin }, body: hello, signal: leave.signal });
+  const response = await fetch(origin + STREAM, { method: "POST", headers: { origin }, body: hello, signal });
   if (response.status !== 200) throw new Error(`the page was refused: ${response.status} ${await response.text()}`);
   const frames = framesOf(response.body);
   return async () => {

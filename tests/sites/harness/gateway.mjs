@@ -22,6 +22,13 @@ export const NAVIGATION = {
   "sec-fetch-site": "none",
 };
 
+/** `waystore run WORDS`: its exit code, the lines that it printed, and what it said beside them. */
+export async function run(...words) {
+  const ran = promisify(execFile)(BINARY, ["run", ...words], { timeout: PATIENCE });
+  const { code = 0, stdout, stderr } = await ran.catch((failed) => failed);
+  return { code, lines: stdout.trimEnd().split("\n"), complaint: stderr };
+}
+
 export class Gateway {
   #process;
   #address;
@@ -40,6 +47,11 @@ export class Gateway {
     gateway.#follow(gateway.#process.stderr);
     gateway.#address = await gateway.#greeting();
     return gateway;
+  }
+
+  /** Where it listens. */
+  get address() {
+    return this.#address;
   }
 
   /** Asks for `target`, a path. The response's body is a `Buffer`. */

@@ -100,6 +100,7 @@ impl Inner {
             next: replayed.next,
             unsynced: replayed.unsynced.clone(),
             failed: None,
+            buffer: Vec::new(),
             owner: None,
         };
         bodies.set_log_end(log.end);

@@ -23,6 +23,9 @@ use crate::{Clock, Error, StorageKey, store::OpId};
 /// so that a small store takes little room.
 const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
 
+/// Memory for encoding that is kept from batch to batch, at most.
+const KEPT_BYTES: usize = 1024 * 1024;
+
 /// The writing end of the log.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -50,6 +53,8 @@ pub(super) struct Log {
     pub(super) unsynced: Vec<Arc<Segment>>,
     /// Why nothing can be written any more.
     pub(super) failed: Option<String>,
+    /// Where batches are encoded, one after the other.
+    pub(super) buffer: Vec<u8>,
     /// Who committed last, and what names them: mostly it is the same one again.
     pub(super) owner: Option<(StorageKey, [u8; 16])>,
 }
@@ -203,22 +208,25 @@ impl Log {
         // Never used again, whether the write succeeds or not: what a failed write leaves behind
         // must not pass for a part of a later batch.
         self.next.batch += 1;
-        let (bytes, written) = encode_batch(batch.drafts, head, self.end, segment.header.seed)
+        let written = encode_batch(batch.drafts, head, self.end, segment.header.seed, &mut self.buffer)
             .expect("a segment with room for the batch was chosen");
-        let offset = self.end.offset();
-        if let Err(error) = segment.write(&bytes, offset) {
+        let (offset, length) = (self.end.offset(), self.buffer.len());
+        let done = segment.write(&self.buffer, offset);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BYTES);
+        if let Err(error) = done {
             // However much of it was written: without its first header the batch is not there.
-            let undone = segment.write(&vec![0; bytes.len()], offset).and_then(|()| segment.sync());
+            let undone = segment.write(&vec![0; length], offset).and_then(|()| segment.sync());
             return Err(match undone {
-                Ok(()) => AppendError::NotDone(disk_error(error, bytes.len() as u64)),
+                Ok(()) => AppendError::NotDone(disk_error(error, length as u64)),
                 Err(_) => {
                     self.fail(&error);
                     AppendError::Unknown
                 }
             });
         }
-        let after = offset as usize + bytes.len();
-        self.written += bytes.len() as u64;
+        let after = offset as usize + length;
+        self.written += length as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));

@@ -11,6 +11,7 @@ use super::{
     ahead::{Ahead, Wanted},
     bodies::owner_of,
     failure::disk_error,
+    fill::Filled,
     format::{
         BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, Written, encode_batch, encode_mark, record_length,
     },
@@ -44,6 +45,8 @@ pub(super) struct Log {
     pub(super) asked: u32,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
+    /// How far its pages are made.
+    pub(super) filled: Filled,
     /// Where the next batch goes.
     pub(super) end: Position,
     /// Where the log ended when the last mark was written: nothing came since.
@@ -199,6 +202,7 @@ impl Log {
             self.write(&full, Batch { drafts: &[&seal], ..batch })?;
         }
         self.segment = Some(Arc::clone(&made));
+        self.filled = Filled::default();
         self.end = Position::new(number, FIRST_RECORD);
         Ok(made)
     }
@@ -211,7 +215,7 @@ impl Log {
         let written = encode_batch(batch.drafts, head, self.end, segment.header.seed, &mut self.buffer)
             .expect("a segment with room for the batch was chosen");
         let (offset, length) = (self.end.offset(), self.buffer.len());
-        let done = segment.write(&self.buffer, offset);
+        let done = self.filled.write(segment, &self.buffer, offset);
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BYTES);
         if let Err(error) = done {

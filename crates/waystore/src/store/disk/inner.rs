@@ -95,6 +95,7 @@ impl Inner {
             ahead: Arc::default(),
             maker: None,
             asked: 0,
+            tells_at: replayed.read,
             segment: replayed.segment.clone(),
             filled: Filled::default(),
             end: replayed.end,

@@ -24,6 +24,8 @@ use crate::{Clock, Error, StorageKey, store::OpId};
 /// so that a small store takes little room.
 const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
 
+/// Bytes after which who works in the background is told that there is something new.
+const TOLD_EVERY: u64 = 4 * 1024 * 1024;
 /// Memory for encoding that is kept from batch to batch, at most.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -39,10 +41,13 @@ pub(super) struct Log {
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
     pub(super) ahead: Arc<Ahead>,
-    /// Who makes the next segment, and drops lists that are gone, when it is told that there is something to do.
+    /// Who makes the next segment, drops lists that are gone, and maps what was written, when it is told that there is
+    /// something to do.
     pub(super) maker: Option<SyncSender<()>>,
     /// The last segment for which it was told.
     pub(super) asked: u32,
+    /// What has been appended when it is told again.
+    pub(super) tells_at: u64,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
     /// How far its pages are made.
@@ -112,8 +117,12 @@ impl Log {
         let length: usize = batch.drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
         let segment = self.segment_with_room(length, batch)?;
         let written = self.write(&segment, batch)?;
-        if self.asked != segment.number() && self.needs_next_soon() {
-            self.asked = segment.number();
+        let needs_next = self.asked != segment.number() && self.needs_next_soon();
+        if needs_next || self.written >= self.tells_at {
+            if needs_next {
+                self.asked = segment.number();
+            }
+            self.tells_at = self.written.saturating_add(TOLD_EVERY);
             self.wake();
         }
         Ok((segment, written))

@@ -67,8 +67,9 @@ mod tests {
     }
 
     fn content(disk: &SimDisk) -> Vec<u8> {
-        let mut bytes = vec![0; LENGTH as usize];
-        disk.open(&Segment::path(1), Access::Read).unwrap().read_at(&mut bytes, 0).unwrap();
+        let file = disk.open(&Segment::path(1), Access::Read).unwrap();
+        let mut bytes = vec![0; file.length().unwrap() as usize];
+        file.read_at(&mut bytes, 0).unwrap();
         bytes
     }
 

@@ -11,7 +11,7 @@ use super::segment::Segment;
 const BLOCK: u32 = 32 * 1024;
 /// Writes this long or longer make their pages together anyway.
 const LONG: usize = BLOCK as usize / 2;
-const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
 /// How far a segment is filled, or written.
 #[derive(Debug, Default, Clone, Copy)]

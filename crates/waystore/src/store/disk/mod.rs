@@ -4,7 +4,7 @@
 //! others may look. Decides nothing about matching.
 //!
 //! ```text
-//! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
+//! commit      commit.rs ─► log.rs ─► ahead.rs, fill.rs ─► segment.rs ─► io.rs (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
 //! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs, piece.rs: the bytes; lane.rs: side by side)
@@ -25,6 +25,7 @@ mod commit;
 mod compact;
 mod durability;
 mod failure;
+mod fill;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;

@@ -136,7 +136,7 @@ impl Cache {
         if let Some(first) = found.first() {
             self.shared.note_use(first, &self.clock);
         }
-        first_readable(&found, &self.reader)
+        first_readable(&found, &request.url, &self.reader)
     }
 
     /// Returns the responses stored under the requests that `request` matches, oldest first; with
@@ -357,13 +357,14 @@ pub(crate) fn url_match(url: &str, options: CacheQueryOptions) -> UrlMatch<'_> {
     }
 }
 
-/// The first of the responses found, provided that `reader` may be given all of them.
-pub(crate) fn first_readable(found: &[&Candidate], reader: &Reader) -> Result<Option<Response>> {
+/// The first of the responses found for `asked`, provided that `reader` may be given all of them.
+pub(crate) fn first_readable(found: &[&Candidate], asked: &Url, reader: &Reader) -> Result<Option<Response>> {
     let opaque = found.iter().filter(|candidate| candidate.entry.kind() == ResponseType::Opaque);
     for candidate in opaque {
         check_readable(&candidate.entry.response()?, reader)?;
     }
-    found.first().map(|candidate| response_of(candidate)).transpose()
+    let first = found.first();
+    first.map(|first| Ok(response_with(first, first.entry.response_to(asked)?))).transpose()
 }
 
 /// The responses found, provided that `reader` may be given all of them.
@@ -375,8 +376,11 @@ fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader)
 
 /// The response that a found entry holds.
 fn response_of(candidate: &Candidate) -> Result<Response> {
-    let body = body_of(&candidate.body);
-    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+    Ok(response_with(candidate, candidate.entry.response()?))
+}
+
+fn response_with(candidate: &Candidate, head: ResponseHead) -> Response {
+    Response { head, body: body_of(&candidate.body), source: ResponseSource::Cache }
 }
 
 fn body_of(body: &CandidateBody) -> Option<Body> {

@@ -246,14 +246,15 @@ impl CacheStorage {
         // First: what is committed meanwhile is in what the store says.
         let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
-        let (_, candidates) = self.store.candidates(&reads).await?;
+        let (_, mut candidates) = self.store.candidates(&reads).await?;
         for (list, recorded) in lists.iter().zip(&recorded) {
-            let of_list = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+            let (of_list, others) = candidates.into_iter().partition(|found| found.list == list.id());
+            candidates = others;
             let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
                 self.shared.note_use(first, &self.clock);
-                return first_readable(&found, &self.reader);
+                return first_readable(&found, &request.url, &self.reader);
             }
         }
         Ok(None)

@@ -103,9 +103,11 @@ impl Mapping for FileMap {
         bring_near(self.bytes.get(range).unwrap_or_default());
     }
 
-    fn populate(&self) {
-        // Only an older system refuses, and then pages are made one by one, as they are needed.
-        let _ = self.map.advise(Advice::PopulateRead);
+    fn populate(&self, range: Range<usize>) {
+        if range.start < range.end && range.end <= self.map.len() {
+            // Only an older system refuses, and then pages are made one by one, as they are needed.
+            let _ = self.map.advise_range(Advice::PopulateRead, range.start, range.len());
+        }
     }
 
     fn readers(&self) -> Weak<()> {

@@ -236,12 +236,8 @@ impl Cache {
         if !may_match(&request.head, options) {
             return Ok(false);
         }
-        let (called_back, late) = self.shared.recorded.delete(self.list.id(), &request.head, options);
-        for put in late {
-            put.over().await;
-        }
         let removed = self.commit(vec![Prepared::Delete { request: request.into_owned(), options }]).await?;
-        Ok(called_back || removed.iter().any(|count| *count > 0))
+        Ok(removed.iter().any(|count| *count > 0))
     }
 
     /// Applies `operations` in order, whole or not at all, and returns how many entries each one
@@ -295,7 +291,7 @@ impl Cache {
 
     /// Where a budget evicts entries of this cache, lets those go that make up for `error`, of any cache that has a
     /// budget: of the same bucket, where that is full, or else of the same key. Returns whether it is worth trying again.
-    async fn evict_for(&self, error: &Error) -> Result<bool> {
+    pub(crate) async fn evict_for(&self, error: &Error) -> Result<bool> {
         let Keeping { budget_bytes, policies, .. } = &self.keeping;
         let has_budget =
             |name: &CacheName| policies.as_ref().is_none_or(|policies| policies.of(name).budget_bytes.is_some());

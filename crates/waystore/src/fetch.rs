@@ -24,6 +24,9 @@ pub enum FetchError {
     /// A [network error](https://fetch.spec.whatwg.org/#concept-network-error), in words.
     #[error("{0}")]
     Network(String),
+    /// A network error because whoever fetches does not go there, in words: trying again is of no use.
+    #[error("{0}")]
+    Refused(String),
     /// Nothing was heard for too long.
     #[error("timed out: {0}")]
     TimedOut(String),

@@ -19,9 +19,13 @@ impl Desk {
             Question::Keys { cache, prefix } => self.keys(&asked, cache, prefix.as_deref(), out).await,
             Question::Get { cache, url, headers } => self.get(&asked, cache, url, headers, out).await,
             Question::Explain { cache, url, headers } => self.explain(&asked, cache, url, headers, out).await,
-            Question::Export { cache } => {
+            Question::Export { cache, watched } => {
                 let owner = self.owner(&asked).await?;
-                send_body(self.cache(&owner, cache).await?.export(), out).await
+                let cache = self.cache(&owner, cache).await?;
+                if *watched {
+                    out.record(Record::Exporting { about: cache.export_length().await? }).await?;
+                }
+                send_body(cache.export(), out).await
             }
             _ => self.ls(&asked, out).await,
         }

@@ -53,7 +53,8 @@ impl EntryRange {
     /// The start that URLs must have.
     fn absolute_prefix(&self, base: &Url) -> Result<Option<String>> {
         let Some(prefix) = &self.prefix else { return Ok(None) };
-        if prefix.contains("://") {
+        let scheme = prefix.split_once("://").map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|scheme| !scheme.contains(['/', '?', '#'])) {
             return Ok(Some(prefix.clone()));
         }
         Ok(Some(parse_request_url(prefix, Some(base))?.into()))

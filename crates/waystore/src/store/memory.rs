@@ -3,7 +3,7 @@
 //! Everything under one lock; nothing survives the process.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -95,12 +95,12 @@ impl Store for MemoryStore {
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
         let state = self.shared.lock();
         let mut seen = Vec::with_capacity(reads.len());
-        let mut found: Vec<Candidate> = Vec::new();
+        let (mut found, mut given) = (Vec::new(), HashSet::new());
         for read in reads {
             let list = state.lists.get(&read.list.id()).ok_or_else(unknown_list)?;
             let entries = list.find(read.url);
             for id in &entries {
-                if !found.iter().any(|earlier| earlier.id == *id) {
+                if reads.len() == 1 || given.insert(*id) {
                     found.extend(list.candidate(read.list.id(), *id));
                 }
             }

@@ -312,6 +312,8 @@ fn tidy(io: &dyn DiskIo, bodies: &Bodies, replayed: &mut Replayed) -> io::Result
     let strays = bodies.strays()?;
     if !strays.is_empty() {
         // What took their entries away may not be synced: with the power it would go, and the entries be back.
+        // So would it if a body before it did not reach the disk: there the log would end.
+        bodies.sync(&bodies.take_unsynced())?;
         replayed.unsynced.iter().try_for_each(|segment| segment.sync())?;
     }
     strays.iter().try_for_each(|path| {

@@ -6,7 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { bundle } from "./builds/bundle.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { makeSite } from "./harness/site.mjs";
 
@@ -16,14 +16,14 @@ test("expiration: what is cached answers, though nothing expires", async (t) => 
   const { origin, gateway } = await opened(t);
   assert.equal((await gateway.get("/count/expiring/a")).text, "1");
   await gateway.logged(namesIt);
-  await origin.stop();
+  await origin.away();
   assert.equal((await gateway.get("/count/expiring/a")).text, "1");
 });
 
 test("background sync: an order with the origin away fails, as if nobody queued it", async (t) => {
   const { origin, gateway } = await opened(t);
   assert.equal((await gateway.post("/count/orders", "tea")).text, "1");
-  await origin.stop();
+  await origin.away();
   assert.equal((await gateway.post("/count/orders", "tea")).status, 502);
   await gateway.logged(namesIt);
 });
@@ -31,7 +31,7 @@ test("background sync: an order with the origin away fails, as if nobody queued 
 test("routes without such a plugin do not notice", async (t) => {
   const { origin, gateway } = await opened(t);
   assert.equal((await gateway.get("/count/plain/a")).text, "1");
-  await origin.stop();
+  await origin.away();
   assert.equal((await gateway.get("/count/plain/a")).text, "1");
 });
 
@@ -39,5 +39,5 @@ async function opened(t) {
   const site = await makeSite(t);
   await bundle("indexed-db.js", path.join(site, "sw.js"));
   const origin = await Origin.start(t, site);
-  return { origin, gateway: await Gateway.start(t, origin, "/sw.js") };
+  return { origin, gateway: await Gateway.start(t, origin) };
 }

@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventually } from "./eventually.mjs";
-import { Gateway } from "./gateway.mjs";
+import { until } from "../../harness/until.mjs";
+import { Gateway } from "../../harness/gateway.mjs";
 import { Origin } from "./origin.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
 
@@ -18,7 +18,7 @@ export function promisesOf(tool, { build, precache }) {
     const site = await makeSite(t);
     const worker = await build(site);
     const origin = await Origin.start(t, site);
-    return { site, origin, gateway: await Gateway.start(t, origin, worker) };
+    return { site, origin, gateway: await Gateway.start(t, origin, { worker }) };
   };
   const precached = async (gateway) => {
     const name = (await gateway.caches()).find(precache);
@@ -31,7 +31,7 @@ export function promisesOf(tool, { build, precache }) {
     assert.equal((await gateway.visit("/index.html")).status, 200);
     assert.deepEqual(await precached(gateway), PRECACHED);
     for (const target of ["/about.html", "/app.js", "/style.css"]) assert.equal(origin.asked(target), 1, target);
-    await origin.stop();
+    await origin.away();
     assert.match((await gateway.visit("/index.html")).text, /<title>Home/);
     assert.match((await gateway.visit("/")).text, /<title>Home/);
     assert.match((await gateway.visit("/about.html")).text, /<title>About us/);
@@ -46,7 +46,7 @@ export function promisesOf(tool, { build, precache }) {
     await build(site);
     assert.match(await gateway.command("worker", "update"), /installed/);
     await gateway.logged((line) => line.message === "worker activated" && line.version.endsWith("-2"));
-    await origin.stop();
+    await origin.away();
     assert.match((await gateway.visit("/about.html")).text, /<title>Nobody but us/);
     assert.match((await gateway.visit("/index.html")).text, /<title>Home/);
     assert.deepEqual(await precached(gateway), PRECACHED);
@@ -69,11 +69,11 @@ export function promisesOf(tool, { build, precache }) {
     // The answer is the one before; the one after comes by itself.
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
-    await eventually(async () => Number((await gateway.get("/count/stale/a")).text) > 1);
+    await until(async () => Number((await gateway.get("/count/stale/a")).text) > 1, Boolean);
     // Nor did telling pages of it, of which there are none, trouble the script.
     assert.deepEqual(gateway.errors, []);
 
-    await origin.stop();
+    await origin.away();
     assert.deepEqual(await texts("/count/cache-first/a", 1), ["1"]);
     assert.deepEqual(await texts("/count/network-first/a", 1), ["2"]);
     assert.equal((await gateway.get("/count/network-only/a")).status, 502);
@@ -93,8 +93,8 @@ export function promisesOf(tool, { build, precache }) {
     const whole = await gateway.get("/media.bin");
     assert.equal(whole.body.length, MEDIA_LENGTH);
     // The answer does not wait for the put.
-    await eventually(async () => (await gateway.caches()).includes("media") && (await gateway.keys("media")).length === 1);
-    await origin.stop();
+    await until(async () => (await gateway.caches()).includes("media") && (await gateway.keys("media")).length === 1, Boolean);
+    await origin.away();
     const { status, headers, body } = await gateway.get("/media.bin", { range: "bytes=250-253" });
     assert.equal(status, 206);
     assert.equal(headers["content-range"], `bytes 250-253/${MEDIA_LENGTH}`);

@@ -1,17 +1,27 @@
-// `waystore serve` in a process of its own, which can be killed and started again where it was.
+// `waystore serve` in a process of its own, which can be killed and started again where it was, and a client that asks it
+// as browsers do.
 
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { PATIENCE } from "./browser.mjs";
+import { PATIENCE } from "./patience.mjs";
 
-export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BINARY = process.env.WAYSTORE_BINARY ?? path.join(ROOT, "target", "debug", "waystore");
+
+/** The headers by which a gateway knows that somebody opens a page. */
+export const NAVIGATION = {
+  accept: "text/html",
+  "sec-fetch-dest": "document",
+  "sec-fetch-mode": "navigate",
+  "sec-fetch-site": "none",
+};
 
 export class Gateway {
   #process;
@@ -26,7 +36,7 @@ export class Gateway {
   /** In front of `origin`, with the script at `worker` there, and more flags. */
   static async start(t, origin, { worker = "/sw.js", flags = [], site = [] } = {}) {
     const gateway = new Gateway();
-    gateway.#home = await mkdtemp(path.join(tmpdir(), "waystore-browser-"));
+    gateway.#home = await mkdtemp(path.join(tmpdir(), "waystore-gateway-"));
     const upstream = ["--upstream", origin.url ?? origin, "--worker", worker];
     gateway.#words = ["serve", ...site, ...upstream, "--data", gateway.data, "--log", "json", ...flags];
     t.after(async () => {
@@ -60,6 +70,21 @@ export class Gateway {
     throw new Error(`the gateway did not start:\n${this.#text()}`);
   }
 
+  /** Asks for `target`, a path. The response's body is a `Buffer`. */
+  get(target, headers = {}) {
+    return this.#ask("GET", target, headers);
+  }
+
+  /** Sends `body` to `target`, a path. */
+  post(target, body) {
+    return this.#ask("POST", target, {}, body);
+  }
+
+  /** Opens the page at `target`. */
+  visit(target) {
+    return this.get(target, NAVIGATION);
+  }
+
   async kill() {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise((done) => this.#process.once("exit", done));
@@ -80,6 +105,13 @@ export class Gateway {
     return new Map(entries.map((entry) => [new URL(entry.url).pathname, entry]));
   }
 
+  /** The URLs in a cache, without the origin, in their order. */
+  async keys(name) {
+    const keys = JSON.parse(await this.command("cache", "keys", name, "--json"));
+    return keys.map(({ url }) => new URL(url)).map(({ pathname, search }) => pathname + search);
+  }
+
+  /** The names of all caches. */
   async caches() {
     return JSON.parse(await this.command("cache", "ls", "--json")).map(({ cache }) => cache);
   }
@@ -89,7 +121,10 @@ export class Gateway {
     const written = this.#log.slice(after).find(is);
     if (written !== undefined) return Promise.resolve(written);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no such line was logged, but:\n${this.#text()}`)), PATIENCE);
+      const timer = setTimeout(() => {
+        this.#watchers.delete(watcher);
+        reject(new Error(`no such line was logged, but:\n${this.#text()}`));
+      }, PATIENCE);
       const watcher = (line) => {
         if (!is(line)) return;
         clearTimeout(timer);
@@ -103,6 +138,29 @@ export class Gateway {
   /** How many lines were logged so far, for `logged`. */
   get lines() {
     return this.#log.length;
+  }
+
+  /** What the log says of errors in the script so far. */
+  get errors() {
+    return this.#log.filter((line) => line.level === "ERROR");
+  }
+
+  #ask(method, target, headers, body) {
+    return new Promise((resolve, reject) => {
+      const options = { method, headers, agent: false, timeout: PATIENCE };
+      const request = http.request(new URL(target, `http://${this.#listen}`), options, (response) => {
+        const chunks = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const body = Buffer.concat(chunks);
+          resolve({ status: response.statusCode, headers: response.headers, body, text: body.toString() });
+        });
+      });
+      request.on("timeout", () => request.destroy(new Error(`no answer to ${target} in time`)));
+      request.on("error", reject);
+      request.end(body);
+    });
   }
 
   #text() {

@@ -23,6 +23,13 @@ export const NAVIGATION = {
   "sec-fetch-site": "none",
 };
 
+/** `waystore run WORDS`: its exit code, the lines that it printed, and what it said beside them. */
+export async function run(...words) {
+  const ran = promisify(execFile)(BINARY, ["run", ...words], { timeout: PATIENCE });
+  const { code = 0, stdout, stderr } = await ran.catch((failed) => failed);
+  return { code, lines: stdout.trimEnd().split("\n"), complaint: stderr };
+}
+
 export class Gateway {
   #process;
   #home;
@@ -49,6 +56,11 @@ export class Gateway {
 
   get data() {
     return path.join(this.#home, "data");
+  }
+
+  /** Where it listens. */
+  get address() {
+    return `http://${this.#listen}`;
   }
 
   get pid() {
@@ -148,7 +160,7 @@ export class Gateway {
   #ask(method, target, headers, body) {
     return new Promise((resolve, reject) => {
       const options = { method, headers, agent: false, timeout: PATIENCE };
-      const request = http.request(new URL(target, `http://${this.#listen}`), options, (response) => {
+      const request = http.request(new URL(target, this.address), options, (response) => {
         const chunks = [];
         response.on("data", (chunk) => chunks.push(chunk));
         response.on("error", reject);

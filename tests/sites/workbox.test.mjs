@@ -11,10 +11,10 @@ import { makeSite, page, writeFiles } from "./harness/site.mjs";
 
 const precache = (name) => name.startsWith("workbox-precache");
 
-promisesOf("generateSW, inlined", { build: inlined, precache });
-promisesOf("generateSW, with its loader", { build: amd, precache });
-promisesOf("injectManifest", { build: injected, precache });
-promisesOf("workbox-sw", { build: loaded, precache });
+promisesOf("generateSW, inlined", { build: inlined, precache, told: "workbox" });
+promisesOf("generateSW, with its loader", { build: amd, precache, told: "workbox" });
+promisesOf("injectManifest", { build: injected, precache, told: "workbox" });
+promisesOf("workbox-sw", { build: loaded, precache, told: "workbox" });
 
 // As `generateSW` is by default, it skips no waiting.
 test("generateSW that waits: a new version takes over when no request is under way", async (t) => {

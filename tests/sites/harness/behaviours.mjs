@@ -4,16 +4,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { until } from "../../harness/until.mjs";
 import { Gateway } from "../../harness/gateway.mjs";
+import { until } from "../../harness/until.mjs";
 import { Origin } from "./origin.mjs";
+import { openPage } from "./page.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
+
+/** An answer does not wait for its put. */
+function kept(gateway, cache) {
+  return until(async () => (await gateway.caches()).includes(cache) && (await gateway.keys(cache)).length === 1, Boolean);
+}
 
 /**
  * The tests of one kind of build. `build(site)` puts the worker into the folder `site` and returns its
- * path; `precache` tells whether a cache of that name is the precache.
+ * path; `precache` tells whether a cache of that name is the precache, `told` is who tells pages of updates.
  */
-export function promisesOf(tool, { build, precache }) {
+export function promisesOf(tool, { build, precache, told }) {
   const opened = async (t) => {
     const site = await makeSite(t);
     const worker = await build(site);
@@ -60,7 +66,9 @@ export function promisesOf(tool, { build, precache }) {
       for (let time = 0; time < times; time++) answers.push((await gateway.get(target)).text);
       return answers;
     };
-    assert.deepEqual(await texts("/count/cache-first/a", 3), ["1", "1", "1"]);
+    assert.deepEqual(await texts("/count/cache-first/a", 1), ["1"]);
+    await kept(gateway, "cache-first");
+    assert.deepEqual(await texts("/count/cache-first/a", 2), ["1", "1"]);
     assert.deepEqual(await texts("/count/network-first/a", 2), ["1", "2"]);
     assert.deepEqual(await texts("/count/network-only/a", 2), ["1", "2"]);
     assert.deepEqual(await texts("/count/cache-only/there", 2), ["kept", "kept"]);
@@ -68,6 +76,7 @@ export function promisesOf(tool, { build, precache }) {
     assert.equal((await gateway.get("/count/cache-only/nowhere")).status, 502);
     // The answer is the one before; the one after comes by itself.
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
+    await kept(gateway, "stale");
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
     await until(async () => Number((await gateway.get("/count/stale/a")).text) > 1, Boolean);
     // Nor did telling pages of it, of which there are none, trouble the script.
@@ -78,6 +87,19 @@ export function promisesOf(tool, { build, precache }) {
     assert.deepEqual(await texts("/count/network-first/a", 1), ["2"]);
     assert.equal((await gateway.get("/count/network-only/a")).status, 502);
     assert.equal((await gateway.get("/count/stale/a")).status, 200);
+  });
+
+  test(`${tool}: pages are told which address has news`, async (t) => {
+    const { gateway } = await opened(t);
+    await gateway.visit("/index.html");
+    const heard = await openPage(t, gateway.address);
+    await gateway.get("/count/stale/news");
+    await kept(gateway, "stale");
+    // Answered from the cache, and what comes from the origin meanwhile is another one.
+    await gateway.get("/count/stale/news");
+    const { type, meta, payload } = await heard();
+    assert.deepEqual({ type, meta, cache: payload.cacheName }, { type: "CACHE_UPDATED", meta: `${told}-broadcast-update`, cache: "stale" });
+    assert.equal(new URL(payload.updatedURL).pathname, "/count/stale/news");
   });
 
   test(`${tool}: what is not cacheable is not kept`, async (t) => {
@@ -92,8 +114,7 @@ export function promisesOf(tool, { build, precache }) {
     const { origin, gateway } = await opened(t);
     const whole = await gateway.get("/media.bin");
     assert.equal(whole.body.length, MEDIA_LENGTH);
-    // The answer does not wait for the put.
-    await until(async () => (await gateway.caches()).includes("media") && (await gateway.keys("media")).length === 1, Boolean);
+    await kept(gateway, "media");
     await origin.away();
     const { status, headers, body } = await gateway.get("/media.bin", { range: "bytes=250-253" });
     assert.equal(status, 206);

@@ -290,6 +290,8 @@ export default function (kit) {
   }
 
   for (const Interface of [ExtendableEvent, InstallEvent, FetchEvent, ExtendableMessageEvent]) kit.expose(Interface);
+  // To define it on each of them would cost more than all else that a request's event is made of.
+  defineProperty(FetchEvent.prototype, "isTrusted", { ...kit.events.isTrusted, configurable: true });
   for (const holder of [ExtendableEvent, InstallEvent, ExtendableEvent.prototype.waitUntil, FetchEvent.prototype.respondWith]) {
     defineProperty(holder, "length", { value: 1, configurable: true });
   }

@@ -138,6 +138,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Has the pages of what was written since `since` at hand for who reads them: nobody waits for that here. Returns
+    /// where the log ends.
+    fn populate_since(&self, since: Position) -> Result<Position> {
+        let end = self.log()?.end;
+        for number in since.segment()..=end.segment() {
+            let Some(segment) = self.index().usage.segment(number).cloned() else { continue };
+            let start = if number == since.segment() { since.offset() } else { 0 };
+            segment.populate(start..if number == end.segment() { end.offset() } else { u32::MAX });
+        }
+        Ok(end)
+    }
+
     /// What is done when the store is closed, so that the next open need not read the log.
     pub(super) fn close(&self) -> Result<()> {
         self.drop_trash();
@@ -214,10 +226,10 @@ impl Background {
         let weak = Arc::downgrade(inner);
         let mut background = Self { inner: Weak::clone(&weak), stop: Some(stop), threads: Vec::new() };
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
-        let of_sync = Weak::clone(&weak);
+        let (of_sync, end) = (Weak::clone(&weak), inner.log()?.end);
         let started = thread("waystore-sync").spawn(move || sync(&of_sync, every, &stopped));
         background.threads.push(started.map_err(Error::unavailable)?);
-        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked));
+        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked, end));
         background.threads.push(started.map_err(Error::unavailable)?);
         inner.log()?.maker = Some(maker);
         Ok(background)
@@ -248,11 +260,16 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
     }
 }
 
-fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
+fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, opened_at: Position) {
+    let mut populated = opened_at;
     while asked.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
         inner.drop_trash();
-        if let Err(error) = inner.prepare_segment() {
+        let made = inner.prepare_segment().and_then(|()| {
+            populated = inner.populate_since(populated)?;
+            Ok(())
+        });
+        if let Err(error) = made {
             tracing::warn!(%error, "making a segment ahead failed");
         }
     }

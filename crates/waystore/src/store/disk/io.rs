@@ -110,9 +110,9 @@ pub trait Mapping: fmt::Debug + Send + Sync {
     /// Has some of the bytes brought near, where they are far; only makes reading them sooner done.
     fn touch(&self, _range: Range<usize>) {}
 
-    /// Has all of the file's pages at hand, reading what is not: nobody who reads or writes them is held up by that
+    /// Has some of the file's pages at hand, reading what is not: nobody who reads them is held up by that
     /// afterwards. Takes some time, and changes nothing else.
-    fn populate(&self) {}
+    fn populate(&self, _range: Range<usize>) {}
 
     /// Gone once the mapping and all its slices are.
     fn readers(&self) -> Weak<()>;

@@ -85,9 +85,9 @@ impl Mapping for FileMap {
         bring_near(self.bytes.get(range).unwrap_or_default());
     }
 
-    fn populate(&self) {
-        // Only an older system refuses, and then pages are made one by one, as they are needed.
-        let _ = self.map.advise(Advice::PopulateRead);
+    fn populate(&self, range: Range<usize>) {
+        // Only an older system refuses, and then pages are mapped as they are needed.
+        let _ = self.map.advise_range(Advice::PopulateRead, range.start, range.len());
     }
 
     fn readers(&self) -> Weak<()> {

@@ -6,7 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { bundle } from "./builds/bundle.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { makeSite } from "./harness/site.mjs";
 
@@ -21,14 +21,14 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
     await gateway.logged(foretold);
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
     await gateway.logged(failed);
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
   });
 
   test(`${tool}, background sync: an order with the origin away fails, as if nobody queued it`, async (t) => {
     const { origin, gateway } = await opened(t, worker);
     assert.equal((await gateway.post("/count/orders", "tea")).text, "1");
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.post("/count/orders", "tea")).status, 502);
     await gateway.logged(failed);
   });
@@ -36,7 +36,7 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
   test(`${tool}, routes without such a plugin do not notice`, async (t) => {
     const { origin, gateway } = await opened(t, worker);
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
   });
 }
@@ -45,5 +45,5 @@ async function opened(t, worker) {
   const site = await makeSite(t);
   await bundle(worker, path.join(site, "sw.js"));
   const origin = await Origin.start(t, site);
-  return { origin, gateway: await Gateway.start(t, origin, "/sw.js") };
+  return { origin, gateway: await Gateway.start(t, origin) };
 }

@@ -4,16 +4,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventually } from "./eventually.mjs";
+import { eventually, kept } from "./eventually.mjs";
 import { Gateway } from "./gateway.mjs";
 import { Origin } from "./origin.mjs";
 import { openPage } from "./page.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
-
-/** An answer does not wait for its put. */
-function kept(gateway, cache) {
-  return eventually(async () => (await gateway.caches()).includes(cache) && (await gateway.keys(cache)).length === 1);
-}
 
 /**
  * The tests of one kind of build. `build(site)` puts the worker into the folder `site` and returns its

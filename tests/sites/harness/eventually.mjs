@@ -10,3 +10,8 @@ export async function eventually(holds) {
   }
   assert.fail(`it never came to this: ${holds}`);
 }
+
+/** Waits until `cache` holds one entry: an answer does not wait for its put. */
+export function kept(gateway, cache) {
+  return eventually(async () => (await gateway.caches()).includes(cache) && (await gateway.keys(cache)).length === 1);
+}

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { HARNESS, interfaces } from "./builds/interfaces.mjs";
-import { Gateway, run } from "./harness/gateway.mjs";
+import { Gateway, run } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { emptySite, writeFiles } from "./harness/site.mjs";
 
@@ -44,7 +44,7 @@ test("a service worker's interfaces are those that the standards define", async 
   const origin = await Origin.start(t, site);
   // It reads thousands of lines of definitions in one go.
   const patience = ["start-timeout", "response-timeout", "cpu-slice", "worker-patience"].flatMap((key) => [`--${key}`, "120s"]);
-  const gateway = await Gateway.start(t, origin, worker, [...patience, "--worker-memory", "512"]);
+  const gateway = await Gateway.start(t, origin, { worker, flags: [...patience, "--worker-memory", "512"] });
   const { status, message, passed, failed } = JSON.parse((await gateway.get("/results")).text);
   assert.equal(status, 0, message);
   const expected = (await readFile(suite("interfaces-expected.txt"), "utf8")).split("\n").filter((line) => /^[^#]/.test(line));

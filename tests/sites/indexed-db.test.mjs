@@ -6,8 +6,8 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { bundle } from "./builds/bundle.mjs";
-import { kept } from "./harness/eventually.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
+import { kept } from "./harness/kept.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { makeSite } from "./harness/site.mjs";
 
@@ -23,14 +23,14 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
     await gateway.logged(failed);
     await kept(gateway, "expiring");
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
   });
 
   test(`${tool}, background sync: an order with the origin away fails, as if nobody queued it`, async (t) => {
     const { origin, gateway } = await opened(t, worker);
     assert.equal((await gateway.post("/count/orders", "tea")).text, "1");
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.post("/count/orders", "tea")).status, 502);
     await gateway.logged(failed);
   });
@@ -39,7 +39,7 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
     const { origin, gateway } = await opened(t, worker);
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
     await kept(gateway, "plain");
-    await origin.stop();
+    await origin.away();
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
   });
 }
@@ -48,5 +48,5 @@ async function opened(t, worker) {
   const site = await makeSite(t);
   await bundle(worker, path.join(site, "sw.js"));
   const origin = await Origin.start(t, site);
-  return { origin, gateway: await Gateway.start(t, origin, "/sw.js") };
+  return { origin, gateway: await Gateway.start(t, origin) };
 }

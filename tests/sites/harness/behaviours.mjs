@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventually, kept } from "./eventually.mjs";
-import { Gateway } from "./gateway.mjs";
+import { Gateway } from "../../harness/gateway.mjs";
+import { until } from "../../harness/until.mjs";
+import { kept } from "./kept.mjs";
 import { Origin } from "./origin.mjs";
 import { openPage } from "./page.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
@@ -19,7 +20,7 @@ export function promisesOf(tool, { build, precache, told }) {
     const site = await makeSite(t);
     const worker = await build(site);
     const origin = await Origin.start(t, site);
-    return { site, origin, gateway: await Gateway.start(t, origin, worker) };
+    return { site, origin, gateway: await Gateway.start(t, origin, { worker }) };
   };
   const precached = async (gateway) => {
     const name = (await gateway.caches()).find(precache);
@@ -32,7 +33,7 @@ export function promisesOf(tool, { build, precache, told }) {
     assert.equal((await gateway.visit("/index.html")).status, 200);
     assert.deepEqual(await precached(gateway), PRECACHED);
     for (const target of ["/about.html", "/app.js", "/style.css"]) assert.equal(origin.asked(target), 1, target);
-    await origin.stop();
+    await origin.away();
     assert.match((await gateway.visit("/index.html")).text, /<title>Home/);
     assert.match((await gateway.visit("/")).text, /<title>Home/);
     assert.match((await gateway.visit("/about.html")).text, /<title>About us/);
@@ -47,7 +48,7 @@ export function promisesOf(tool, { build, precache, told }) {
     await build(site);
     assert.match(await gateway.command("worker", "update"), /installed/);
     await gateway.logged((line) => line.message === "worker activated" && line.version.endsWith("-2"));
-    await origin.stop();
+    await origin.away();
     assert.match((await gateway.visit("/about.html")).text, /<title>Nobody but us/);
     assert.match((await gateway.visit("/index.html")).text, /<title>Home/);
     assert.deepEqual(await precached(gateway), PRECACHED);
@@ -73,11 +74,11 @@ export function promisesOf(tool, { build, precache, told }) {
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
     await kept(gateway, "stale");
     assert.deepEqual(await texts("/count/stale/a", 1), ["1"]);
-    await eventually(async () => Number((await gateway.get("/count/stale/a")).text) > 1);
+    await until(async () => Number((await gateway.get("/count/stale/a")).text) > 1, Boolean);
     // Nor did telling pages of it, of which there are none, trouble the script.
     assert.deepEqual(gateway.errors, []);
 
-    await origin.stop();
+    await origin.away();
     assert.deepEqual(await texts("/count/cache-first/a", 1), ["1"]);
     assert.deepEqual(await texts("/count/network-first/a", 1), ["2"]);
     assert.equal((await gateway.get("/count/network-only/a")).status, 502);
@@ -110,7 +111,7 @@ export function promisesOf(tool, { build, precache, told }) {
     const whole = await gateway.get("/media.bin");
     assert.equal(whole.body.length, MEDIA_LENGTH);
     await kept(gateway, "media");
-    await origin.stop();
+    await origin.away();
     const { status, headers, body } = await gateway.get("/media.bin", { range: "bytes=250-253" });
     assert.equal(status, 206);
     assert.equal(headers["content-range"], `bytes 250-253/${MEDIA_LENGTH}`);

@@ -1,7 +1,7 @@
 // A page's end of the gateway's channel, in as much as a test needs: docs/channel.md, without WebSockets.
 
-/** Milliseconds; longer than anything takes that works. */
-const PATIENCE = 60_000;
+import { PATIENCE } from "../../harness/patience.mjs";
+
 const STREAM = "/.well-known/waystore/channel/stream";
 
 /**

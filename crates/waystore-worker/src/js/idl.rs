@@ -19,7 +19,7 @@ pub(crate) use self::convert::{ByteString, Convert, Dictionary, DomString, Nulla
 use super::{
     exception::{Outcome, Thrown},
     kit::{Kit, kit},
-    realm::realm,
+    realm::{realm, revocation, stopped},
 };
 
 /// The arguments of one call, and the engine's context for converting them.
@@ -235,10 +235,12 @@ pub(crate) fn function<'js>(
     length: usize,
     called: impl Fn(&Params<'_, 'js>) -> Outcome<'js, Value<'js>> + 'js,
 ) -> Result<Function<'js>> {
+    let revoked = revocation(ctx)?;
     let native = Native(move |params: Params<'_, 'js>| {
-        let ctx = params.ctx().clone();
-        let allowed = realm(&ctx).map(drop).map_err(Thrown::from);
-        allowed.and_then(|()| called(&params)).map_err(|thrown| thrown.throw(&ctx))
+        if revoked.is_cancelled() {
+            return Err(stopped(params.ctx()));
+        }
+        called(&params).map_err(|thrown| thrown.throw(params.ctx()))
     });
     Function::new(ctx.clone(), native)?.with_name(name)?.with_length(length)
 }

@@ -42,6 +42,7 @@ const AGENT: &str = concat!("Waystore/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
+    realm: Rc<Realm>,
     dispatch_fetch: Function<'js>,
     bridge: Rc<Bridge>,
     ports: Ports,
@@ -121,7 +122,7 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
     let dispatch_fetch = kit.function("dispatchFetch")?;
-    let scope = Scope { ctx: ctx.clone(), kit, dispatch_fetch, bridge, ports, rejected };
+    let scope = Scope { ctx: ctx.clone(), kit, realm: realm(ctx)?, dispatch_fetch, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -174,7 +175,7 @@ impl<'js> Scope<'js> {
     pub(crate) fn dispatch(&self, id: u64, ticket: &Arc<Ticket>, now: Instant) {
         let Some(event) = self.bridge.begin(id, ticket, now) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
-        self.bridge.shared.pulse.begin();
+        self.bridge.shared.pulse.begin_at(now.into_std());
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);
         if is_message && dispatched.is_ok() {
@@ -209,10 +210,10 @@ impl<'js> Scope<'js> {
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                let time = realm(&self.ctx).map(|realm| now(&realm)).map_err(|error| words_of(&self.ctx, &error))?;
-                let given = (number, request, client_id, resulting_client_id, has_preload, time);
-                let called = self.dispatch_fetch.call(given);
-                called.map_err(|error| words_of(&self.ctx, &error))
+                let given = (number, request, client_id, resulting_client_id, has_preload, now(&self.realm));
+                let told = self.dispatch_fetch.call(given).map_err(|error| words_of(&self.ctx, &error))?;
+                self.bridge.dispatched(id, told);
+                Ok(())
             }
         }
     }

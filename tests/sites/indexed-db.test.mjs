@@ -7,6 +7,7 @@ import { test } from "node:test";
 
 import { bundle } from "./builds/bundle.mjs";
 import { Gateway } from "../harness/gateway.mjs";
+import { kept } from "./harness/kept.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { makeSite } from "./harness/site.mjs";
 
@@ -21,6 +22,7 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
     await gateway.logged(foretold);
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
     await gateway.logged(failed);
+    await kept(gateway, "expiring");
     await origin.away();
     assert.equal((await gateway.get("/count/expiring/a")).text, "1");
   });
@@ -36,6 +38,7 @@ for (const [tool, worker] of [["Workbox", "indexed-db.js"], ["Serwist", "indexed
   test(`${tool}, routes without such a plugin do not notice`, async (t) => {
     const { origin, gateway } = await opened(t, worker);
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
+    await kept(gateway, "plain");
     await origin.away();
     assert.equal((await gateway.get("/count/plain/a")).text, "1");
   });

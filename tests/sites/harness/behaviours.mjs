@@ -6,14 +6,10 @@ import { test } from "node:test";
 
 import { Gateway } from "../../harness/gateway.mjs";
 import { until } from "../../harness/until.mjs";
+import { kept } from "./kept.mjs";
 import { Origin } from "./origin.mjs";
 import { openPage } from "./page.mjs";
 import { MEDIA_LENGTH, PRECACHED, makeSite, page, writeFiles } from "./site.mjs";
-
-/** An answer does not wait for its put. */
-function kept(gateway, cache) {
-  return until(async () => (await gateway.caches()).includes(cache) && (await gateway.keys(cache)).length === 1, Boolean);
-}
 
 /**
  * The tests of one kind of build. `build(site)` puts the worker into the folder `site` and returns its

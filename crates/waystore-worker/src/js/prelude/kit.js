@@ -62,24 +62,34 @@ export default function (kit) {
   };
 
   // What a member of the global is called on: the global, or nothing.
-  kit.ofGlobal = (receiver, name) => {
-    if (receiver === undefined || receiver === null || receiver === globalThis) return;
+  const scope = globalThis;
+  const ofGlobal = (receiver, name) => {
+    if (receiver === scope || receiver === undefined || receiver === null) return;
     throw new TypeError(`${name}: called on something else`);
   };
+  kit.ofGlobal = ofGlobal;
 
   // A read-only attribute of the global.
   kit.globalGetter = (name, value) => {
     const { get } = {
       get() {
-        kit.ofGlobal(this, name);
+        ofGlobal(this, name);
         return value();
       },
     };
     kit.accessor(globalThis, name, get, undefined);
   };
 
-  // One that is always the same object.
-  kit.globalAttribute = (name, value) => kit.globalGetter(name, () => value);
+  // One that is always the same object. Scripts ask for some at every request: what is right already is not checked again.
+  kit.globalAttribute = (name, value) => {
+    const { get } = {
+      get() {
+        if (this !== scope) ofGlobal(this, name);
+        return value;
+      },
+    };
+    kit.accessor(globalThis, name, get, undefined);
+  };
 
   // An attribute of the global that script may read, and shadow by assigning.
   kit.replaceable = (name, value) => {

@@ -16,6 +16,7 @@ use super::{
     index::{Index, Step},
     inner::Inner,
     log::{AppendError, Batch, Log},
+    slot::Near,
     slots::{Found, Gone, Slot, UrlHashes},
 };
 use crate::{
@@ -42,7 +43,7 @@ impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
         check_names(&changes.names)?;
-        self.load_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?;
+        drop(self.index_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?);
         self.load(changes.lists.iter().map(|change| change.list.id()))?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
@@ -147,7 +148,7 @@ fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
     let mut all = Vec::new();
     for seen in &read.0 {
         let before = all.len();
-        all.extend(index.find(seen.list, seen.url.as_match()).map(|found| (seen.list, found)));
+        all.extend(index.find(seen.list, seen.url.as_match(), Near::Later).map(|found| (seen.list, found)));
         let now = all[before..].iter().map(|(_, found)| found.entry);
         if index.place_of(seen.list).is_none() || !now.eq(seen.entries.iter().copied()) {
             return None;

@@ -1,6 +1,7 @@
 //! When the disk is made to keep what was written: group commit, the sync of every second, closing.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,7 @@ use super::{
     format::Position,
     inner::Inner,
     log::Log,
+    warm::warm,
 };
 use crate::{Error, Result};
 
@@ -128,6 +130,18 @@ impl Inner {
         drop(trash);
     }
 
+    /// What somebody who commits leaves to be done.
+    fn do_asked(&self, populated: &mut Position) {
+        self.drop_trash();
+        let made = self.prepare_segment().and_then(|()| {
+            *populated = self.populate_since(*populated)?;
+            Ok(())
+        });
+        if let Err(error) = made {
+            tracing::warn!(%error, "making a segment ahead failed");
+        }
+    }
+
     /// Makes the next segment, where it will be needed soon.
     pub(super) fn prepare_segment(&self) -> Result<()> {
         let Some(wanted) = self.log()?.next_segment() else { return Ok(()) };
@@ -212,7 +226,7 @@ impl Inner {
     }
 }
 
-/// Two threads: one syncs now and then, one makes segments and drops lists when it is told to. Both end when this is dropped.
+/// Two threads: one syncs now and then, one maps what is in memory, makes segments and drops lists when it is told to. Both end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
     inner: Weak<Inner>,
@@ -261,16 +275,17 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
 }
 
 fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, opened_at: Position) {
+    let Some(opened) = inner.upgrade() else { return };
     let mut populated = opened_at;
-    while asked.recv().is_ok() {
+    let warmed = warm(&opened, || match asked.try_recv() {
+        Ok(()) => ControlFlow::Continue(opened.do_asked(&mut populated)),
+        Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
+        // The store is being closed.
+        Err(mpsc::TryRecvError::Disconnected) => ControlFlow::Break(()),
+    });
+    drop(opened);
+    while warmed.is_continue() && asked.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
-        inner.drop_trash();
-        let made = inner.prepare_segment().and_then(|()| {
-            populated = inner.populate_since(populated)?;
-            Ok(())
-        });
-        if let Err(error) = made {
-            tracing::warn!(%error, "making a segment ahead failed");
-        }
+        inner.do_asked(&mut populated);
     }
 }

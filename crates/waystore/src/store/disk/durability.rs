@@ -278,7 +278,10 @@ fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, opened_at: Pos
     let Some(opened) = inner.upgrade() else { return };
     let mut populated = opened_at;
     let warmed = warm(&opened, || match asked.try_recv() {
-        Ok(()) => ControlFlow::Continue(opened.do_asked(&mut populated)),
+        Ok(()) => {
+            opened.do_asked(&mut populated);
+            ControlFlow::Continue(())
+        }
         Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
         // The store is being closed.
         Err(mpsc::TryRecvError::Disconnected) => ControlFlow::Break(()),

@@ -25,7 +25,7 @@ use crate::{Clock, Error, StorageKey, store::OpId};
 const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
 
 /// Bytes after which who works in the background is told that there is something new.
-const TOLD_EVERY: u64 = 4 * 1024 * 1024;
+const TOLD_EVERY: u64 = 16 * 1024 * 1024;
 /// Memory for encoding that is kept from batch to batch, at most.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -225,8 +225,9 @@ impl Log {
             .expect("a segment with room for the batch was chosen");
         let (offset, length) = (self.end.offset(), self.buffer.len());
         let done = self.filled.write(segment, &self.buffer, offset);
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BYTES);
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
         if let Err(error) = done {
             // However much of it was written: without its first header the batch is not there.
             let undone = segment.write(&vec![0; length], offset).and_then(|()| segment.sync());

@@ -191,7 +191,8 @@ async fn what_a_fetch_event_has_is_asked_of_nothing_else() {
          onmessage = () => console.log(event.target === self, event.currentTarget, event.isTrusted, event.eventPhase, event.clientId === '');",
     );
     let site = world.ready().await;
-    let expected = "TypeError,TypeError,TypeError,TypeError,InvalidStateError,TypeError,TypeError,https://a.test/made,me,true";
+    let expected =
+        "TypeError,TypeError,TypeError,TypeError,InvalidStateError,TypeError,TypeError,https://a.test/made,me,true";
     assert_eq!(world.line().await, expected);
     assert_eq!(answer(&site, "/x").await, "fetch true GET");
     site.message(waystore_worker::MessageEvent::json(&serde_json::json!(0))).await.unwrap();

@@ -173,6 +173,46 @@ test("a port that is sent along talks both ways, and is closed by either side", 
   assert.deepEqual({ frame, port }, { frame: "close-port", port: 2 });
 });
 
+test("what comes through a port right behind the message that brought it is heard", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate(() => {
+    window.got = [];
+    navigator.serviceWorker.onmessage = ({ ports: [port] }) => (port.onmessage = ({ data }) => got.push(data));
+  });
+  // The page is busy while all of it comes.
+  const busy = page.evaluate("{ const until = performance.now() + 300; while (performance.now() < until); }");
+  gateway.tell({ frame: "message", from: version(1, "activated"), ports: [2], data: [{ is: "object", id: 0 }, [{ kind: "Port", index: 0 }]] });
+  for (const text of ["one", "two"]) gateway.tell({ frame: "port", port: 2, data: [text, []] });
+  gateway.tell({ frame: "close-port", port: 2 });
+  await busy;
+  await page.waitForFunction("got.length === 2");
+  assert.deepEqual(await page.evaluate("got"), ["one", "two"]);
+});
+
+test("a page that closes a port that it had made says so", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate(() => {
+    const { port1, port2 } = new MessageChannel();
+    navigator.serviceWorker.controller.postMessage("with a port", [port2]);
+    port1.close();
+  });
+  assert.deepEqual((await gateway.next()).ports, [1]);
+  const { frame, port } = await gateway.next();
+  assert.deepEqual({ frame, port }, { frame: "close-port", port: 1 });
+});
+
+test("a port that is closed behind a blob closes behind it", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate(() => {
+    navigator.serviceWorker.onmessage = ({ ports: [port] }) => {
+      port.postMessage(new Blob(["blob"]));
+      port.close();
+    };
+  });
+  gateway.tell({ frame: "message", from: version(1, "activated"), ports: [2], data: [{ is: "object", id: 0 }, [{ kind: "Port", index: 0 }]] });
+  assert.deepEqual([(await gateway.next()).frame, (await gateway.next()).frame], ["port", "close-port"]);
+});
+
 test("where as many ports are open as may be, the one goes that was answered longest ago", async (t) => {
   const { page, gateway } = await opened(t, { registration: ACTIVE, welcome: false });
   await gateway.welcome({ limits: { messageBytes: 1 << 20, ports: 2, unacknowledged: 256 } });
@@ -259,11 +299,98 @@ test("a gateway that was started anew is told what it does not know, and the pag
   assert.ok(context.lines.some((line) => /3 messages may not have reached it/.test(line)), context.lines.join("\n"));
 });
 
-test("who was replaced by a newer connection does not come back", async (t) => {
+test("who was replaced by a newer connection does not come back, and who waits for an answer is told", async (t) => {
   const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.tell({ frame: "registration", registration: ACTIVE });
+  await page.evaluate(() => {
+    window.failed = {};
+    window.ask = (what, asked) => asked.catch(({ name, message }) => (failed[what] = `${name}: ${message}`));
+    ask("update", navigator.serviceWorker.ready.then((registration) => registration.update()));
+    ask("prefetch", waystore.prefetch({ urls: ["/a"] }));
+  });
+  for (const _ of ["update", "prefetch"]) await gateway.next();
   gateway.say({ frame: "close", code: 4409, reason: "the client has a newer connection" });
-  await page.evaluate("waystore.prefetch({ urls: ['/a'] }).catch(() => 0)");
+  await page.waitForFunction("failed.update && failed.prefetch");
+  await page.evaluate("void ask('later', waystore.prefetch({ urls: ['/a'] }))");
+  assert.deepEqual(await page.evaluate("failed"), {
+    update: "TypeError: update failed: the client has a newer connection",
+    prefetch: "TypeError: the client has a newer connection",
+    later: "TypeError: the gateway cannot be reached",
+  });
   assert.equal(gateway.connections, 1);
+});
+
+test("a page whose frames the gateway does not understand is a new client, and starts afresh", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate(() => {
+    window.got = [];
+    window.channel = new BroadcastChannel("news");
+    const { port1, port2 } = new MessageChannel();
+    window.port = port1;
+    navigator.serviceWorker.controller.postMessage("with a port", [port2]);
+    waystore.prefetch({ urls: ["/a"] }).catch(({ name }) => got.push(name));
+  });
+  for (const frame of ["join", "message", "prefetch"]) assert.equal((await gateway.next()).frame, frame);
+  gateway.say({ frame: "close", code: 4400, reason: "the frame after number 3 is missing" });
+  const hello = await gateway.welcome({ client: "c2", key: "k2" });
+  assert.deepEqual([hello.client, hello.key], [undefined, undefined]);
+  const { frame, name, n } = await gateway.next();
+  assert.deepEqual({ frame, name, n }, { frame: "join", name: "news", n: 1 });
+  await page.waitForFunction("got.length === 1");
+  assert.deepEqual(await page.evaluate("got"), ["TypeError"]);
+  assert.equal(await saysAfter(page, gateway, "port.postMessage('nobody is there')"), "nothing");
+});
+
+test("a frame that the gateway never takes leaves its number to nothing, and the others come again", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  await page.evaluate("for (const text of ['a', 'b'.repeat(1000), 'c']) navigator.serviceWorker.controller.postMessage(text)");
+  for (const _ of "abc") await gateway.next();
+  gateway.say({ frame: "close", code: 1009, reason: "a frame has at most 500 bytes" });
+  await gateway.welcome({ resumed: true, received: 0 });
+  const again = [await gateway.next(), await gateway.next(), await gateway.next()];
+  assert.deepEqual(again.map(({ n, frame }) => [n, frame]), [[1, "message"], [2, "nothing"], [3, "message"]]);
+});
+
+test("a page does not come back before the gateway wants it, also when there is reason to hurry", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.say({ frame: "close", code: 4429, reason: "too many frames", retryMs: 3000 });
+  const began = performance.now();
+  await page.evaluate("dispatchEvent(new Event('online'))");
+  await gateway.welcome({ client: "c2", key: "k2" });
+  assert.ok(performance.now() - began >= 2500, `${performance.now() - began} ms`);
+});
+
+test("where steps were left out, the next one says who controls the page", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.tell({ frame: "registration", registration: ACTIVE });
+  await page.evaluate("window.changes = []; navigator.serviceWorker.oncontrollerchange = () => changes.push(navigator.serviceWorker.controller === window.active)");
+  gateway.tell({ frame: "lost", messages: 0, steps: 3 });
+  await page.evaluate("navigator.serviceWorker.ready.then((registration) => { Object.defineProperty(window, 'active', { get: () => registration.active }) })");
+  gateway.tell({ frame: "registration", registration: registration({ active: version(3, "activated") }, "v3") });
+  await page.waitForFunction("changes.length === 1");
+  assert.deepEqual(await page.evaluate("changes"), [true]);
+});
+
+test("what a step leaves out has its order all the same: a version is found before the one that waited goes", async (t) => {
+  const { page, gateway } = await opened(t, { registration: ACTIVE });
+  gateway.tell({ frame: "registration", registration: registration({ waiting: version(2, "installed"), active: version(1, "activated") }, "v1") });
+  await page.waitForFunction("navigator.serviceWorker.getRegistration().then((registration) => registration.waiting !== null)");
+  await page.evaluate(async () => {
+    window.seen = [];
+    const registration = await navigator.serviceWorker.getRegistration();
+    registration.waiting.onstatechange = ({ target }) => seen.push(target.state);
+    registration.onupdatefound = () => seen.push("updatefound");
+  });
+  gateway.tell({ frame: "registration", registration: registration({ installing: version(3, "installing"), active: version(1, "activated") }, "v1") });
+  await page.waitForFunction("seen.length === 2");
+  assert.deepEqual(await page.evaluate("seen"), ["updatefound", "redundant"]);
+});
+
+test("a channel whose name cannot be said stays the browser's", async (t) => {
+  const { context, page, gateway } = await opened(t, { registration: ACTIVE });
+  const script = "for (const name of ['x'.repeat(1025), '\\ud800']) { const channel = new BroadcastChannel(name); channel.postMessage(1); channel.close(); }";
+  assert.equal(await saysAfter(page, gateway, script), "nothing");
+  assert.ok(context.lines.some((line) => /is not the worker's/.test(line)), context.lines.join("\n"));
 });
 
 test("what the gateway refuses is in the console, once, with its reason, and the ports that came along are closed", async (t) => {
@@ -289,6 +416,21 @@ test("a message that is too long is not sent, and the page is told", async (t) =
   await page.evaluate("navigator.serviceWorker.controller.postMessage('x'.repeat(2 << 20)); navigator.serviceWorker.controller.postMessage('short')");
   assert.equal((await gateway.next()).data[0], "short");
   assert.ok(context.lines.some((line) => /more than the 1048576 bytes/.test(line)), context.lines.join("\n"));
+});
+
+test("what is too long for this gateway is not sent though it was posted before the gateway could say so", async (t) => {
+  const { context, page, gateway } = await opened(t, { registration: ACTIVE, welcome: false });
+  const plan = page.evaluate(() => {
+    const { port1, port2 } = new MessageChannel();
+    navigator.serviceWorker.controller.postMessage("ä".repeat(600), [port2]);
+    navigator.serviceWorker.controller.postMessage("short");
+    return waystore.prefetch({ urls: ["/".repeat(2000)] }).catch(({ name, message }) => [name, message]);
+  });
+  await gateway.welcome({ limits: { messageBytes: 1024, ports: 64, unacknowledged: 256 } });
+  const { n, data, ports } = await gateway.next();
+  assert.deepEqual({ n, data, ports }, { n: 1, data: ["short", []], ports: undefined });
+  assert.deepEqual(await plan, ["TypeError", "the plan has more than the 1024 bytes that this gateway takes: split it"]);
+  assert.ok(context.lines.some((line) => /more than the 1024 bytes/.test(line)), context.lines.join("\n"));
 });
 
 test("messages with blobs keep their place among the others", async (t) => {

@@ -5,9 +5,9 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { startBrowser, visitor } from "./harness/browser.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
-import { until } from "./harness/until.mjs";
+import { until } from "../harness/until.mjs";
 
 let browser;
 before(async () => (browser = await startBrowser()));
@@ -110,6 +110,27 @@ test("a page that is closed in the middle costs nobody anything: what it asked f
   const next = await context.newPage();
   await next.goto(gateway.url);
   assert.deepEqual(await hover(next, "Lemon"), { asked: 2, failed: 0 });
+});
+
+test("a new version of the worker waits for what the old one still fetches", async (t) => {
+  const files = await groceries();
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  files["/apis/data_2.json"] = async (_request, response) => {
+    await held;
+    response.writeHead(200, { "content-type": "application/json" }).end(product("cherry"));
+  };
+  const { origin, gateway, page } = await opened(t, files);
+  await page.goto(gateway.url);
+  const answered = hover(page, "Cherry");
+  await origin.wasAsked("/apis/data_2.json");
+  origin.files["/sw.js"] = `${await guide("sw.js")}\n// Another version.`;
+  await gateway.command("worker", "update");
+  const versions = JSON.parse(await gateway.command("worker", "ls", "--json"));
+  release();
+  assert.deepEqual(await answered, { asked: 2, failed: 0 });
+  await gateway.logged(({ message, version }) => message === "worker activated" && version.endsWith("-2"));
+  assert.equal(versions[0].waiting?.state, "installed", JSON.stringify(versions));
 });
 
 test("after a restart of the gateway an open page goes on as if nothing had been", async (t) => {

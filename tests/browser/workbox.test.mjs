@@ -6,9 +6,9 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { startBrowser, visitor } from "./harness/browser.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
-import { until } from "./harness/until.mjs";
+import { until } from "../harness/until.mjs";
 
 let browser;
 before(async () => (browser = await startBrowser()));
@@ -87,7 +87,8 @@ test("the worker's broadcast of an update is a message event of every page", asy
   const { gateway, context, page } = await opened(t, "hold");
   const other = await context.newPage();
   await other.goto(gateway.url);
-  await other.evaluate("wb.register()");
+  // Who has an answer is connected, and so a client.
+  assert.equal(await other.evaluate("wb.register().then(() => wb.messageSW({ type: 'GET_VERSION' }))"), "v1");
   await page.evaluate("wb.register().then(() => void wb.messageSW({ type: 'TELL_ALL' }))");
   for (const one of [page, other]) {
     await one.waitForFunction("seen.some(({ type }) => type === 'CACHE_UPDATED')");

@@ -31,6 +31,18 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// This failure, which says first what did not come about.
+    #[must_use]
+    pub(crate) fn of(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// This failure with a next step, where it has none.
+    #[must_use]
+    pub(crate) fn or_hint(self, hint: impl Into<String>) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -59,7 +71,9 @@ impl From<waystore::Error> for Failure {
             waystore::Error::NotAStore { .. } => {
                 failure.hint("give an empty or a new directory with `--data DIR`; nothing in this one was changed")
             }
-            waystore::Error::QuotaExceeded { .. } => failure.hint("delete something first"),
+            waystore::Error::QuotaExceeded { .. } => failure.hint(
+                "remove something first: `waystore cache ls` shows what there is, `waystore cache rm` makes room",
+            ),
             _ => failure,
         }
     }

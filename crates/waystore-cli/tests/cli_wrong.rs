@@ -32,7 +32,7 @@ fn home() -> tempfile::TempDir {
 fn each_wrong_argument_is_named_and_told_from_what_merely_failed() {
     let home = home();
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["ls", "--data", "x"], 1, "no cache store at `x`"),
+        (&["ls", "--data", "x"], 1, "no cache store at `x`: it is not a directory"),
         (&["ls", "--data", "/proc"], 1, "no cache store at `/proc`"),
         (&["ls", "--data", ""], 2, "--data <DIR>"),
         (&["ls", "--origin", ""], 2, "`` is not an origin"),
@@ -61,12 +61,16 @@ fn each_wrong_argument_is_named_and_told_from_what_merely_failed() {
         (&["import", "v1", "/dev/zero"], 1, "`/dev/zero` was not imported"),
         (&["add", "v1", "/x", "--cacert", "missing"], 1, "`missing`"),
         (&["add", "v1", "http://["], 2, "is not a URL"),
+        (&["add", "v1", "http://127.0.0.1:1/x"], 1, "`http://127.0.0.1:1/x`"),
+        (&["add", "v1", "ftp://a.test/"], 1, "`ftp://a.test/`"),
+        (&["put", "v1", "/y", "x", "--header", "vary: *"], 1, "`https://a.test/y` was not stored: "),
     ];
     for (arguments, code, expected) in cases {
         let output = waystore(home.path(), &[&["cache"], *arguments].concat()).output().unwrap();
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {text}");
         assert!(text.contains("error: ") && text.contains(expected), "{arguments:?}: {text}");
+        assert!(text.contains("\nhint: ") || text.contains("try '--help'"), "{arguments:?} says no next step: {text}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
     let keys = waystore(home.path(), &["cache", "keys", "v1", "--json"]).output().unwrap();

@@ -242,6 +242,9 @@ async fn client_js_is_served_past_the_worker() {
     let tag = reply.header("etag").unwrap().to_owned();
     let again = gateway.get_with("/.well-known/waystore/client.js", &[("if-none-match", &tag)]).await;
     assert_eq!((again.status, again.text().as_str()), (304, ""));
+    let packed = gateway.get_with("/.well-known/waystore/client.js", &[("accept-encoding", "gzip, br")]).await;
+    assert_eq!((packed.header("content-encoding"), packed.header("vary")), (Some("br"), Some("accept-encoding")));
+    assert!(packed.header("content-length").unwrap().parse::<usize>().unwrap() * 3 < reply.text().len());
     assert_eq!(gateway.request("/.well-known/waystore/client.js")["route"], "gateway");
 }
 
@@ -256,4 +259,42 @@ async fn there_is_nothing_else_under_the_well_known_path() {
     let plain = Gateway::proxy(mirror(&Seen::default()).await, &[]);
     assert_eq!(plain.get("/.well-known/waystore/client.js").await.error(), (404, "no-worker"));
     assert_eq!(plain.get("/.well-known/other").await.text(), "/.well-known/other for nobody");
+}
+
+/// The status and the class with which the gateway answers a stream's beginning of so many KiB.
+async fn begin_stream(gateway: &Gateway, kib: usize) -> (u16, String) {
+    let body = format!("{}{}", hello(gateway, "/"), " ".repeat(kib << 10));
+    let request = Request::post(format!("{CHANNEL}/stream")).header("origin", format!("http://{}", gateway.address));
+    let answer = gateway.open(request, &body).await;
+    let class = answer.headers().get("waystore-error").map_or("-", |class| class.to_str().unwrap());
+    (answer.status().as_u16(), class.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_may_arrive_from_all_pages_together_is_sent_away_and_comes_back() {
+    let gateway = gateway(&["--message-size", "100 KiB", "--message-memory", "120 KiB"]).await;
+    let mut slow = Page::at(&gateway, "/").await;
+    slow.hears("registration").await;
+    let text = json!({ "frame": "message", "n": 1, "slot": "active", "data": data(&"s".repeat(90 << 10).into()) });
+    let text = text.to_string();
+    let (arriving, rest) = text.split_at(80 << 10);
+    slow.send_part(arriving, true, false).await;
+    assert_eq!(begin_stream(&gateway, 90).await, (503, "crowded".into()));
+
+    let mut other = Page::at(&gateway, "/").await;
+    other.hears("registration").await;
+    other.post(&json!("short"), &[]).await;
+    assert_eq!(value(&other.hears("message").await)["heard"], "short", "what is short has room");
+    let long = Value::from("l".repeat(90 << 10));
+    let n = other.post(&long, &[]).await;
+    assert_eq!(other.closed().await, 1013);
+
+    // What it sent is let go of, though it stays connected.
+    while begin_stream(&gateway, 60).await != (200, "-".into()) {}
+    slow.send_part(rest, false, true).await;
+    assert_eq!(value(&slow.hears("message").await)["heard"], "s".repeat(90 << 10));
+    let mut other = Page::with(&gateway, other.hello_again(&gateway), &[]).await;
+    assert_eq!((&other.welcome["resumed"], other.said), (&true.into(), n - 1), "it was not heard");
+    other.post(&long, &[]).await;
+    assert_eq!(value(&other.hears("message").await)["heard"], long);
 }

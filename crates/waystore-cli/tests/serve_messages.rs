@@ -21,6 +21,7 @@ addEventListener("message", event => {
     answer("done");
   }
   if (type === "SKIP_WAITING") skipWaiting();
+  if (type === "LAST") console.log(`heard ${event.data.words}`);
 });
 "#;
 
@@ -86,6 +87,40 @@ async fn calls_that_are_listed_are_made() {
         }
     }
     assert_eq!(told.unwrap()["value"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_says_before_it_goes_is_heard() {
+    let gateway = gateway(&["--messages", "*"]).await;
+    let mut page = Page::at(&gateway, "/").await;
+    page.post(&json!({ "type": "LAST", "words": "through the socket" }), &[]).await;
+    page.say(json!({ "frame": "bye" })).await;
+    assert_eq!(page.closed().await, 1000);
+    gateway.logged(|line| line["message"] == "heard through the socket");
+
+    let page = Page::at(&gateway, "/").await;
+    let from = json!({ "frame": "from", "client": page.welcome["client"], "key": page.welcome["key"] });
+    let words = data(&json!({ "type": "LAST", "words": "in a request" }));
+    let last = json!({ "frame": "message", "n": 1, "slot": "active", "data": words });
+    let bye = json!({ "frame": "bye", "n": 2 });
+    let origin = format!("http://{}", gateway.address);
+    let post = http::Request::post(format!("{CHANNEL}/frames")).header("origin", &origin);
+    assert_eq!(gateway.ask(post, &format!("{from}\n{last}\n{bye}")).await.status, 204);
+    gateway.logged(|line| line["message"] == "heard in a request");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_may_be_as_long_as_frames_may_be_though_a_line_comes_before_it() {
+    let gateway = gateway(&["--messages", "*", "--message-size", "1KiB"]).await;
+    let page = Page::at(&gateway, "/").await;
+    let from = json!({ "frame": "from", "client": page.welcome["client"], "key": page.welcome["key"] });
+    let frame = |fill: usize| json!({ "frame": "join", "n": 1, "name": "news", "fill": "x".repeat(fill) }).to_string();
+    let most = 1024 - frame(0).len();
+    let origin = format!("http://{}", gateway.address);
+    let post = || http::Request::post(format!("{CHANNEL}/frames")).header("origin", &origin);
+    assert_eq!(gateway.ask(post(), &format!("{from}\n{}", frame(most))).await.status, 204);
+    let long = gateway.ask(post(), &format!("{from}\n{}", frame(most + 1))).await;
+    assert_eq!(long.error(), (413, "too-large"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,27 +1,29 @@
 //! Named buckets of one origin: caches of their own, with a quota and an end of their own.
 //!
-//! A bucket is a cache of the default bucket's bottle of registrations, named `bucket:NAME`, with one
-//! entry whose headers say how the bucket is kept; so what is decided about it is always written
-//! strictly. Its own caches are in the place of its name, and go with it in one commit.
-//! Spec: <https://wicg.github.io/storage-buckets/>
+//! A bucket goes with all its caches in one commit. Where it is kept what buckets there are is the business of
+//! `kept.rs`. Spec: <https://wicg.github.io/storage-buckets/>
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+mod kept;
+mod life;
+mod turns;
+
+use std::sync::Arc;
+
+use self::{
+    kept::{bucket_of, kept_name, load, names_in, place_of, place_of_kept, save},
+    turns::Turns,
 };
-
+pub(crate) use self::{
+    kept::{evictable, places},
+    life::{Life, Lives},
+};
 use crate::{
-    Bottle, CacheName, CacheStorage, Error, Estimate, Place, Response, Result, StorageKey,
+    CacheStorage, Error, Estimate, Result, StorageKey,
     key::DEFAULT_BUCKET,
     quota::NO_LIMIT,
-    store::{Changes, Commit, NameChange, ReadSet, Store, fits},
+    store::{Changes, Commit, NameChange, ReadSet},
 };
 
-/// What the names of buckets have before them, where registrations have the URL of their scope.
-const PREFIX: &str = "bucket:";
 /// Of one storage key.
 const MOST_BUCKETS: usize = 1024;
 const MOST_NAME_BYTES: usize = 64;
@@ -66,23 +68,6 @@ pub struct StorageBucket {
     life: Arc<Life>,
 }
 
-/// The buckets that handles were given out for, of all storage keys.
-#[derive(Debug, Default)]
-pub(crate) struct Lives {
-    known: Mutex<HashMap<(StorageKey, String), Arc<Life>>>,
-    /// Held while buckets are made or removed.
-    turn: tokio::sync::Mutex<()>,
-}
-
-/// What the handles on one bucket share.
-#[derive(Debug)]
-pub(crate) struct Life {
-    key: StorageKey,
-    name: String,
-    quota_bytes: Option<u64>,
-    removed: AtomicBool,
-}
-
 /// Whether a bucket may be called so: 1 to 64 lower-case letters, digits, `_` and `-`, the first one a
 /// letter or digit. `default` is the standard's own.
 ///
@@ -124,11 +109,9 @@ impl CacheStorage {
     ///
     /// [`Error::QuotaExceeded`]: there is no room to keep that. [`Error::Unavailable`]: the store.
     pub async fn set_persistent(&self, persisted: bool) -> Result<()> {
-        let buckets = self.buckets();
-        let _turn = self.shared.buckets.turn.lock().await;
-        buckets.save(DEFAULT_BUCKET, BucketOptions { persisted, ..BucketOptions::default() }).await?;
-        self.shared.forget_spared(&self.place.key);
-        Ok(())
+        let origin = self.clone();
+        let options = BucketOptions { persisted, ..BucketOptions::default() };
+        self.shared.buckets.turns.take(async move { save(&origin, DEFAULT_BUCKET, options).await }).await
     }
 }
 
@@ -146,7 +129,11 @@ impl StorageBuckets {
             return Err(Error::type_error("a bucket with a quota of 0 can hold nothing"));
         }
         self.check_end(options.expires_ms)?;
-        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let (buckets, name) = (self.clone(), name.to_owned());
+        self.turns().take(async move { buckets.open_in_turn(&name, options).await }).await
+    }
+
+    async fn open_in_turn(&self, name: &str, options: BucketOptions) -> Result<StorageBucket> {
         let kept = match self.load_live(name).await? {
             Some(kept) => BucketOptions {
                 persisted: kept.persisted || options.persisted,
@@ -162,7 +149,7 @@ impl StorageBuckets {
                 options
             }
         };
-        self.save(name, kept).await?;
+        save(&self.origin, name, kept).await?;
         let life = self.origin.shared.buckets.of(self.key(), name, kept.quota_bytes);
         self.origin.store.set_bucket_limit(self.key(), name, kept.quota_bytes);
         let caches = self.origin.in_place(place_of(self.key(), name), Some(Arc::clone(&life)));
@@ -175,7 +162,11 @@ impl StorageBuckets {
     ///
     /// [`Error::Unavailable`]: the store.
     pub async fn keys(&self) -> Result<Vec<String>> {
-        let _turn = self.origin.shared.buckets.turn.lock().await;
+        let buckets = self.clone();
+        self.turns().take(async move { buckets.keys_in_turn().await }).await
+    }
+
+    async fn keys_in_turn(&self) -> Result<Vec<String>> {
         let mut keys = Vec::new();
         for name in self.names().await? {
             if self.load_live(&name).await?.is_some() {
@@ -194,14 +185,27 @@ impl StorageBuckets {
     /// [`Error::Type`]: the name is none. [`Error::Unavailable`]: the store.
     pub async fn delete(&self, name: &str) -> Result<bool> {
         check_name(name)?;
-        let _turn = self.origin.shared.buckets.turn.lock().await;
-        let known = self.load(name).await?.is_some();
-        self.remove(name).await?;
-        Ok(known)
+        let (buckets, name) = (self.clone(), name.to_owned());
+        let removed = async move {
+            let known = buckets.load(&name).await?.is_some();
+            buckets.remove(&name).await?;
+            Ok(known)
+        };
+        self.turns().take(removed).await
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.origin.shared.buckets.turns
     }
 
     fn key(&self) -> &StorageKey {
         &self.origin.place.key
+    }
+
+    /// The caches of every named bucket, also of those whose end has come.
+    pub(crate) async fn all_caches(&self) -> Result<Vec<CacheStorage>> {
+        let names = self.names().await?;
+        Ok(names.iter().map(|name| self.origin.in_place(place_of(self.key(), name), None)).collect())
     }
 
     async fn names(&self) -> Result<Vec<String>> {
@@ -221,18 +225,6 @@ impl StorageBuckets {
 
     async fn load(&self, name: &str) -> Result<Option<BucketOptions>> {
         load(&*self.origin.store, self.key(), name).await
-    }
-
-    async fn save(&self, name: &str, options: BucketOptions) -> Result<()> {
-        let mut response = Response::new("").header("persisted", if options.persisted { "1" } else { "0" });
-        for (header, value) in [("quota", options.quota_bytes), ("expires", options.expires_ms)] {
-            if let Some(value) = value {
-                response = response.header(header, value.to_string());
-            }
-        }
-        let kept = self.origin.in_place(place_of_kept(self.key()), None);
-        let cache = kept.open(kept_name(name)).await?;
-        cache.put(self.key().origin(), response).await
     }
 
     /// Takes the bucket, and every cache in it, away in one commit.
@@ -328,7 +320,7 @@ impl StorageBucket {
     /// As for [`estimate`](Self::estimate); [`Error::Type`] where that time has come.
     pub async fn set_expires_ms(&self, expires_ms: u64) -> Result<()> {
         self.origin.buckets().check_end(Some(expires_ms))?;
-        self.change(|kept| kept.expires_ms = Some(expires_ms)).await
+        self.change(move |kept| kept.expires_ms = Some(expires_ms)).await
     }
 
     async fn options(&self) -> Result<BucketOptions> {
@@ -336,143 +328,15 @@ impl StorageBucket {
         self.origin.buckets().load(&self.life.name).await?.ok_or_else(|| self.life.error())
     }
 
-    async fn change(&self, change: impl FnOnce(&mut BucketOptions)) -> Result<()> {
-        let _turn = self.origin.shared.buckets.turn.lock().await;
-        let mut kept = self.options().await?;
-        change(&mut kept);
-        self.origin.buckets().save(&self.life.name, kept).await
+    async fn change(&self, change: impl FnOnce(&mut BucketOptions) + Send + 'static) -> Result<()> {
+        let bucket = self.clone();
+        let changed = async move {
+            let mut kept = bucket.options().await?;
+            change(&mut kept);
+            save(&bucket.origin, &bucket.life.name, kept).await
+        };
+        self.origin.shared.buckets.turns.take(changed).await
     }
-}
-
-impl Lives {
-    fn of(&self, key: &StorageKey, name: &str, quota_bytes: Option<u64>) -> Arc<Life> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Life { key: key.clone(), name: name.to_owned(), quota_bytes, removed: AtomicBool::new(false) };
-        Arc::clone(known.entry((key.clone(), name.to_owned())).or_insert_with(|| Arc::new(new())))
-    }
-
-    /// The handles on the buckets that `changes` take away are of no more use.
-    pub(crate) fn end_unbound(&self, store: &dyn Store, key: &StorageKey, changes: &[NameChange]) {
-        for change in changes {
-            if let NameChange::Unbind(Place { bottle: Bottle::ServiceWorkerRegistrations, .. }, name) = change
-                && let Some(bucket) = bucket_of(name)
-            {
-                self.end(key, &bucket);
-                store.set_bucket_limit(key, &bucket, None);
-            }
-        }
-    }
-
-    fn end(&self, key: &StorageKey, name: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(life) = known.remove(&(key.clone(), name.to_owned())) {
-            life.removed.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl Life {
-    /// # Errors
-    ///
-    /// [`Error::BucketRemoved`]: it was.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.removed.load(Ordering::Acquire) { Err(self.error()) } else { Ok(()) }
-    }
-
-    fn error(&self) -> Error {
-        Error::BucketRemoved { name: self.name.clone() }
-    }
-
-    /// Whether `error` says that the bucket is full, rather than its key.
-    pub(crate) fn is_full_by(&self, error: &Error) -> bool {
-        matches!(error, Error::QuotaExceeded { quota, .. } if quota.is_some() && *quota == self.quota_bytes)
-    }
-
-    /// The caches in it.
-    pub(crate) fn place(&self) -> Place {
-        place_of(&self.key, &self.name)
-    }
-
-    /// Checks whether the bucket may grow by `grows` and shrink by `shrinks` at once, in bytes. Every commit does, too; this
-    /// tells beforehand.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::QuotaExceeded`]: it may not.
-    pub(crate) async fn check_growth(&self, store: &dyn Store, grows: u64, shrinks: u64) -> Result<()> {
-        let growth = grows.saturating_sub(shrinks);
-        if self.quota_bytes.is_none() || growth == 0 {
-            return Ok(());
-        }
-        fits(store.bucket_usage(&self.key, &self.name).await?.padded, growth, self.quota_bytes)
-    }
-}
-
-/// What eviction takes of `key`: every name but those of buckets that are spared. `None` where the
-/// default one is, and with it the key.
-pub(crate) async fn evictable(store: &dyn Store, key: &StorageKey) -> Result<Option<Vec<NameChange>>> {
-    if load(store, key, DEFAULT_BUCKET).await?.is_some_and(|kept| kept.persisted) {
-        return Ok(None);
-    }
-    let mut names = names_in(store, &Place::new(key.clone(), Bottle::Caches)).await?;
-    for (name, _) in store.names(&place_of_kept(key)).await? {
-        if let Some(bucket) = bucket_of(&name) {
-            if load(store, key, &bucket).await?.is_some_and(|kept| kept.persisted) {
-                continue;
-            }
-            names.extend(names_in(store, &place_of(key, &bucket)).await?);
-        }
-        names.push(NameChange::Unbind(place_of_kept(key), name));
-    }
-    Ok(Some(names))
-}
-
-/// The places of caches of `key` whose entries may be evicted: of the default bucket, and of those that are not persisted.
-pub(crate) async fn places(store: &dyn Store, key: &StorageKey) -> Result<Vec<Place>> {
-    let mut places = vec![Place::new(key.clone(), Bottle::Caches)];
-    for (name, _) in store.names(&place_of_kept(key)).await? {
-        let Some(bucket) = bucket_of(&name).filter(|bucket| bucket != DEFAULT_BUCKET) else { continue };
-        if load(store, key, &bucket).await?.is_none_or(|kept| !kept.persisted) {
-            places.push(place_of(key, &bucket));
-        }
-    }
-    Ok(places)
-}
-
-/// How a bucket is kept; `None` where there is none.
-async fn load(store: &dyn Store, key: &StorageKey, name: &str) -> Result<Option<BucketOptions>> {
-    let Some(list) = store.list(&place_of_kept(key), &kept_name(name)).await? else { return Ok(None) };
-    let Some(found) = store.page(&list, None, 1).await?.pop() else { return Ok(None) };
-    let head = found.entry.response()?;
-    let number = |name: &str| head.headers.get_text(name).and_then(|text| text.parse().ok());
-    Ok(Some(BucketOptions {
-        persisted: number("persisted") == Some(1),
-        quota_bytes: number("quota"),
-        expires_ms: number("expires"),
-    }))
-}
-
-/// Where it is kept how buckets are kept.
-fn place_of_kept(key: &StorageKey) -> Place {
-    Place::new(key.clone(), Bottle::ServiceWorkerRegistrations)
-}
-
-fn kept_name(bucket: &str) -> CacheName {
-    format!("{PREFIX}{bucket}").into()
-}
-
-fn bucket_of(kept: &CacheName) -> Option<String> {
-    kept.to_string().strip_prefix(PREFIX).map(str::to_owned)
-}
-
-fn place_of(key: &StorageKey, bucket: &str) -> Place {
-    Place { key: key.clone(), bucket: bucket.into(), bottle: Bottle::Caches }
-}
-
-/// Taking away every name in `place`.
-async fn names_in(store: &dyn Store, place: &Place) -> Result<Vec<NameChange>> {
-    let bound = store.names(place).await?.into_iter();
-    Ok(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)).collect())
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -91,6 +91,7 @@ pub mod testing;
 mod transfer;
 mod values;
 mod visitor;
+mod waystore;
 
 pub use self::{
     abort::AbortSignal,
@@ -110,12 +111,13 @@ pub use self::{
     response::{Response, ResponseHead, ResponseSource},
     shared::KeyGuard,
     spec::{CacheQueryOptions, is_same_site},
-    storage::{CacheStorage, MultiCacheQueryOptions, Waystore},
+    storage::{CacheStorage, MultiCacheQueryOptions},
     values::{
         Destination, EmbedderPolicy, ReferrerPolicy, RequestCache, RequestCredentials, RequestMode, RequestRedirect,
         ResponseType,
     },
     visitor::{CredentialHash, Visitor},
+    waystore::Waystore,
 };
 
 /// The README's example runs with those of the documentation.

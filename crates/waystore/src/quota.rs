@@ -134,7 +134,9 @@ impl Reservation {
             return Ok(());
         }
         let limits = store.limits();
-        let (quota, total_quota) = (limits.of_key(&self.key), limits.total_bytes);
+        // A body may say any length of itself: without a limit, too, the sums stay far from the largest number.
+        let or_any = |limit: Option<u64>| Some(limit.unwrap_or(NO_LIMIT).min(NO_LIMIT));
+        let (quota, total_quota) = (or_any(limits.of_key(&self.key)), or_any(limits.total_bytes));
         loop {
             let returned = self.all.lock().returned;
             let (used, total_used) = (store.usage(Some(&self.key)).await?.padded, store.usage(None).await?.padded);

@@ -17,11 +17,9 @@ use tokio::sync::watch;
 
 pub(crate) use self::growing::{Growing, GrowingWriter};
 use crate::{
-    CacheQueryOptions, RequestHead, Visitor,
+    RequestHead, Visitor,
     spec::{
         batch::{Step, plan_batch},
-        matching::request_matches_cached_item,
-        query::may_match,
         url_key::without_fragment,
     },
     store::{Candidate, CandidateBody, Entry, EntryId, List, ListId, UrlMatch, Uses, url_matches},
@@ -69,11 +67,8 @@ impl Recorded {
         body: &Arc<Growing>,
     ) -> Option<PendingGuard> {
         let mut lists = self.lists();
-        let number = self.count.load(Ordering::Acquire);
-        if number >= MOST {
-            return None;
-        }
-        self.count.store(number + 1, Ordering::Release);
+        let one_more = |count| (count < MOST).then_some(count + 1);
+        self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         let body = Arc::<Growing>::clone(body);
         let of_list = lists.entry(list.id()).or_default();
         // Larger than the number of any entry, and rising: what is recorded later comes later.
@@ -96,36 +91,19 @@ impl Recorded {
         self.lists().get(&list).cloned().unwrap_or_default()
     }
 
-    /// Calls back the puts that a delete removes; returns whether there was one, and those that are
-    /// being committed and have to be waited for.
-    pub(crate) fn delete(
-        &self,
-        list: ListId,
-        request: &RequestHead,
-        options: CacheQueryOptions,
-    ) -> (bool, Vec<Arc<Pending>>) {
-        let removes = |pending: &Pending| {
-            may_match(request, options) && request_matches_cached_item(request, &pending.candidate.entry, options)
-        };
-        let (mut called_back, mut late) = (false, Vec::new());
-        for pending in self.of(list).into_iter().filter(|pending| removes(pending)) {
+    /// Calls back the puts that `step` removes; returns how many there were, and those that are being committed: who
+    /// comes after them has to wait for them.
+    pub(crate) fn call_back(&self, list: ListId, step: Step<'_>) -> (usize, Vec<Arc<Pending>>) {
+        let (mut called_back, mut late) = (0, Vec::new());
+        for pending in self.of(list).into_iter().filter(|pending| removes(step, &pending.candidate)) {
             if pending.call_back() {
-                called_back = true;
+                called_back += 1;
                 self.forget(&pending);
             } else {
                 late.push(pending);
             }
         }
         (called_back, late)
-    }
-
-    /// Calls back the puts that a put which was committed after them takes the place of.
-    pub(crate) fn displace(&self, list: ListId, step: Step<'_>) {
-        for pending in self.of(list) {
-            if removes(step, &pending.candidate) && pending.call_back() {
-                self.forget(&pending);
-            }
-        }
     }
 
     fn forget(&self, pending: &Arc<Pending>) {
@@ -211,5 +189,46 @@ impl Drop for PendingGuard {
         self.all.forget(&self.pending);
         self.all.count.fetch_sub(1, Ordering::AcqRel);
         self.pending.phase.send_replace(Phase::Over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use url::Url;
+
+    use super::*;
+    use crate::{
+        Clock, ResponseHead, StorageKey,
+        store::{ListHold, memory::MemoryStore},
+    };
+
+    struct Hold(u64);
+
+    impl ListHold for Hold {
+        fn id(&self) -> ListId {
+            ListId(self.0)
+        }
+    }
+
+    #[test]
+    fn puts_that_begin_and_end_at_the_same_time_are_all_counted() {
+        let recorded = Arc::<Recorded>::default();
+        let store = Arc::new(MemoryStore::new(Arc::new(Clock::fixed(0, 0))));
+        let key = StorageKey::new("https://a.test").unwrap();
+        let threads = (0..4).map(|number| {
+            let (recorded, list) = (Arc::clone(&recorded), List::new(Arc::new(Hold(number))));
+            let writer = GrowingWriter::new(Arc::clone(&store) as _, key.clone(), None);
+            thread::spawn(move || {
+                let head = RequestHead::get(Url::parse("https://a.test/x").unwrap());
+                let entry = Entry::new(&head, &ResponseHead::with_status(200));
+                for _ in 0..50_000 {
+                    drop(recorded.add(&list, head.clone(), None, entry.clone(), 0, writer.body()));
+                }
+            })
+        });
+        threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(recorded.count.load(Ordering::Acquire), 0);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,7 +28,7 @@ const MOST_PADDING: u64 = 224;
 const PAGE: usize = 1024;
 
 /// See the module's doc.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) budgets: Budgets,
@@ -53,8 +54,6 @@ struct Owners {
     evictions: HashMap<StorageKey, u64>,
     /// By configuration.
     persisted: HashSet<StorageKey>,
-    /// Found to be kept so, when they were to be evicted.
-    spared: HashSet<StorageKey>,
     /// How many guards hold a key.
     held: HashMap<StorageKey, usize>,
 }
@@ -105,11 +104,6 @@ impl Shared {
         } else {
             owners.persisted.remove(key);
         }
-    }
-
-    /// What is kept of `key` changed: it is looked at again before it is spared.
-    pub(crate) fn forget_spared(&self, key: &StorageKey) {
-        self.owners().spared.remove(key);
     }
 
     pub(crate) fn is_persisted(&self, key: &StorageKey) -> bool {
@@ -180,34 +174,26 @@ impl Shared {
         for key in store.storage_keys().await? {
             keys.push((store.last_used_ms(&key).await?, key));
         }
-        let Some(victim) = self.least_recently_used(keys, asking) else { return Ok(false) };
-        match evict(store, clock, &victim, &self.buckets).await? {
-            Evicted::All => {
+        for victim in self.least_recently_used_first(keys, asking) {
+            if evict(store, clock, &victim, &self.buckets).await? {
                 tracing::info!(key = %victim, "everything of a storage key was evicted");
                 self.note_eviction(&victim);
-                Ok(true)
-            }
-            Evicted::Nothing => Ok(false),
-            Evicted::Spared => {
-                // The next one that is asked is another.
-                self.owners().spared.insert(victim);
-                Ok(true)
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Keys that were not used since the process started come first, by what the store knows of them.
-    fn least_recently_used(&self, keys: Vec<(Option<u64>, StorageKey)>, asking: &StorageKey) -> Option<StorageKey> {
+    fn least_recently_used_first(&self, keys: Vec<(Option<u64>, StorageKey)>, asking: &StorageKey) -> Vec<StorageKey> {
         let owners = self.owners();
-        let spared = |key: &StorageKey| {
-            key == asking
-                || owners.persisted.contains(key)
-                || owners.spared.contains(key)
-                || owners.held.contains_key(key)
-        };
+        let spared =
+            |key: &StorageKey| key == asking || owners.persisted.contains(key) || owners.held.contains_key(key);
         let here = |key: &StorageKey| owners.last_use.get(key).copied().unwrap_or_default();
         let victims = keys.into_iter().filter(|(_, key)| !spared(key));
-        victims.map(|(before, key)| (here(&key), before, key)).min().map(|(.., key)| key)
+        let mut victims: Vec<_> = victims.map(|(before, key)| (here(&key), before, key)).collect();
+        victims.sort_unstable();
+        victims.into_iter().map(|(.., key)| key).collect()
     }
 
     fn owners(&self) -> MutexGuard<'_, Owners> {
@@ -215,15 +201,21 @@ impl Shared {
     }
 }
 
+/// Without the secret, and without what is stored.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 /// Takes every name of `key` away, in one commit; those of buckets that are spared excepted. Returns
-/// whether there was one.
-async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<Evicted> {
+/// whether there was one: the key may be persisted, or what is left of it may be.
+async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<bool> {
     let lists = loop {
-        let names = match evictable(store, key).await? {
-            None => return Ok(Evicted::Spared),
-            Some(names) if names.is_empty() => return Ok(Evicted::Nothing),
-            Some(names) => names,
-        };
+        let names = evictable(store, key).await?;
+        if names.is_empty() {
+            return Ok(false);
+        }
         let mut lists = Vec::with_capacity(names.len());
         for change in &names {
             if let NameChange::Unbind(place, name) = change {
@@ -245,7 +237,7 @@ async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Liv
             empty(store, clock, key, &list).await?;
         }
     }
-    Ok(Evicted::All)
+    Ok(true)
 }
 
 /// Removes what is in `list`, which has no name any more.
@@ -267,14 +259,6 @@ async fn commit(store: &dyn Store, clock: &Clock, key: &StorageKey, changes: &Ch
         Commit::OutcomeUnknown => Err(Error::OutcomeUnknown { op }),
         done => Ok(done),
     }
-}
-
-/// What evicting a key came to.
-enum Evicted {
-    All,
-    Nothing,
-    /// It is persisted.
-    Spared,
 }
 
 /// Keeps a storage key from eviction while it lives: see [`Waystore::hold`](crate::Waystore::hold).

@@ -1,14 +1,14 @@
-//! A store of many origins, and the named caches of one: the [`CacheStorage` interface][spec].
+//! The named caches of one origin: the [`CacheStorage` interface][spec].
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#cachestorage-interface
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
 use crate::{
-    BatchOperation, Bottle, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, KeyGuard,
-    Limits, Place, PutLevel, Response, Result, Spooler, StorageKey,
+    BatchOperation, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, Place, PutLevel,
+    Response, Result, Spooler, StorageKey,
     buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
@@ -21,238 +21,14 @@ use crate::{
         corp::Reader,
         query::{may_match, query_cache},
     },
-    store::{
-        Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store,
-        disk::{CheckReport, DiskOptions, DiskStore, RepairReport},
-        memory::MemoryStore,
-    },
+    store::{Changes, Commit, List, NameChange, OpId, Read, ReadSet, Store},
     transfer::gathering::is_gathering,
 };
-
-/// A store: one directory, or some memory, with the caches of many origins.
-#[derive(Debug, Clone)]
-pub struct Waystore {
-    store: Arc<dyn Store>,
-    pub(crate) clock: Arc<Clock>,
-    shared: Arc<Shared>,
-}
-
-impl Waystore {
-    /// An empty store in memory. Nothing survives the process.
-    pub fn in_memory() -> Self {
-        let clock = Arc::new(Clock::system());
-        Self::with_store(Arc::new(MemoryStore::new(Arc::clone(&clock))), clock)
-    }
-
-    /// Opens the data directory `dir`, made where it is missing, with the default options.
-    ///
-    /// ```
-    /// use waystore::{CacheQueryOptions, Response, Waystore};
-    ///
-    /// # let parent = tempfile::tempdir()?;
-    /// # let dir = parent.path().join("data");
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// let store = Waystore::open(&dir).await?;
-    /// store.caches("https://shop.example")?.open("v1").await?.put("/x", Response::new("kept")).await?;
-    /// drop(store);
-    ///
-    /// let caches = Waystore::open(&dir).await?.caches("https://shop.example")?;
-    /// assert!(caches.match_("/x", CacheQueryOptions::default()).await?.is_some());
-    /// # Ok::<(), waystore::Error>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// * [`Error::NotAStore`]: the directory holds something else, or another format.
-    /// * [`Error::Locked`]: another process writes to it; or this one still does, after two seconds.
-    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused.
-    pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(dir, DiskOptions::default()).await
-    }
-
-    /// Opens the data directory `dir`, made where it is missing.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub async fn open_with(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self> {
-        let opened = Self::with_store(Arc::new(DiskStore::open(dir, options).await?), Arc::new(Clock::system()));
-        opened.remove_gathered().await;
-        Ok(opened)
-    }
-
-    /// Opens the data directory `dir` to look at, as it is now; also beside a process that writes to
-    /// it. Changes nothing: every write fails.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), but [`Error::Locked`].
-    pub async fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::with_store(Arc::new(DiskStore::open_read_only(dir).await?), Arc::new(Clock::system())))
-    }
-
-    /// Verifies the data directory `dir`: every checksum, every reference, every counter. Changes nothing, and works beside a
-    /// process that writes to it.
-    ///
-    /// # Errors
-    ///
-    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
-    /// * [`Error::Unavailable`]: the disk refused. Places that it cannot read are findings.
-    pub async fn check(dir: impl AsRef<Path>) -> Result<CheckReport> {
-        DiskStore::check(dir, |_| {}).await
-    }
-
-    /// Makes the data directory `dir` whole: drops entries that cannot be read and keeps everything else. What is taken out is
-    /// moved to a folder of its own in it, `damaged/N`. Where nothing is damaged, nothing is changed.
-    ///
-    /// # Errors
-    ///
-    /// * [`Error::NotAStore`]: there is no data directory, or of another format.
-    /// * [`Error::Locked`]: another process writes to it.
-    /// * [`Error::QuotaExceeded`], [`Error::Unavailable`]: the disk refused. Repairing again goes on from there.
-    pub async fn repair(dir: impl AsRef<Path>) -> Result<RepairReport> {
-        DiskStore::repair(dir, |_| {}).await
-    }
-
-    /// Caches over a store of the caller's own.
-    pub fn with_store(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock, shared: Arc::default() }
-    }
-
-    /// Returns the caches of the origin of `url`; relative URLs given to them resolve against it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Security`]: the origin is opaque.
-    pub fn caches(&self, url: &str) -> Result<CacheStorage> {
-        let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
-        Ok(self.storage(StorageKey::of(&base)?, Bottle::Caches, base))
-    }
-
-    /// Returns the caches of `key`, which may be a partition of an origin; relative URLs given to them
-    /// resolve against the origin.
-    ///
-    /// ```
-    /// use waystore::{Response, StorageKey, Waystore};
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// let store = Waystore::in_memory();
-    /// let embedded = StorageKey::new("https://player.example")?.partitioned("https://shop.example");
-    /// store.caches_of(&embedded)?.open("v1").await?.put("/film", Response::new("...")).await?;
-    /// assert!(store.caches("https://player.example")?.keys().await?.is_empty());
-    /// # Ok::<(), waystore::Error>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Security`]: the key's origin is not the URL of one.
-    pub fn caches_of(&self, key: &StorageKey) -> Result<CacheStorage> {
-        let base = Url::parse(key.origin()).map_err(|_| Error::Security { origin: key.origin().to_owned() })?;
-        Ok(self.storage(key.clone(), Bottle::Caches, base))
-    }
-
-    /// Returns the registrations of the origin of `url`: caches that are kept apart, always written
-    /// strictly, and hold the scripts and states of service workers.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Security`]: the origin is opaque.
-    pub fn registrations(&self, url: &str) -> Result<CacheStorage> {
-        let base = Url::parse(url).map_err(|_| Error::Security { origin: url.to_owned() })?;
-        Ok(self.storage(StorageKey::of(&base)?, Bottle::ServiceWorkerRegistrations, base))
-    }
-
-    /// Returns every storage key that owns something, in order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`]: the store.
-    pub async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
-        let mut keys = self.store.storage_keys().await?;
-        keys.sort();
-        Ok(keys)
-    }
-
-    /// Makes everything committed survive power loss, whatever the durability.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`]: the store.
-    pub async fn sync(&self) -> Result<()> {
-        self.store.sync().await
-    }
-
-    /// Sets how much may be used from now on, also by handles that were given out. What is stored
-    /// stays, even where it is more: it can be read and deleted, and only growth fails.
-    pub fn set_limits(&self, limits: Limits) {
-        self.store.set_limits(limits);
-    }
-
-    /// From now on opaque responses are charged more than their length, by up to 14 MiB each, so that
-    /// usage does not tell a script what it may not know. The padding is kept with the entry.
-    ///
-    /// Off by default: worth it where scripts that distrust each other share a process.
-    pub fn pad_opaque_responses(&self) {
-        self.shared.pad_opaque(&self.clock);
-    }
-
-    /// From now on, where the limit for all storage keys together would be passed, the key that was
-    /// least recently used is emptied: all its caches and registrations, never some of them. Off by
-    /// default.
-    ///
-    /// Keys that are persisted ([`set_persisted`](Self::set_persisted)), held ([`hold`](Self::hold)) or
-    /// ask for the room themselves are spared. Uses are counted from this call on; before them come those
-    /// that the store knows of, to the minute ([`Store::last_used_ms`]).
-    ///
-    /// Spec: <https://storage.spec.whatwg.org/#storage-pressure>
-    pub fn set_eviction(&self, on: bool) {
-        self.shared.set_evicts(on);
-    }
-
-    /// Says whether `key` is to be spared by eviction: what
-    /// [`CacheStorage::persisted`] tells. A matter of configuration; not stored.
-    pub fn set_persisted(&self, key: &StorageKey, persisted: bool) {
-        self.shared.set_persisted(key, persisted);
-    }
-
-    /// Keeps `key` from eviction while the guard lives: for whoever runs a worker of it.
-    #[must_use]
-    pub fn hold(&self, key: &StorageKey) -> KeyGuard {
-        self.shared.hold(key)
-    }
-
-    /// Removes what imports left that a crash ended. Where it cannot, it stays for the next time.
-    async fn remove_gathered(&self) {
-        for key in self.store.storage_keys().await.unwrap_or_default() {
-            let Ok(base) = Url::parse(key.origin()) else { continue };
-            if let Err(error) = self.storage(key, Bottle::Caches, base).remove_gathered().await {
-                tracing::warn!(%error, "what an import left was not removed");
-            }
-        }
-    }
-
-    fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
-        CacheStorage {
-            store: Arc::clone(&self.store),
-            reader: Arc::new(Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() }),
-            shared: Arc::clone(&self.shared),
-            keeping: Keeping::default(),
-            bucket: None,
-            place: Place::new(key, bottle),
-            base: Arc::new(base),
-            clock: Arc::clone(&self.clock),
-        }
-    }
-}
 
 /// The named caches of one origin. Clones are the same storage.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CacheStorage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) place: Place,
@@ -283,6 +59,13 @@ impl From<CacheQueryOptions> for MultiCacheQueryOptions {
 }
 
 impl CacheStorage {
+    /// The caches in `place`, for a context at `base`.
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<Clock>, shared: Arc<Shared>, place: Place, base: Url) -> Self {
+        let reader = Reader { origin: base.origin(), embedder_policy: EmbedderPolicy::default() };
+        let (base, reader, keeping) = (Arc::new(base), Arc::new(reader), Keeping::default());
+        Self { store, place, base, clock, reader, shared, keeping, bucket: None }
+    }
+
     /// Returns the cache of this name; a new, empty one, last in order, where there is none.
     ///
     /// Spec: <https://w3c.github.io/ServiceWorker/#cache-storage-open>
@@ -408,7 +191,12 @@ impl CacheStorage {
             placed.push((at, parts[at].steps.len()..parts[at].steps.len() + steps.len()));
             parts[at].steps.extend(steps);
         }
-        let removed = commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await?;
+        let removed = loop {
+            match commit_parts(&*self.store, &self.shared, &self.clock, &self.place.key, &parts).await {
+                Err(error) if evict_for(&caches, &error).await? => {}
+                done => break done?,
+            }
+        };
         for cache in &caches {
             cache.keep_within_budget().await?;
         }
@@ -458,14 +246,15 @@ impl CacheStorage {
         // First: what is committed meanwhile is in what the store says.
         let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
-        let (_, candidates) = self.store.candidates(&reads).await?;
+        let (_, mut candidates) = self.store.candidates(&reads).await?;
         for (list, recorded) in lists.iter().zip(&recorded) {
-            let of_list = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+            let (of_list, others) = candidates.into_iter().partition(|found| found.list == list.id());
+            candidates = others;
             let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
                 self.shared.note_use(first, &self.clock);
-                return first_readable(&found, &self.reader);
+                return first_readable(&found, &request.url, &self.reader);
             }
         }
         Ok(None)
@@ -504,7 +293,7 @@ impl CacheStorage {
         Ok(Estimate { usage_bytes: usage.padded, real_bytes: usage.real, quota_bytes })
     }
 
-    /// Whether this storage key is spared by eviction: see [`Waystore::set_persisted`].
+    /// Whether this storage key is spared by eviction: see [`Waystore::set_persisted`](crate::Waystore::set_persisted).
     ///
     /// Spec: <https://storage.spec.whatwg.org/#dom-storagemanager-persisted>
     pub fn persisted(&self) -> bool {
@@ -663,4 +452,24 @@ impl CacheStorage {
             bucket: self.bucket.clone(),
         }
     }
+}
+
+/// Without what is stored.
+impl fmt::Debug for CacheStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { key, bucket, bottle } = &self.place;
+        let mut shown = f.debug_struct("CacheStorage");
+        shown.field("key", key).field("bucket", bucket).field("bottle", bottle).finish_non_exhaustive()
+    }
+}
+
+/// Lets entries go that make up for `error`, where a budget of one of `caches` allows that. Returns whether it is worth
+/// trying again.
+async fn evict_for(caches: &[Cache], error: &Error) -> Result<bool> {
+    for cache in caches {
+        if cache.evict_for(error).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -9,13 +9,19 @@ pub(crate) mod gathering;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt, channel::mpsc, stream};
+use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, stream};
 
-use self::frame::{Frame, FrameReader, FrameWriter};
+use self::{
+    frame::{Frame, FrameReader, FrameWriter},
+    gathering::GatheringGuard,
+};
 use crate::{
     Body, BodyError, Cache, CacheName, CacheStorage, Entries, EntryRange, Error, Request, Response, Result,
     StoredEntry, spec::batch::check_put, store::Entry,
 };
+
+/// Entries between two pauses in which others may run.
+const TURN: u64 = 256;
 
 impl Cache {
     /// Returns the whole cache as the bytes of one file, for [`CacheStorage::import`]: every entry with
@@ -54,6 +60,39 @@ impl Cache {
             Ok(export.next().await?.map(|chunk| (chunk, Ok(export))))
         });
         Body::from_stream(chunks, None)
+    }
+
+    /// About how many bytes [`export`](Self::export) gives, for whoever shows how far one is. Walks over the entries and
+    /// reads no body; what is stored or deleted later makes it another number.
+    ///
+    /// ```
+    /// use waystore::{Response, Waystore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let cache = Waystore::in_memory().caches("https://shop.example")?.open("v1").await?;
+    /// cache.put("/pear", Response::new("sweet")).await?;
+    /// let file = cache.export().collect(usize::MAX).await?;
+    /// assert_eq!(cache.export_length().await?, file.len() as u64);
+    /// # Ok::<(), waystore::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub async fn export_length(&self) -> Result<u64> {
+        let mut entries = self.entries(&EntryRange::all())?;
+        let (mut length, mut walked) = (frame::length_of_ends(), 0_u64);
+        while let Some(entry) = entries.next().await? {
+            let heads = entry.encoded().as_bytes().len() as u64;
+            length = length.saturating_add(frame::length_of_entry(heads, entry.body_length()));
+            walked += 1;
+            if walked.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(length)
     }
 }
 
@@ -123,8 +162,8 @@ impl CacheStorage {
     /// The name goes over in one commit, when the file was read to its end and all of it is right. Until
     /// then, and whatever fails, the cache that has the name is as it was, and nobody finds the new
     /// entries: they gather in a cache that [`keys`](Self::keys) does not list and
-    /// [`match_`](Self::match_) does not search. What a crash leaves of one is removed when the store is
-    /// opened again.
+    /// [`match_`](Self::match_) does not search. It is gone when the import fails or is dropped; what a crash
+    /// leaves of one is removed when the store is opened again.
     ///
     /// The entries count as stored now. Their URLs are kept as they are, whatever the origin.
     ///
@@ -136,22 +175,30 @@ impl CacheStorage {
     /// * [`Error::QuotaExceeded`]: there is no room for both.
     pub async fn import(&self, name: impl Into<CacheName>, file: Body) -> Result<u64> {
         self.remove_gathered().await?;
-        let gathering = self.shared.gathering.begin(self.new_op());
-        let cache = self.open(gathering.name()).await?;
-        let imported = read_in(&cache, file).await;
-        let renamed = match imported {
-            Ok(count) => self.rename(gathering.name(), name).await.map(|renamed| renamed.then_some(count)),
+        let import = Import { storage: self, gathering: self.shared.gathering.begin(self.new_op()) };
+        let cache = self.open(import.gathering.name()).await?;
+        let imported = match read_in(&cache, file).await {
+            Ok(count) => self.rename(import.gathering.name(), name).await.map(|renamed| renamed.then_some(count)),
             Err(error) => Err(error),
         };
-        match renamed {
+        match imported {
             Ok(Some(count)) => Ok(count),
             Ok(None) => Err(Error::unavailable("what was imported has been evicted, or deleted with its origin")),
             Err(error) => {
                 // The failure that led here is the one to tell.
-                let _ = self.delete(gathering.name()).await;
+                let _ = self.delete(import.gathering.name()).await;
                 Err(error)
             }
         }
+    }
+
+    /// The same as [`remove_gathered`](Self::remove_gathered), in every bucket.
+    pub(crate) async fn remove_all_gathered(&self) -> Result<()> {
+        self.remove_gathered().await?;
+        for bucket in self.buckets().all_caches().await? {
+            bucket.remove_gathered().await?;
+        }
+        Ok(())
     }
 
     /// Removes what imports gathered that came to no end.
@@ -162,6 +209,19 @@ impl CacheStorage {
             }
         }
         Ok(())
+    }
+}
+
+/// An import under way. However it ends, nothing stays under the name that it gathered under.
+struct Import<'a> {
+    storage: &'a CacheStorage,
+    gathering: GatheringGuard,
+}
+
+impl Drop for Import<'_> {
+    fn drop(&mut self) {
+        // A name is taken away on the first poll, mostly; else the next import does it. After its end it is gone already.
+        let _ = self.storage.delete(self.gathering.name()).now_or_never();
     }
 }
 

@@ -1,35 +1,45 @@
 //! Caches as files on a real disk: what a crash leaves, and what memory long bodies take.
 
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc, stream};
-use waystore::{Body, CacheQueryOptions, Response, Waystore};
+use futures::{StreamExt, stream};
+use waystore::{Body, BucketOptions, CacheQueryOptions, CacheStorage, Response, Waystore};
 
 const SITE: &str = "https://a.test";
 const MIB: usize = 1 << 20;
+
+/// The caches of an origin, and those of a bucket of it that no eviction takes.
+async fn places(store: &Waystore) -> [CacheStorage; 2] {
+    let origin = store.caches(SITE).expect("it is an origin");
+    let spared = BucketOptions { persisted: true, ..BucketOptions::default() };
+    let bucket = origin.buckets().open("b", spared).await.expect("it can be made");
+    [origin, bucket.caches()]
+}
 
 #[tokio::test]
 async fn what_a_crash_leaves_of_an_import_is_gone_at_the_next_open() {
     let dir = tempfile::tempdir().unwrap();
     let store = Waystore::open(dir.path()).await.unwrap();
-    let storage = store.caches(SITE).unwrap();
-    storage.open("c").await.unwrap().put("/x", Response::new(vec![7; 200_000])).await.unwrap();
-    let before = storage.estimate().await.unwrap();
-    let file = storage.open("c").await.unwrap().export().collect(usize::MAX).await.unwrap();
-
-    let (sender, chunks) = mpsc::unbounded();
-    sender.unbounded_send(Ok(file.slice(..file.len() - 1))).unwrap();
-    let mut importing = Box::pin(storage.import("d", Body::from_stream(chunks, None)));
-    while storage.estimate().await.unwrap().usage_bytes < before.usage_bytes + 200_000 {
-        assert!(futures::poll!(&mut importing).is_pending());
-        tokio::task::yield_now().await;
-    }
-    drop(importing);
-    drop((storage, store));
+    let before = {
+        let [origin, bucket] = places(&store).await;
+        for storage in [&origin, &bucket] {
+            storage.open("c").await.unwrap().put("/x", Response::new(vec![7; 200_000])).await.unwrap();
+        }
+        let before = origin.estimate().await.unwrap();
+        for storage in [&origin, &bucket] {
+            // What is there of an import before its end: a cache under a name of this form.
+            let gathered = storage.open("\u{FFFE}import 0123456789abcdef0123456789abcdef").await.unwrap();
+            gathered.put("/x", Response::new(vec![7; 200_000])).await.unwrap();
+        }
+        before
+    };
+    drop(store);
 
     let store = Waystore::open(dir.path()).await.unwrap();
-    let storage = store.caches(SITE).unwrap();
-    assert_eq!(storage.estimate().await.unwrap(), before);
-    assert_eq!(storage.keys().await.unwrap(), ["c".into()]);
+    let [origin, bucket] = places(&store).await;
+    assert_eq!(origin.estimate().await.unwrap(), before);
+    for storage in [origin, bucket] {
+        assert_eq!(storage.keys().await.unwrap(), ["c".into()]);
+    }
 }
 
 /// `WAYSTORE_TEST_BODY_MIB=1024 cargo test -p waystore --test transfer` tries it with a gibibyte.

@@ -55,7 +55,11 @@ impl Desk {
             response = response.header(name, value);
         }
         let opened = self.opened(&owner, cache).await?;
-        opened.settle(opened.cache.put(Request::from(url.clone()), response).await).await?;
+        let put = opened.settle(opened.cache.put(Request::from(url.clone()), response).await).await;
+        put.map_err(|failure| {
+            let hint = "the Cache API has rules for what is stored; `--status` and `--header` say what the response is";
+            failure.of(format_args!("`{url}` was not stored")).or_hint(hint)
+        })?;
         Ok(Changed::Put { url: url.into(), status })
     }
 
@@ -64,7 +68,10 @@ impl Desk {
         let urls = urls.iter().map(|url| url_at(&owner, url)).collect::<Result<Vec<_>, _>>()?;
         let fetch = self.fetch(&owner)?;
         let opened = self.opened(&owner, cache).await?;
-        opened.settle(opened.cache.add_all(&*fetch, urls.iter().cloned().map(Request::from)).await).await?;
+        let added = opened.settle(opened.cache.add_all(&*fetch, urls.iter().cloned().map(Request::from)).await).await;
+        added.map_err(|failure| {
+            failure.or_hint("none of the URLs was stored: `waystore cache add` stores all or nothing")
+        })?;
         Ok(Changed::Added { urls: urls.into_iter().map(String::from).collect() })
     }
 
@@ -129,7 +136,7 @@ fn wrong_file(file: &str, error: waystore::Error) -> Failure {
     match error {
         waystore::Error::Damaged { detail } => Failure::failed(format!("`{file}` was not imported: {detail}"))
             .hint("it has to be a file that `waystore cache export` wrote, whole and unchanged"),
-        other => other.into(),
+        other => Failure::from(other).of(format_args!("`{file}` was not imported")).or_hint("no cache was changed"),
     }
 }
 

@@ -56,6 +56,9 @@ pub(crate) enum Question {
     },
     Export {
         cache: String,
+        /// Whether somebody looks at how far it is, and wants to know how much there is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        watched: bool,
     },
     Put {
         cache: String,

@@ -20,6 +20,8 @@ pub(crate) enum Record {
     Key(Key),
     /// A response that was found; its body follows.
     Found(Found),
+    /// The file of a cache follows, of about so many bytes.
+    Exporting { about: u64 },
     /// Why a look-up hits or misses.
     Explained(Explained),
     /// What became of a change.

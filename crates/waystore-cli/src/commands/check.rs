@@ -60,7 +60,7 @@ fn refused(data: &Path, error: Error) -> Failure {
         Error::NotAStore { reason, .. } => store::none(data, &format!(": {reason}")),
         error @ Error::Locked { .. } => Failure::failed(error.to_string())
             .hint("stop the gateway first; without `--repair` the directory can be checked while it runs"),
-        error => error.into(),
+        error => store::unopened(data, error),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
         frame::{self, Frame, Frames},
     },
     failure::{Failure, chain},
+    store,
 };
 
 /// The longest answer that is no stream.
@@ -70,6 +71,8 @@ pub(crate) async fn connect(data: &Path) -> Result<Option<UnixStream>, Failure> 
             // What nobody listens at is left over of a gateway that was killed.
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => Ok(None),
             io::ErrorKind::PermissionDenied => {
+                // Then it is not known whether one runs.
+                store::must_exist(data)?;
                 Err(Failure::failed(format!("the gateway on `{}` is another user's", data.display()))
                     .hint("run this as the user who started it"))
             }

@@ -150,7 +150,7 @@ async fn answer(site: Option<&Site>, answers: &Answers, request: http::Request<I
                 serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, failed(&error).1))?;
             let message = match answers.take(SerializedValue::from_json(&data).into(), &Asker::Operator) {
                 Taken::Not(message) => message,
-                Taken::Begun => return Ok(json!({ "sent": true, "prefetch": "begun" })),
+                Taken::Answered => return Ok(json!({ "sent": true, "prefetch": "begun" })),
                 Taken::Refused(reason) => return Err((StatusCode::BAD_GATEWAY, reason)),
             };
             let sent = needed()?.message(MessageEvent { data: message.data, ports: message.ports }).await;

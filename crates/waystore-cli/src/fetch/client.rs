@@ -30,7 +30,7 @@ use url::Url;
 use waystore::{Body, BodyError, FetchError, HeaderList};
 
 use super::{
-    connector::Connector,
+    connector::{Connector, NotPublic},
     private::PrivateOrigins,
     stream::{Chunks, incoming, timed},
 };
@@ -169,20 +169,22 @@ impl Client {
         received(response, self.timeouts.body, self.whose)
     }
 
-    fn failure(&self, error: &legacy::Error) -> FetchError {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    fn failure(&self, whole: &legacy::Error) -> FetchError {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(whole);
         while let Some(error) = cause {
-            let timed_out =
-                error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-            if timed_out {
+            let failed = error.downcast_ref::<io::Error>();
+            if failed.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
                 return FetchError::TimedOut(format!("{} was not reached in {:?}", self.whose, self.timeouts.connect));
+            }
+            if failed.and_then(io::Error::get_ref).is_some_and(|refused| refused.is::<NotPublic>()) {
+                return FetchError::Refused(format!("{}: {}", self.whose, chain(whole)));
             }
             if let Some(BodyError::Aborted) = error.downcast_ref::<BodyError>() {
                 return FetchError::Aborted;
             }
             cause = error.source();
         }
-        FetchError::Network(format!("{}: {}", self.whose, chain(error)))
+        FetchError::Network(format!("{}: {}", self.whose, chain(whole)))
     }
 }
 

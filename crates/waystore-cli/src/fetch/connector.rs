@@ -4,9 +4,10 @@
 //! may come to mean the machine's own network at any time.
 
 use std::{
+    fmt,
     future::Future,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -63,10 +64,10 @@ impl Connector {
             }
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address"));
+        let (mut failed, mut refused) = (None, None);
         for address in tokio::net::lookup_host((host, port)).await? {
             if !anywhere && !is_public(address.ip()) {
-                last = refused(address);
+                refused = Some(address.ip());
                 continue;
             }
             match TcpStream::connect(address).await {
@@ -74,19 +75,38 @@ impl Connector {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
-                Err(error) => last = error,
+                Err(error) => failed = Some(error),
             }
         }
-        Err(last)
+        // One that may be reached, and was not at the moment, says more than one that never is.
+        Err(match (failed, refused) {
+            (Some(error), _) => error,
+            (None, Some(address)) => NotPublic(address).into(),
+            (None, None) => io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")),
+        })
     }
 }
 
-fn refused(address: SocketAddr) -> io::Error {
-    let text = format!(
-        "{} is not a public address, and scripts reach others only where `private_origins` names them",
-        address.ip()
-    );
-    io::Error::new(io::ErrorKind::PermissionDenied, text)
+/// The address is one that scripts do not reach, whenever they try.
+#[derive(Debug)]
+pub(super) struct NotPublic(IpAddr);
+
+impl fmt::Display for NotPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is not a public address, and scripts reach others only where `private_origins` names them",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotPublic {}
+
+impl From<NotPublic> for io::Error {
+    fn from(refused: NotPublic) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, refused)
+    }
 }
 
 impl Service<Uri> for Connector {
@@ -208,7 +228,7 @@ mod tests {
         let world = Connector::world(Duration::from_secs(5), PrivateOrigins::default());
         for url in ["http://localhost:1/", "http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:127.0.0.1]:1/"] {
             let error = world.connect(&url.parse().unwrap()).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{url}: {error}");
+            assert!(error.get_ref().is_some_and(|cause| cause.is::<NotPublic>()), "{url}: {error}");
         }
     }
 }

@@ -21,9 +21,10 @@ pub(crate) struct Answers {
 pub(crate) enum Taken {
     /// No rule is about it: it is the script's.
     Not(PortMessage),
-    /// A prefetch was begun. Its rows go to the message's first port, where it has one.
-    Begun,
-    /// A rule is about it, and it was not begun, in words. They went to the message's first port too.
+    /// A rule is about it. The rows of its prefetch go to the message's first port, where it has one; where the
+    /// prefetch was not begun, the reason went there.
+    Answered,
+    /// A rule is about it, and its prefetch was not begun, in words; it has no port that they could go to.
     Refused(String),
 }
 
@@ -42,12 +43,13 @@ impl Answers {
         match started {
             Ok(job) => {
                 tokio::spawn(async move { reply(port, &answer(&*job.ended().await)) });
-                Taken::Begun
+                Taken::Answered
             }
-            Err(reason) => {
+            Err(reason) if port.is_some() => {
                 reply(port, &json!({ "error": reason }));
-                Taken::Refused(reason)
+                Taken::Answered
             }
+            Err(reason) => Taken::Refused(reason),
         }
     }
 }
@@ -106,7 +108,7 @@ mod tests {
         let (here, there) = MessagePort::channel();
         let data = json!({ "type": "PREFETCH", "payload": { "urls": ["/a", "b"] } }).into();
         let taken = answers(&store).take(PortMessage { data, ports: vec![there] }, &page());
-        assert!(matches!(taken, Taken::Begun), "{taken:?}");
+        assert!(matches!(taken, Taken::Answered), "{taken:?}");
         let heard = heard(here).await;
         let urls: Vec<_> =
             heard["results"].as_array().unwrap().iter().map(|row| (&row["url"], &row["outcome"])).collect();
@@ -117,14 +119,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_refused_is_told_through_the_port_and_to_the_caller() {
+    async fn why_nothing_is_fetched_is_told_through_the_port_and_else_to_the_caller() {
         let store = Waystore::in_memory();
         for (urls, reason) in [(json!(["/1", "/2", "/3"]), "names 3 URLs"), (json!(7), "no list of them")] {
             let (here, there) = MessagePort::channel();
-            let data = json!({ "type": "PREFETCH", "payload": { "urls": urls } }).into();
-            let taken = answers(&store).take(PortMessage { data, ports: vec![there] }, &page());
-            assert!(matches!(&taken, Taken::Refused(words) if words.contains(reason)), "{taken:?}");
+            let asks = |ports| {
+                let data = json!({ "type": "PREFETCH", "payload": { "urls": urls } }).into();
+                answers(&store).take(PortMessage { data, ports }, &page())
+            };
+            let taken = asks(vec![there]);
+            assert!(matches!(taken, Taken::Answered), "{taken:?}");
             assert!(heard(here).await["error"].as_str().unwrap().contains(reason));
+            let taken = asks(Vec::new());
+            assert!(matches!(&taken, Taken::Refused(words) if words.contains(reason)), "{taken:?}");
         }
     }
 

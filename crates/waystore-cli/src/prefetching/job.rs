@@ -7,7 +7,10 @@ use tokio::{
     sync::{SemaphorePermit, mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior},
 };
-use waystore::{AbortSignal, prefetch::Event};
+use waystore::{
+    AbortSignal,
+    prefetch::{Event, Progress},
+};
 
 use super::{
     Ended, Jobs, Steps,
@@ -109,8 +112,13 @@ impl Work<'_> {
                     None => return Err(Failure::failed("the prefetch ended early")),
                 },
                 _ = keeping.tick(), if self.shelf.is_some() => {
-                    kept.progress = Some(running.progress());
-                    self.keep(&kept).await?;
+                    let progress = running.progress();
+                    let steps = |progress: &Progress| (progress.done(), progress.total());
+                    // A job that only waits has nothing new to keep.
+                    if kept.progress.as_ref().map(steps) != Some(steps(&progress)) {
+                        kept.progress = Some(progress);
+                        self.keep(&kept).await?;
+                    }
                 }
                 () = desk.stopping.cancelled() => {
                     kept.progress = Some(running.progress());

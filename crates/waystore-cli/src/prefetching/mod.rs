@@ -11,6 +11,8 @@ mod rule;
 mod script;
 mod seats;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -227,7 +229,7 @@ impl Jobs {
         for (id, job) in kept {
             tracing::info!(target: "waystore::prefetch", job = id, cache = job.plan.cache, "a durable prefetch goes on");
             // Nobody waits for it, and it is durable: without its handle it goes on.
-            drop(self.begin(id, job, None, true));
+            drop(self.begin(id, job, Some(self.0.seats.keep()), true));
         }
         Ok(number)
     }

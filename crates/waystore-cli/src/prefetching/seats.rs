@@ -103,6 +103,12 @@ impl Seats {
         Ok(Seat { seats: Arc::clone(self), client: client.map(str::to_owned) })
     }
 
+    /// A place for a job that was begun before, by a client that is gone since. It is there, however many there are.
+    pub(super) fn keep(self: &Arc<Self>) -> Seat {
+        self.lock().all += 1;
+        Seat { seats: Arc::clone(self), client: None }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

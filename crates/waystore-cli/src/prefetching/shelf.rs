@@ -75,6 +75,8 @@ impl Shelf {
                 }
             }
         }
+        // Each was put anew when it was kept last.
+        kept.sort_by_key(|(_, job)| job.begun_ms);
         Ok(kept)
     }
 

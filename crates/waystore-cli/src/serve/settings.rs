@@ -105,6 +105,9 @@ pub(crate) struct Settings {
     /// How long one message of a page may be. Default: 1 MiB.
     #[arg(long, value_name = "SIZE")]
     pub(crate) message_size: Option<Size>,
+    /// How much of messages that are arriving may be held for all pages together. Default: 64 MiB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) message_memory: Option<Size>,
     /// Messages that one page may send in a second; ten seconds' worth at once. Default: 20.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) message_rate: Option<u32>,

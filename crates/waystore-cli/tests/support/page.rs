@@ -18,7 +18,16 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, protocol::Role},
+    tungstenite::{
+        Message,
+        protocol::{
+            Role,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
 };
 use waystore_worker::SerializedValue;
 
@@ -133,6 +142,17 @@ impl Page {
     /// Sends a text.
     pub async fn send(&mut self, text: &str) {
         self.socket.send(Message::Text(text.into())).await.unwrap();
+    }
+
+    /// Sends a part of a text; whether it is the first, and the last one. A part is there when this returns.
+    pub async fn send_part(&mut self, text: &str, first: bool, last: bool) {
+        let code = OpCode::Data(if first { Data::Text } else { Data::Continue });
+        self.socket.send(Message::Frame(Frame::message(text.to_owned(), code, last))).await.unwrap();
+        if !last {
+            self.socket.send(Message::Ping(Default::default())).await.unwrap();
+            let answer = timeout(PATIENCE, self.socket.next()).await.expect("a pong").unwrap().unwrap();
+            assert!(matches!(answer, Message::Pong(_)), "{answer}");
+        }
     }
 
     /// Tries to send a text.

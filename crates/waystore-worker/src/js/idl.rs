@@ -252,7 +252,11 @@ pub(crate) fn global_operation<'js, R: IntoJs<'js>>(
     required: usize,
     operation: impl Fn(&Arguments<'js>) -> Outcome<'js, R> + 'js,
 ) -> Result<()> {
-    let called = native_operation(ctx, name, required, operation)?;
+    let called = function(ctx, name, required, move |params| {
+        check_global(params, name)?;
+        check_count(params, name, required)?;
+        Ok(operation(&Arguments::of(params))?.into_js(params.ctx())?)
+    })?;
     ctx.globals().prop(name, Property::from(called).writable().enumerable().configurable())
 }
 
@@ -268,7 +272,8 @@ where
     R: IntoJs<'js> + 'js,
 {
     let called = function(ctx, name, required, move |params| {
-        let begun = check_count(params, name, required).and_then(|()| operation(&Arguments::of(params)));
+        let checked = check_global(params, name).and_then(|()| check_count(params, name, required));
+        let begun = checked.and_then(|()| operation(&Arguments::of(params)));
         Ok(promised(params.ctx(), begun)?)
     })?;
     ctx.globals().prop(name, Property::from(called).writable().enumerable().configurable())
@@ -333,6 +338,15 @@ fn receive<'js, T: JsClass<'js>>(params: &Params<'_, 'js>, name: &str, required:
     let this = this.map_err(|_| Thrown::type_error(format!("{}.{name}: called on something else", T::NAME)))?;
     check_count(params, name, required)?;
     Ok(Call { this, arguments: Arguments::of(params) })
+}
+
+/// The receiver of a member of the global: the global, or none at all.
+fn check_global<'js>(params: &Params<'_, 'js>, name: &str) -> Outcome<'js, ()> {
+    let this = params.this();
+    if this.is_undefined() || this.is_null() || this == params.ctx().globals().into_value() {
+        return Ok(());
+    }
+    Err(Thrown::type_error(format!("{name}: called on something else")))
 }
 
 fn check_count<'js>(params: &Params<'_, 'js>, name: &str, required: usize) -> Outcome<'js, ()> {

@@ -9,6 +9,7 @@ mod broadcasts;
 mod clients;
 mod imports;
 mod modules;
+mod page;
 mod ports;
 mod preload;
 mod registration;
@@ -24,7 +25,9 @@ use self::ports::Ports;
 pub(crate) use self::{
     bridge::Bridge,
     clients::ClientLink,
-    modules::Modules,
+    imports::Importer,
+    modules::{Modules, OfPage},
+    page::install_page,
     registration::{Link, UpdateRefused},
 };
 use super::{Kit, Realm, describe, idl::native_operation, kit, realm, request_of, request_prototype, timers::now};
@@ -92,16 +95,6 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Glo
     Ok(rejected)
 }
 
-/// Makes the global of `ctx`, which is fresh, that of a page without a document.
-pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url, realm: Realm) -> Result<Plain<'js>, String> {
-    let install = || {
-        super::install(ctx, Rc::new(realm))?;
-        let rejected = install_worker(ctx, url, Global::Page)?;
-        Ok(Plain { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
-    };
-    install().map_err(|error| words_of(ctx, &error))
-}
-
 /// Makes the global of `ctx`, which is fresh, that of a service worker.
 pub(crate) fn install<'js>(
     ctx: &Ctx<'js>,
@@ -119,7 +112,7 @@ pub(crate) fn install<'js>(
 fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
-    modules::install(ctx, &bridge)?;
+    modules::install(ctx, Rc::new(modules::OfWorker(Rc::clone(&bridge))))?;
     preload::install(ctx, &bridge)?;
     let ports = ports::install(ctx)?;
     broadcasts::install(ctx, &bridge)?;
@@ -273,30 +266,6 @@ impl<'js> Scope<'js> {
     fn call<A: IntoArgs<'js>, R: FromJs<'js>>(&self, name: &str, args: A) -> Result<R, String> {
         let called = self.kit.function(name).and_then(|function| function.call(args));
         called.map_err(|error| words_of(&self.ctx, &error))
-    }
-}
-
-/// A context with the global of a page without a document, and so without events of its own.
-pub(crate) struct Plain<'js> {
-    ctx: Ctx<'js>,
-    kit: Kit<'js>,
-    rejected: Rejected,
-}
-
-impl Plain<'_> {
-    /// Evaluates a classic script.
-    pub(crate) fn evaluate(&self, source: &[u8], url: &url::Url) -> Result<(), String> {
-        evaluate(&self.ctx, source, url.as_str()).map_err(|error| words_of(&self.ctx, &error))
-    }
-
-    /// Runs the microtasks that wait, and those they queue, while the slice lasts.
-    pub(crate) fn checkpoint(&self, pulse: &Pulse) {
-        checkpoint(&self.ctx, pulse);
-    }
-
-    /// Tells of rejections that nobody handled.
-    pub(crate) fn notify_rejections(&self) {
-        notify(&self.ctx, &self.kit, &self.rejected);
     }
 }
 

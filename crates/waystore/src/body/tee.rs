@@ -111,7 +111,15 @@ impl Stream for Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        self.tee.state().sides[self.index] = Backlog { gone: true, ..Backlog::default() };
+        let left = {
+            let mut state = self.tee.state();
+            let backlog = &mut state.sides[self.index];
+            let spooled = std::mem::replace(backlog, Backlog { gone: true, ..Backlog::default() }).spooled;
+            // Only one side ever is behind, so what is spooled is this one's.
+            if spooled > 0 { state.spool.take() } else { None }
+        };
+        // Outside the lock: it may be a file that is removed.
+        drop(left);
     }
 }
 
@@ -161,7 +169,8 @@ impl State {
     /// the spool already.
     fn keep_for(&mut self, other: usize, chunk: &Bytes) {
         let backlog = &mut self.sides[other];
-        if backlog.gone || backlog.failed.is_some() {
+        // Chunks of nothing would wait without a bound.
+        if backlog.gone || backlog.failed.is_some() || chunk.is_empty() {
             return;
         }
         if backlog.spooled == 0 && backlog.held_bytes + chunk.len() <= HELD_BYTES {
@@ -219,5 +228,101 @@ impl Backlog {
         let chunk = self.held.pop_front()?;
         self.held_bytes -= chunk.len();
         Some(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use futures::stream;
+
+    use super::*;
+    use crate::{
+        Body, StorageKey,
+        store::{WrittenBody, memory::MemoryStore},
+    };
+
+    /// A spool that says how many of it there are.
+    #[derive(Debug)]
+    struct Counted(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl BodyWriter for Counted {
+        async fn write(&mut self, _: Bytes) -> StoreResult<()> {
+            Ok(())
+        }
+
+        async fn read_back(&mut self, _: u64) -> StoreResult<Bytes> {
+            Ok(Bytes::new())
+        }
+
+        async fn finish(self: Box<Self>) -> StoreResult<WrittenBody> {
+            Ok(WrittenBody::new(0, Arc::new(())))
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn spooler() -> Spooler {
+        let clock = Arc::new(crate::Clock::fixed(0, 0));
+        Spooler::new(Arc::new(MemoryStore::new(clock)), StorageKey::new("https://a.test").unwrap())
+    }
+
+    /// The sides of a tee, as they are inside.
+    fn sides(chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> [Side; 2] {
+        let source = Some(chunks.boxed());
+        let state =
+            State { source, failed: None, sides: Default::default(), spool: None, work: None, spooler: spooler() };
+        let tee = Arc::new(Tee { state: Mutex::new(state), wakers: Arc::default() });
+        [0, 1].map(|index| Side { tee: Arc::clone(&tee), index })
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_side_goes_when_it_leaves() {
+        let [mut stays, leaves] = sides(stream::iter([Ok(Bytes::from_static(b"x"))]).chain(stream::pending()));
+        let spools = Arc::new(AtomicUsize::new(1));
+        {
+            let mut state = leaves.tee.state();
+            state.spool = Some(Spool { writer: Box::new(Counted(Arc::clone(&spools))), read: 0 });
+            state.sides[leaves.index].spooled = 1;
+        }
+        drop(leaves);
+        assert_eq!(spools.load(Ordering::Relaxed), 0, "its spool takes up room for nobody");
+        assert_eq!(stays.next().await.unwrap().unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_spool_of_the_other_side_stays() {
+        let [leaves, stays] = sides(stream::pending());
+        let spools = Arc::new(AtomicUsize::new(1));
+        {
+            let mut state = leaves.tee.state();
+            state.spool = Some(Spool { writer: Box::new(Counted(Arc::clone(&spools))), read: 0 });
+            state.sides[stays.index].spooled = 1;
+        }
+        drop(leaves);
+        assert_eq!(spools.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn chunks_of_nothing_do_not_wait() {
+        let chunks = stream::iter((0..1000).map(|_| Ok(Bytes::new()))).chain(stream::iter([Ok("x".into())]));
+        let [mut fast, mut slow] = sides(chunks);
+        assert_eq!(fast.by_ref().map(Result::unwrap).collect::<Vec<_>>().await.concat(), b"x");
+        assert_eq!(slow.tee.state().sides[slow.index].held.len(), 1);
+        assert_eq!(slow.next().await.unwrap().unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn both_sides_are_given_all() {
+        let (one, two) = Body::from_stream(stream::iter([Ok("a".into()), Ok("b".into())]), None).tee(&spooler());
+        assert_eq!(one.collect(10).await.unwrap(), "ab");
+        assert_eq!(two.collect(10).await.unwrap(), "ab");
     }
 }

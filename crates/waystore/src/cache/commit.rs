@@ -48,9 +48,14 @@ pub(crate) async fn commit_parts(
     parts.iter().flat_map(|part| &part.steps).try_for_each(|step| step.check_not_evicted(shared, key))?;
     let op = clock.op_id();
     let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
+    let mut called_back: Vec<_> = parts.iter().map(|part| vec![0; part.steps.len()]).collect();
     loop {
         let (read, candidates) = store.candidates(&reads).await?;
         let plans = parts.iter().map(|part| part.plan(&candidates)).collect::<Result<Vec<_>>>()?;
+        // A batch that is refused for what it says calls nobody back.
+        for (part, called_back) in parts.iter().zip(&mut called_back) {
+            part.call_back(shared, called_back).await;
+        }
         let lists = parts.iter().zip(&plans).map(|(part, plan)| part.change(plan));
         let changes = Changes { lists: lists.collect(), ..Changes::default() };
         let committed = match store.commit(key, op, &read, &changes).await {
@@ -60,17 +65,20 @@ pub(crate) async fn commit_parts(
         match committed {
             Commit::Applied => {
                 for (part, plan) in parts.iter().zip(&plans) {
-                    shared.budgets.note_removed(part.list.id(), &plan.remove);
-                    let puts = part.steps.iter().filter(|step| matches!(step, Prepared::Put { recorded: false, .. }));
-                    puts.for_each(|put| shared.recorded.displace(part.list.id(), put.step()));
+                    part.note_applied(shared, plan);
                 }
-                return Ok(plans.into_iter().map(|plan| plan.removed).collect());
+                let removed = plans.into_iter().map(|plan| plan.removed).zip(called_back);
+                return Ok(removed.map(|(stored, recorded)| sums(&stored, &recorded)).collect());
             }
             // Another batch touched the same URLs first, so someone made progress: plan again.
             Commit::Stale => tokio::task::yield_now().await,
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
         }
     }
+}
+
+fn sums(one: &[usize], other: &[usize]) -> Vec<usize> {
+    one.iter().zip(other).map(|(one, other)| one + other).collect()
 }
 
 impl Part {
@@ -82,6 +90,28 @@ impl Part {
         let of_list = candidates.iter().filter(|candidate| candidate.list == self.list.id());
         let steps: Vec<_> = self.steps.iter().map(Prepared::step).collect();
         plan_batch(of_list, &steps)
+    }
+
+    /// Calls back the recorded puts that the part deletes, counts them by step, and waits for those that are being
+    /// committed: they are found then, since they change what was read.
+    async fn call_back(&self, shared: &Shared, counts: &mut [usize]) {
+        for (step, count) in self.steps.iter().zip(counts) {
+            if matches!(step, Prepared::Delete { .. }) {
+                let (called_back, late) = shared.recorded.call_back(self.list.id(), step.step());
+                *count += called_back;
+                for put in late {
+                    put.over().await;
+                }
+            }
+        }
+    }
+
+    fn note_applied(&self, shared: &Shared, plan: &Plan) {
+        shared.budgets.note_removed(self.list.id(), &plan.remove);
+        // One that was recorded took the place of others then.
+        for put in self.steps.iter().filter(|step| matches!(step, Prepared::Put { recorded: false, .. })) {
+            shared.recorded.call_back(self.list.id(), put.step());
+        }
     }
 
     fn change(&self, plan: &Plan) -> ListChange {

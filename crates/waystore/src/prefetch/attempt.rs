@@ -246,12 +246,13 @@ impl Drop for AbortOnDrop {
 }
 
 fn unfetched(error: &FetchError) -> Attempted {
-    let (outcome, reason) = match error {
+    let reason = match error {
         FetchError::Aborted => return Done::because(Outcome::Aborted, Reason::Aborted, "it was aborted").into(),
-        FetchError::TimedOut(_) => (Outcome::Failed, Reason::TimedOut),
-        FetchError::Network(_) => (Outcome::Failed, Reason::Network),
+        FetchError::Refused(words) => return Done::because(Outcome::Failed, Reason::Network, words.clone()).into(),
+        FetchError::TimedOut(_) => Reason::TimedOut,
+        FetchError::Network(_) => Reason::Network,
     };
-    again(Done::because(outcome, reason, error.to_string()), 0)
+    again(Done::because(Outcome::Failed, reason, error.to_string()), 0)
 }
 
 fn again(done: Done, after_ms: u64) -> Attempted {

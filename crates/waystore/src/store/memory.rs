@@ -3,7 +3,8 @@
 //! Everything under one lock; nothing survives the process.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -29,10 +30,8 @@ pub struct MemoryStore {
     clock: Arc<Clock>,
 }
 
-#[derive(Debug)]
 struct Shared(Mutex<State>);
 
-#[derive(Debug)]
 struct State {
     places: HashMap<Place, Names>,
     lists: HashMap<ListId, ListState>,
@@ -40,7 +39,6 @@ struct State {
     ledger: Ledger,
 }
 
-#[derive(Debug)]
 struct ListState {
     place: Place,
     usage: Usage,
@@ -52,12 +50,18 @@ struct ListState {
     doomed: bool,
 }
 
-#[derive(Debug)]
 struct Kept {
     stored_at_ms: u64,
     entry: Entry,
     body: CandidateBody,
     uses: Uses,
+}
+
+/// Without what is stored.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lists", self.lock().lists.len())
+    }
 }
 
 impl MemoryStore {
@@ -95,12 +99,12 @@ impl Store for MemoryStore {
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
         let state = self.shared.lock();
         let mut seen = Vec::with_capacity(reads.len());
-        let mut found: Vec<Candidate> = Vec::new();
+        let (mut found, mut given) = (Vec::new(), HashSet::new());
         for read in reads {
             let list = state.lists.get(&read.list.id()).ok_or_else(unknown_list)?;
             let entries = list.find(read.url);
             for id in &entries {
-                if !found.iter().any(|earlier| earlier.id == *id) {
+                if reads.len() == 1 || given.insert(*id) {
                     found.extend(list.candidate(read.list.id(), *id));
                 }
             }

@@ -1,5 +1,7 @@
 //! Named buckets. Sections 2 and 8 of `spec/storage.md`.
 
+use std::time::Duration;
+
 use crate::{BucketOptions, CacheQueryOptions, CacheStorage, Clock, Error, Limits, Response, StorageBucket, Waystore};
 
 super::case_list!(Case:
@@ -14,6 +16,9 @@ super::case_list!(Case:
     how_a_bucket_is_kept_is_set_when_it_is_opened,
     s8_s11_what_is_persistent_is_kept_so_and_spared_by_eviction,
     a_bucket_is_evicted_with_its_key_unless_it_is_persisted,
+    what_is_spared_of_an_evicted_key_does_not_spare_the_next_one,
+    a_budget_leaves_alone_how_a_bucket_is_kept,
+    who_does_not_go_on_with_a_bucket_holds_up_nobody,
 );
 
 fn caches(store: &Waystore) -> CacheStorage {
@@ -196,4 +201,36 @@ async fn a_bucket_is_evicted_with_its_key_unless_it_is_persisted(store: Waystore
     assert!(matches!(inbox.estimate().await, Err(Error::BucketRemoved { .. })));
     assert!(drafts.caches().has("v1").await.unwrap());
     assert_eq!(caches(&store).buckets().keys().await.unwrap(), ["drafts"]);
+}
+
+async fn what_is_spared_of_an_evicted_key_does_not_spare_the_next_one(store: Waystore) {
+    let drafts = bucket(&store, "drafts").await;
+    put(&drafts.caches(), "eggs").await.unwrap();
+    drafts.persist().await.unwrap();
+    fill_beyond(&store).await;
+    let (b, d) = (store.caches("https://b.test").unwrap(), store.caches("https://d.test").unwrap());
+    assert!(!caches(&store).has("att").await.unwrap() && b.has("att").await.unwrap());
+    put(&d, vec![7; 100_000]).await.unwrap();
+    assert!(!b.has("att").await.unwrap() && d.has("att").await.unwrap());
+    assert_eq!(text(&drafts.caches()).await.as_deref(), Some("eggs"));
+}
+
+async fn a_budget_leaves_alone_how_a_bucket_is_kept(store: Waystore) {
+    let bucket = caches(&store).with_budget(0).buckets().open("t", BucketOptions::default()).await.unwrap();
+    assert_eq!(caches(&store).buckets().keys().await.unwrap(), ["t"]);
+    assert!(!bucket.persisted().await.unwrap());
+    put(&bucket.caches(), "gone at once").await.unwrap();
+    assert_eq!(text(&bucket.caches()).await, None);
+}
+
+async fn who_does_not_go_on_with_a_bucket_holds_up_nobody(store: Waystore) {
+    let buckets = caches(&store).buckets();
+    let mut left = Box::pin(buckets.open("left", BucketOptions::default()));
+    let is_done = futures::poll!(left.as_mut()).is_ready();
+    let others = async { bucket(&store, "other").await.persist().await.unwrap() };
+    tokio::time::timeout(Duration::from_secs(20), others).await.expect("the others go on");
+    if !is_done {
+        left.await.unwrap();
+    }
+    assert_eq!(buckets.keys().await.unwrap(), ["left", "other"]);
 }

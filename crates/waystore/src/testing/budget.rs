@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::support::{Canned, PLAIN, caches, get, keys, put, request};
-use crate::{BucketOptions, Cache, CachePolicies, CachePolicy, Error, Limits, Response, Waystore};
+use crate::{BatchOperation, BucketOptions, Cache, CachePolicies, CachePolicy, Error, Limits, Response, Waystore};
 
 super::case_list!(Case:
     without_a_budget_no_entry_is_evicted,
@@ -16,6 +16,7 @@ super::case_list!(Case:
     what_is_deleted_makes_room_in_the_budget,
     a_batch_larger_than_the_budget_leaves_its_last_entries,
     a_full_quota_lets_entries_go_instead_of_failing,
+    a_full_quota_lets_entries_go_for_a_batch_over_several_caches,
     nothing_goes_for_what_can_never_fit,
     a_new_cache_takes_room_from_those_that_filled_the_quota,
     a_full_quota_leaves_pinned_entries_of_other_caches_alone,
@@ -101,6 +102,22 @@ async fn a_full_quota_lets_entries_go_instead_of_failing(store: Waystore) {
     let left = keys(&cache).await;
     assert_eq!(left.last().unwrap(), "/large");
     assert!(left.contains(&"/11".to_owned()) && !left.contains(&"/7".to_owned()), "{left:?}");
+}
+
+async fn a_full_quota_lets_entries_go_for_a_batch_over_several_caches(store: Waystore) {
+    store.set_limits(Limits::default().per_key(300_000));
+    let (storage, plain) = (caches(&store).with_budget(u64::MAX), caches(&store));
+    let (one, other) = (storage.open("c").await.unwrap(), plain.open("plain").await.unwrap());
+    fill(&one, &["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]).await;
+    let put = |url: &str| {
+        let (request, response) = (request(url, &[]), Response::new("x".repeat(30_000)));
+        vec![BatchOperation::Put { request, response }]
+    };
+    plain.batch(vec![(other.clone(), put("/a")), (one.clone(), put("/10"))]).await.unwrap();
+    assert_eq!((keys(&other).await, keys(&one).await.last().unwrap().as_str()), (vec!["/a".to_owned()], "/10"));
+    assert!(!keys(&one).await.contains(&"/1".to_owned()));
+    let refused = plain.batch(vec![(other.clone(), put("/b"))]).await;
+    assert!(matches!(refused, Err(Error::QuotaExceeded { .. })), "without a budget nothing goes: {refused:?}");
 }
 
 async fn nothing_goes_for_what_can_never_fit(store: Waystore) {

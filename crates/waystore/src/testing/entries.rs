@@ -36,13 +36,14 @@ async fn a_walk_gives_every_entry_once_and_in_order(store: Waystore) {
 
 async fn a_walk_under_a_prefix_gives_what_starts_like_it(store: Waystore) {
     let cache = open(&store).await;
-    for url in ["/app/x", "/app/x?q", "/app", "/apple", "/b", "https://c.test/app/x"] {
+    for url in ["/app/x", "/app/x?q", "/app", "/apple", "/b?to=https://d.test/", "https://c.test/app/x"] {
         put(&cache, url, "1").await;
     }
     assert_eq!(urls(&cache, &EntryRange::all().under("/app/")).await, ["/app/x", "/app/x?q"]);
     assert_eq!(urls(&cache, &EntryRange::all().under("./x?")).await, ["/app/x?q"]);
     assert_eq!(urls(&cache, &EntryRange::all().under("/app")).await, ["/app/x", "/app/x?q", "/app", "/apple"]);
     assert_eq!(urls(&cache, &EntryRange::all().under("https://c.")).await, ["https://c.test/app/x"]);
+    assert_eq!(urls(&cache, &EntryRange::all().under("/b?to=https://d")).await, ["/b?to=https://d.test/"]);
     assert!(urls(&cache, &EntryRange::all().under("/none")).await.is_empty());
 }
 

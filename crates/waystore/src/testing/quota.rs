@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, channel::mpsc, stream};
+use futures::{FutureExt, StreamExt, channel::mpsc, stream};
 
 use super::support::{Canned, PLAIN, caches, get, keys, open, put, request};
 use crate::{
@@ -32,6 +32,7 @@ super::case_list!(Case:
     a_body_of_unknown_length_stops_at_the_quota,
     a_body_that_says_its_length_is_refused_before_it_is_read,
     a_body_that_fails_gives_its_room_back,
+    lengths_that_nobody_has_room_for_are_refused,
     the_limit_of_all_together_holds_for_each,
     a_key_may_have_a_limit_of_its_own,
     registrations_are_charged_too,
@@ -421,4 +422,15 @@ async fn the_books_agree_with_a_recount(store: Waystore) {
     drop(cache);
     assert_eq!(recount(&store).await, store.usage(None).await.unwrap());
     assert_eq!(store.usage(Some(storage.storage_key())).await.unwrap(), store.usage(None).await.unwrap());
+}
+
+async fn lengths_that_nobody_has_room_for_are_refused(store: Waystore) {
+    let cache = open(&store).await;
+    for _ in 0..3 {
+        let chunks = stream::iter([Ok(vec![7; 100_000].into())]).chain(stream::pending());
+        let endless = Response::new(Body::from_stream(chunks, Some(u64::MAX)));
+        let refused = cache.put("/x", endless).now_or_never().expect("it is refused before it is read");
+        assert!(matches!(refused, Err(Error::QuotaExceeded { requested: Some(u64::MAX), .. })), "{refused:?}");
+    }
+    put_bytes(&cache, "/x", 100_000).await.unwrap();
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, channel::mpsc};
 
 use super::support::{IGNORE_SEARCH, PLAIN, all, caches, get, keys, open, put, request, response, text};
-use crate::{Body, BodyError, Cache, CredentialHash, Limits, PutLevel, Response, Waystore};
+use crate::{BatchOperation, Body, BodyError, Cache, CredentialHash, Error, Limits, PutLevel, Response, Waystore};
 
 super::case_list!(Case:
     a_recorded_put_is_seen_at_once_and_its_body_read_as_it_comes,
@@ -15,6 +15,8 @@ super::case_list!(Case:
     a_recorded_put_over_the_quota_fails_its_readers_and_changes_nothing,
     a_recorded_put_stands_where_a_committed_one_would,
     a_recorded_put_is_called_back_by_delete,
+    a_recorded_put_is_called_back_by_a_batch_that_deletes_it,
+    a_batch_that_is_refused_calls_no_recorded_put_back,
     a_recorded_put_is_called_back_by_a_later_put,
     a_recorded_put_minds_vary_and_visitors,
     a_long_body_is_followed_by_many_readers_at_their_own_pace,
@@ -171,6 +173,43 @@ async fn a_recorded_put_is_called_back_by_delete(store: Waystore) {
     assert_eq!(text(reader).await, "whole");
     settled(&cache).await;
     assert!(committed(&cache).await.is_empty());
+}
+
+fn delete_and_put(deleted: &str, stored: &str) -> Vec<BatchOperation> {
+    vec![
+        BatchOperation::Delete { request: request(deleted, &[]), options: PLAIN },
+        BatchOperation::Put { request: request(stored, &[]), response: response("y", "") },
+    ]
+}
+
+async fn a_recorded_put_is_called_back_by_a_batch_that_deletes_it(store: Waystore) {
+    let (cache, storage) = (open(&store).await, caches(&store));
+    for over_several in [false, true] {
+        let sender = record(&cache, "/x").await;
+        let removed = if over_several {
+            storage.batch(vec![(cache.clone(), delete_and_put("/x", "/z"))]).await.unwrap().remove(0)
+        } else {
+            cache.batch(delete_and_put("/x", "/y")).await.unwrap()
+        };
+        assert_eq!(removed, [1, 0]);
+        assert!(cache.match_("/x", PLAIN).await.unwrap().is_none());
+        send(&sender, "late");
+        drop(sender);
+        settled(&cache).await;
+    }
+    assert_eq!(committed(&cache).await, ["/y", "/z"]);
+}
+
+async fn a_batch_that_is_refused_calls_no_recorded_put_back(store: Waystore) {
+    let cache = open(&store).await;
+    let sender = record(&cache, "/x").await;
+    let mut operations = delete_and_put("/x", "/y");
+    operations.extend(delete_and_put("/y", "/z"));
+    assert!(matches!(cache.batch(operations).await, Err(Error::Duplicate { .. })));
+    send(&sender, "whole");
+    drop(sender);
+    settled(&cache).await;
+    assert_eq!(get(&cache, "/x").await, "whole");
 }
 
 async fn a_recorded_put_is_called_back_by_a_later_put(store: Waystore) {

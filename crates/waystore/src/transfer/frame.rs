@@ -13,6 +13,8 @@ const MAGIC: &[u8] = b"waystore cache, format 1\n";
 /// Bytes of a frame before its payload: kind, flags, two zeros, length.
 const HEADER: usize = 8;
 const CHECKSUM: usize = 8;
+/// A frame without a payload.
+const EMPTY: u64 = (HEADER + CHECKSUM) as u64;
 /// The longest payload of a frame that holds the heads of an entry.
 const LONGEST_HEADS: usize = 64 * 1024 * 1024;
 /// The longest payload of any other frame.
@@ -43,6 +45,20 @@ pub(super) fn start() -> Bytes {
 
 pub(super) fn damaged(detail: impl std::fmt::Display) -> Error {
     Error::Damaged { detail: format!("the file of a cache: {detail}") }
+}
+
+/// How long the frames of an entry are, whose body comes in parts as long as they may be.
+pub(super) fn length_of_entry(heads: u64, body: Option<u64>) -> u64 {
+    let stored_at = 8;
+    let parts = body.map_or(0, |length| length.div_ceil(LONGEST_CHUNK as u64));
+    let frames = 1 + parts + u64::from(body.is_some());
+    frames * EMPTY + stored_at + heads + body.unwrap_or(0)
+}
+
+/// How long is what stands before the first entry and after the last.
+pub(super) fn length_of_ends() -> u64 {
+    let count = 8;
+    MAGIC.len() as u64 + EMPTY + count
 }
 
 /// Numbers frames, so that none can go missing or change places.

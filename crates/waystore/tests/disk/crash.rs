@@ -284,6 +284,41 @@ async fn recovery_can_be_ended_anywhere_too() {
     }
 }
 
+/// A body that nobody needs any more is needed again, should the log lose what took its entry away.
+#[tokio::test]
+async fn what_recovery_removes_is_needed_by_nothing_that_power_loss_may_leave() {
+    const OPS: &[Op] = &[
+        Op::Open("a"),
+        Op::Put("a", &[("/gone", 70_000)]),
+        Op::Tick,
+        // Its body is not synced when the process ends: should it go with the power, so does what comes after it.
+        Op::Put("a", &[("/late", 300_000)]),
+        Op::Delete("a", "/gone"),
+    ];
+    let trial = Trial::new(Script { name: "removing", ops: OPS, ..SCRIPTS[0] }, Durability::Relaxed).await;
+    let store = trial.open(&trial.prepared).unwrap();
+    for op in OPS {
+        assert!(apply(&store, *op).await, "{op:?}");
+    }
+    trial.prepared.stop_after(0, 0);
+    drop(store);
+    trial.prepared.restart();
+    for recovery in 0.. {
+        let mut recovered = false;
+        for seed in 0..8 {
+            let disk = trial.prepared.copy();
+            disk.stop_after(recovery, seed);
+            recovered = trial.open(&disk).is_ok() && !disk.has_stopped();
+            disk.lose_power(seed);
+            trial.check(&disk, OPS.len(), Left::Prefix, &format!("{recovery} of recovery, seed {seed}")).await;
+        }
+        if recovered {
+            break;
+        }
+    }
+    trial.assert_points(100);
+}
+
 /// A crash while the store is opened again, again and again, until it is through.
 #[tokio::test]
 async fn recovery_that_is_always_ended_gets_through_with_nothing_lost() {

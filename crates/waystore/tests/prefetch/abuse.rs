@@ -124,11 +124,24 @@ async fn a_private_address_is_the_networks_to_refuse_and_the_row_says_so() {
     let cache = new_cache().await;
     let metadata = "http://169.254.169.254/latest/meta-data/";
     let network = only(move |_| Ok(json(format!(r#"["{metadata}"]"#))))
-        .on(metadata, |_| Err(FetchError::Network("`169.254.169.254` is not a public address".into())));
+        .on(metadata, |_| Err(FetchError::Refused("`169.254.169.254` is not a public address".into())));
     let rows = run(plan().follow(follow("")), &cache, &network).await;
     assert_eq!(outcomes(&rows), [(Outcome::Stored, None), (Outcome::Failed, Some(Reason::Network))]);
     assert_eq!(rows[1].detail.as_deref(), Some("`169.254.169.254` is not a public address"));
     assert_eq!(keys(&cache).await, ["/x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_network_does_not_go_is_asked_for_once_however_much_it_is_wanted() {
+    for (error, attempts) in [
+        (FetchError::Refused("`10.0.0.1` is not a public address".into()), 1),
+        (FetchError::Network("connection refused".into()), 4),
+    ] {
+        let network = only(move |_| Err(error.clone()));
+        let rows = run(Prefetch::new(Vec::<String>::new()).require("/x"), &new_cache().await, &network).await;
+        assert_eq!(outcomes(&rows), [(Outcome::Failed, Some(Reason::Network))]);
+        assert_eq!(rows[0].attempts, attempts, "{rows:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,10 @@ pub(in crate::commands) async fn open(file: &Path, interrupt: &Interrupt) -> Res
     let name = if file == Path::new("-") { "stdin".to_owned() } else { format!("`{}`", file.display()) };
     let refused = {
         let name = name.clone();
-        move |error: std::io::Error| Failure::failed(format!("{name} cannot be read: {error}"))
+        move |error: std::io::Error| {
+            Failure::failed(format!("{name} cannot be read: {error}"))
+                .hint("name a file that is there and may be read, or `-` for stdin")
+        }
     };
     let (opened, length) = if file == Path::new("-") {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(refused)?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{Stop, interrupt::Interrupt, progress::Line};
 use crate::{
-    caches::{Answer, Part},
+    caches::{Answer, Part, Record},
     failure::Failure,
 };
 
@@ -28,9 +28,16 @@ impl Incoming {
 
     async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
         while let Some(part) = self.answer.next().await? {
-            if let Part::Bytes(bytes) = part {
-                self.line.advance(bytes.len() as u64);
-                return Ok(Some(bytes));
+            match part {
+                Part::Bytes(bytes) => {
+                    self.line.advance(bytes.len() as u64);
+                    return Ok(Some(bytes));
+                }
+                Part::Record(record) => {
+                    if let Record::Exporting { about } = *record {
+                        self.line.expect(about);
+                    }
+                }
             }
         }
         Ok(None)
@@ -47,7 +54,13 @@ pub(super) async fn to_stdout(mut body: Incoming, out: &mut dyn Write) -> Result
 /// Writes a file whole or not at all: what was there before stays until the body is complete. What cannot
 /// be replaced, such as a pipe or a device, is written as it comes.
 pub(super) async fn to_file(mut body: Incoming, file: &Path) -> Result<(), Stop> {
-    let refused = |error: io::Error| Failure::failed(format!("`{}` cannot be written: {error}", file.display()));
+    let refused = |error: io::Error| {
+        Failure::failed(format!("`{}` cannot be written: {error}", file.display())).hint(match error.kind() {
+            io::ErrorKind::StorageFull => "make room on its volume, or name a file elsewhere",
+            io::ErrorKind::NotFound => "its folder is not there: make it, or name another file",
+            _ => "name a file that may be written",
+        })
+    };
     let mut part = PartFile::beside(file).map_err(refused)?;
     let written = async {
         while let Some(chunk) = body.next().await? {

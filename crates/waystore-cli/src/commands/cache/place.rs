@@ -110,7 +110,7 @@ impl Place {
             }
             Err(error @ Error::Locked { .. }) => Err(Failure::failed(error.to_string())
                 .hint("no gateway answers there, so it is another command, or a gateway that starts: try again when it is done")),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(store::unopened(&self.data, error)),
         }
     }
 

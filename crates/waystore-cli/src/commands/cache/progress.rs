@@ -18,6 +18,11 @@ const STEP: Duration = Duration::from_millis(100);
 /// Of the bar, in characters.
 const WIDTH: u64 = 24;
 
+/// Whether anybody sees it.
+pub(super) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// `body`, which tells how much of it went by: `verb` is what happens to it.
 pub(super) fn watched(body: Body, verb: &'static str) -> Body {
     let length = body.length();
@@ -44,6 +49,11 @@ impl Line {
     /// `verb` is what happens, to `length` bytes in all where that is known.
     pub(in crate::commands) fn new(verb: &'static str, length: Option<u64>) -> Self {
         Self { verb, length, bytes: 0, begun: Instant::now(), drawn: Drawn::new() }
+    }
+
+    /// There are so many bytes in all.
+    pub(super) fn expect(&mut self, length: u64) {
+        self.length = Some(length);
     }
 
     /// So much of `total` bytes is done. It may be less than before: then it begins again.
@@ -91,7 +101,7 @@ pub(in crate::commands) struct Drawn {
 
 impl Drawn {
     pub(in crate::commands) fn new() -> Self {
-        Self { next: Instant::now() + FIRST, shown: false, visible: std::io::stderr().is_terminal() }
+        Self { next: Instant::now() + FIRST, shown: false, visible: is_watched() }
     }
 
     /// Writes what `text` is now, unless it is too early.

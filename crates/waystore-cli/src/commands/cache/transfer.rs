@@ -14,7 +14,7 @@ use super::{
     only,
     output::{Incoming, to_file, to_stdout},
     place::{Place, Reach},
-    progress::watched,
+    progress::{is_watched, watched},
     unexpected,
 };
 use crate::{
@@ -37,7 +37,8 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) async fn export(args: &ExportArgs, reach: Reach, out: &mut dyn Write) -> Result<(), Stop> {
-    let answer = args.place.ask(reach, Question::Export { cache: args.cache.clone() }, None).await?;
+    let question = Question::Export { cache: args.cache.clone(), watched: is_watched() };
+    let answer = args.place.ask(reach, question, None).await?;
     let file = Incoming::rest(answer, "exporting", None);
     if args.file == Path::new("-") {
         return to_stdout(file, out).await;

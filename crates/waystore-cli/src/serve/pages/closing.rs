@@ -8,6 +8,8 @@ use serde_json::json;
 const REASON_BYTES: usize = 123;
 /// When a page may come back that did too much.
 const CALM_DOWN_MS: u64 = 10_000;
+/// When a page may come back whose message found no room.
+const CROWDED_MS: u64 = 5_000;
 /// When a page may come back that found no room.
 pub(crate) const FULL_MS: u64 = 30_000;
 /// When a page may come back to a gateway that stopped.
@@ -44,6 +46,11 @@ impl Closing {
         Self { reason: format!("a frame has at most {most} bytes").into(), ..Self::new(1009, "") }
     }
 
+    /// More arrives from all pages together than may be held, and this page's frame is part of it.
+    pub(crate) fn crowded() -> Self {
+        Self { retry_ms: Some(CROWDED_MS), ..Self::new(1013, "too much is arriving from all pages together") }
+    }
+
     /// A frame that is not in the protocol.
     pub(crate) fn wrong(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into(), ..Self::new(4400, "") }
@@ -77,6 +84,11 @@ impl Closing {
     /// Whether the client itself ends with the connection: it could not go on where it was.
     pub(crate) const fn is_final(&self) -> bool {
         matches!(self.code, 1000 | 1001 | 4400)
+    }
+
+    /// Whether the page was not heard out.
+    pub(crate) const fn leaves_bytes_unread(&self) -> bool {
+        matches!(self.code, 1009 | 1013)
     }
 
     /// Whether it is worth a line in the log.

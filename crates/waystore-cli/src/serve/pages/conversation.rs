@@ -8,7 +8,6 @@ use std::{future::pending, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 use waystore::prefetch::Event;
 use waystore_worker::{Addressee, ClientChange, MessagePort, Page, PortMessage, Site, SiteError, ToPage};
@@ -20,14 +19,12 @@ use super::{
     origin::{Place, elsewhere},
     ports::PagePorts,
     sequence::MOST_FRAMES,
-    session::{Action, MOST_PORTS, PING_MS, Rules, Session},
+    session::{Action, MOST_PORTS, Rules, Session},
+    times::Times,
     told::{Failed, Limits, Registration, Told, Welcome, Worker, raw},
-    wire::{Attach, Batch, Out, Wire, give, said},
+    wire::{Arrived, Attach, Batch, Out, Wire, give, said},
 };
 use crate::prefetching::{self, Answers, Taken};
-
-/// How long a client stays without a connection.
-pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 /// A client, for its time.
 pub(crate) struct Conversation {
@@ -58,7 +55,7 @@ enum Done {
 enum Step {
     Attach(Attach),
     Batch(Batch),
-    Said(Utf8Bytes),
+    Said(Arrived),
     Gone,
     Sent,
     Told(ToPage),
@@ -78,23 +75,36 @@ struct Running {
     /// Until when the client waits for a connection.
     until: Instant,
     ports: PagePorts,
-    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    under_way: UnderWay,
     /// The frame that the connection takes next.
     next: Option<Bytes>,
 }
 
+/// What a page asked for that is not finished.
+#[derive(Default)]
+pub(crate) struct UnderWay(FuturesUnordered<BoxFuture<'static, Done>>);
+
+impl UnderWay {
+    /// Finishes all of it, though nobody is told how it went.
+    pub(crate) async fn finish(mut self) {
+        while self.0.next().await.is_some() {}
+    }
+}
+
 impl Conversation {
-    /// Goes on until the client is gone.
-    pub(crate) async fn run(self) {
+    /// Goes on until the client is gone. What it asked for last is still to be finished then: a page that goes has
+    /// said what it said.
+    pub(crate) async fn run(self) -> UnderWay {
         let mut running = Running {
+            until: Instant::now() + self.rules.times.grace,
             of: self,
             wire: None,
-            until: Instant::now() + GRACE,
             ports: PagePorts::default(),
-            under_way: FuturesUnordered::new(),
+            under_way: UnderWay::default(),
             next: None,
         };
         while running.go_on().await {}
+        running.under_way
     }
 }
 
@@ -111,7 +121,7 @@ impl Running {
         let done = match self.step().await {
             Step::Attach(attach) => self.attach(attach),
             Step::Batch(batch) => self.take(batch),
-            Step::Said(text) => self.hear(&text),
+            Step::Said(arrived) => self.hear(&arrived.text),
             Step::Gone => {
                 self.detach();
                 Ok(())
@@ -130,7 +140,7 @@ impl Running {
     /// Waits for whatever comes first. What is said comes before what is told, and both before what can wait.
     async fn step(&mut self) -> Step {
         let has_room = self.of.session.has_room();
-        let due = self.of.session.due_ms().map(|due| self.of.began + Duration::from_millis(due));
+        let due = self.of.session.due_ms(self.next.is_some()).map(|due| self.of.began + Duration::from_millis(due));
         let Self { of, wire, ports, under_way, next, until } = self;
         let connected = wire.is_some();
         let (frames, out) = match wire {
@@ -144,7 +154,7 @@ impl Running {
             said = said(frames) => said.map_or(Step::Gone, Step::Said),
             Some(batch) = of.batches.recv() => Step::Batch(batch),
             going = give(out, next) => if going { Step::Sent } else { Step::Gone },
-            Some(done) = under_way.next() => Step::Done(done),
+            Some(done) = under_way.0.next() => Step::Done(done),
             told = of.page.receive(), if has_room => told.map_or(Step::Closed, Step::Told),
             (port, message) = ports.receive(), if has_room => Step::Through(port, message),
             (id, told) = of.ahead.next(), if has_room => Step::Ahead(id, told),
@@ -159,6 +169,7 @@ impl Running {
         let now_ms = self.now_ms();
         self.wire = Some(wire);
         let received = self.of.session.attach(received, now_ms)?;
+        let Times { ping_ms, grace, .. } = self.of.rules.times;
         let limits =
             Limits { message_bytes: self.of.rules.frame_bytes, ports: MOST_PORTS, unacknowledged: MOST_FRAMES };
         let welcome = Welcome {
@@ -168,8 +179,8 @@ impl Running {
             key: &self.of.key,
             resumed,
             received,
-            ping_ms: PING_MS,
-            grace_ms: u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX),
+            ping_ms,
+            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             limits,
         };
         self.next = Some(welcome.text().into());
@@ -191,7 +202,7 @@ impl Running {
                 let ports = self.ports.open(&ports);
                 let message = match self.of.answers.take(PortMessage { data, ports }, self.of.ahead.asker()) {
                     Taken::Not(message) => message,
-                    Taken::Begun => return self.finish(Done::Posted { of, outcome: Ok(()) }),
+                    Taken::Answered => return self.finish(Done::Posted { of, outcome: Ok(()) }),
                     Taken::Refused(reason) => {
                         self.of.session.finished();
                         return self.of.session.refuse(of, "message", None, reason, now_ms);
@@ -199,7 +210,7 @@ impl Running {
                 };
                 let (page, to) = (Arc::clone(&self.of.page), addressee(to));
                 let posted = async move { page.message(&to, message).await };
-                self.under_way.push(posted.map(move |outcome| Done::Posted { of, outcome }).boxed());
+                self.under_way.0.push(posted.map(move |outcome| Done::Posted { of, outcome }).boxed());
             }
             Action::PostToPort { of, port, data, ports } => return self.post_to_port(of, port, data, &ports),
             Action::ClosePort(port) => self.ports.remove(port),
@@ -264,7 +275,7 @@ impl Running {
 
     fn ask(&mut self, id: u64, ask: Ask) {
         let site = Arc::clone(&self.of.site);
-        self.under_way.push(match ask {
+        self.under_way.0.push(match ask {
             Ask::Update => async move { Done::Updated { id, outcome: site.begin_update().await } }.boxed(),
             Ask::Unregister => async move { Done::Unregistered { id, was: site.unregister().await } }.boxed(),
         });
@@ -363,11 +374,11 @@ impl Running {
     }
 
     fn end_wire(&mut self, closing: &Closing) {
-        if let Some(wire) = self.wire.take() {
-            // A page that does not read does not read this either.
-            let _ = wire.out.try_send(Out::Close(closing.clone()));
-            wire.cut.cancel();
-        }
+        // Without one the client has its time already, and gets no more.
+        let Some(wire) = self.wire.take() else { return };
+        // A page that does not read does not read this either.
+        let _ = wire.out.try_send(Out::Close(closing.clone()));
+        wire.cut.cancel();
         self.detach();
     }
 
@@ -375,7 +386,7 @@ impl Running {
         self.wire = None;
         self.next = None;
         self.of.session.detach();
-        self.until = Instant::now() + GRACE;
+        self.until = Instant::now() + self.of.rules.times.grace;
     }
 
     fn now_ms(&self) -> u64 {
@@ -398,3 +409,6 @@ async fn until_due(due: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

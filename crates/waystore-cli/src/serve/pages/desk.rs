@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -17,12 +18,14 @@ use waystore_worker::{ClientError, ClientInfo, ClientKind, FrameType, Site};
 
 use super::{
     ahead::Ahead,
+    arrivals::Arrivals,
     closing::Closing,
     conversation::Conversation,
     frames::{FrameKind, From, Hello, Kind},
     origin::{Place, elsewhere},
     reservations::Reservations,
     sequence::Memory,
+    served::Served,
     session::Session,
     settings::PageSettings,
     wire::{Attach, Batch, Wire},
@@ -41,12 +44,14 @@ struct Inner {
     answers: Answers,
     settings: PageSettings,
     memory: Memory,
+    arrivals: Arrivals,
     clock: Arc<Clock>,
     began: Instant,
     stop: CancellationToken,
     tasks: TaskTracker,
     table: Mutex<Table>,
     connections: Arc<Semaphore>,
+    script: Served,
 }
 
 #[derive(Default)]
@@ -91,8 +96,10 @@ impl Pages {
     ) -> Self {
         let inner = Inner {
             memory: Memory::new(settings.memory_bytes),
+            arrivals: Arrivals::new(settings.arriving_bytes, settings.rules.frame_bytes),
             connections: Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS))),
             began: Instant::now(),
+            script: Served::default(),
             table: Mutex::default(),
             site,
             jobs,
@@ -109,9 +116,24 @@ impl Pages {
         &self.inner.site
     }
 
+    /// The script that its pages load.
+    pub(crate) fn script(&self) -> &Served {
+        &self.inner.script
+    }
+
     /// The most bytes of a frame.
     pub(crate) fn frame_bytes(&self) -> usize {
         self.inner.settings.rules.frame_bytes
+    }
+
+    /// How long a page may take to say `hello`.
+    pub(crate) fn hello_time(&self) -> Duration {
+        self.inner.settings.rules.times.hello
+    }
+
+    /// What arrives from all of them.
+    pub(crate) fn arrivals(&self) -> &Arrivals {
+        &self.inner.arrivals
     }
 
     /// Room for a connection, if there is any.
@@ -137,10 +159,10 @@ impl Pages {
     /// # Errors
     ///
     /// What the page is told instead of a welcome.
-    pub(crate) fn connect(&self, hello: &Hello, who: Who, wire: Wire) -> Result<(), Closing> {
+    pub(crate) async fn connect(&self, hello: &Hello, who: Who, wire: Wire) -> Result<(), Closing> {
         let Some(url) = who.place.public(&hello.url) else { return Err(elsewhere()) };
         let attach = Attach { wire, received: hello.received, resumed: true };
-        let Some(attach) = self.resume(hello, attach) else { return Ok(()) };
+        let Some(attach) = self.resume(hello, attach).await else { return Ok(()) };
         let info = ClientInfo {
             id: String::new(),
             url,
@@ -149,7 +171,7 @@ impl Pages {
             visible: hello.visible,
             focused: hello.focused,
         };
-        self.begin(self.id(hello, who.credentials), info, who, attach)
+        self.begin(hello, info, who, attach)
     }
 
     /// Takes frames that came in a request of their own.
@@ -165,24 +187,24 @@ impl Pages {
     }
 
     /// Gives the connection to the client that is asked for, or back.
-    fn resume(&self, hello: &Hello, attach: Attach) -> Option<Attach> {
-        let table = self.table();
-        let seat = hello.client.as_ref().and_then(|client| table.seats.get(client));
-        let seat = seat.filter(|seat| hello.key.as_ref().is_some_and(|key| seat.fits(key)));
-        match seat {
-            Some(seat) => seat.attaches.try_send(attach).err().map(mpsc::error::TrySendError::into_inner),
+    async fn resume(&self, hello: &Hello, attach: Attach) -> Option<Attach> {
+        let (Some(client), Some(key)) = (&hello.client, &hello.key) else { return Some(attach) };
+        let attaches = self.table().seats.get(client).filter(|seat| seat.fits(key)).map(|seat| seat.attaches.clone());
+        match attaches {
+            // Where one is on its way already, this one comes after it.
+            Some(attaches) => attaches.send(attach).await.err().map(|error| error.0),
             None => Some(attach),
         }
     }
 
     /// The id of a new client: that of its navigation, if it has one and may have it.
-    fn id(&self, hello: &Hello, credentials: Option<CredentialHash>) -> String {
+    fn id(&self, table: &mut Table, hello: &Hello, credentials: Option<CredentialHash>) -> String {
         let told = hello.client.as_ref().filter(|_| hello.key.is_none());
-        let claimed = told.filter(|id| self.table().reservations.claim(id, credentials, self.now_ms()));
+        let claimed = told.filter(|id| table.reservations.claim(id, credentials, self.now_ms()));
         claimed.cloned().unwrap_or_else(|| uuid(self.inner.clock.random()))
     }
 
-    fn begin(&self, id: String, info: ClientInfo, who: Who, attach: Attach) -> Result<(), Closing> {
+    fn begin(&self, hello: &Hello, info: ClientInfo, who: Who, attach: Attach) -> Result<(), Closing> {
         let inner = &self.inner;
         let key = format!("{:032x}", inner.clock.random());
         let (attaches, attached) = mpsc::channel(1);
@@ -193,12 +215,14 @@ impl Pages {
         let chair = {
             let mut table = self.table();
             if table.seats.len() >= inner.settings.most {
+                // The id of its navigation waits for it.
                 return Err(Closing::full());
             }
+            let id = self.id(&mut table, hello, who.credentials);
             table.seats.insert(id.clone(), Seat { key: blake3::hash(key.as_bytes()), attaches, batches });
-            Chair { pages: self.clone(), id: id.clone() }
+            Chair { pages: self.clone(), id }
         };
-        let page = inner.site.connect(ClientInfo { id, ..info }).map_err(refused)?;
+        let page = inner.site.connect(ClientInfo { id: chair.id.clone(), ..info }).map_err(refused)?;
         tracing::info!(target: "waystore::pages", client = page.id(), "a page connected");
         let conversation = Conversation {
             ahead: Ahead::new(inner.jobs.clone(), page.id(), who.hints),
@@ -214,9 +238,14 @@ impl Pages {
             stop: inner.stop.clone(),
             began: inner.began,
         };
+        let stop = inner.stop.clone();
         self.spawn(async move {
-            let _chair = chair;
-            conversation.run().await;
+            let under_way = conversation.run().await;
+            drop(chair);
+            tokio::select! {
+                () = under_way.finish() => {}
+                () = stop.cancelled() => {}
+            }
         });
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod allowed;
+mod arrivals;
 mod budget;
 mod client;
 mod closing;
@@ -15,14 +16,18 @@ mod origin;
 mod ports;
 mod reservations;
 mod sequence;
+mod served;
 mod session;
 pub(crate) mod settings;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod times;
 mod told;
 mod websocket;
 mod wire;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use url::Url;
 use waystore::{Body, CredentialHash, HeaderList, Response, prefetch::Hints};
@@ -31,7 +36,6 @@ use self::{
     closing::FULL_MS,
     desk::{Pages, Who},
     origin::{Place, same_origin},
-    told::registration,
 };
 use super::refusal::Refusal;
 
@@ -81,7 +85,7 @@ pub(super) async fn answer(pages: Option<&Pages>, ask: Ask<'_>) -> Result<Respon
         return Err(Refusal::new(StatusCode::NOT_FOUND, "no-worker", "this gateway runs no worker"));
     };
     if name == "client.js" {
-        return script(pages, ask.parts);
+        return script(pages, ask.parts).await;
     }
     let seen = same_origin(&ask.parts.headers, ask.host, ask.public)?;
     let posts = ask.parts.method == Method::POST;
@@ -105,44 +109,9 @@ pub(super) async fn answer(pages: Option<&Pages>, ask: Ask<'_>) -> Result<Respon
 }
 
 /// The script for pages, with the registration as it is now.
-fn script(pages: &Pages, parts: &Parts) -> Result<Response, Refusal> {
+async fn script(pages: &Pages, parts: &Parts) -> Result<Response, Refusal> {
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this takes GET only"));
     }
-    let text = client::script(&registration(&pages.site().mirror()));
-    let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..32]);
-    let unchanged = is_known(&parts.headers, &tag);
-    let mut response = if unchanged { Response::empty(304) } else { Response::new(text) };
-    response.head.headers = [
-        ("content-type", "text/javascript; charset=utf-8"),
-        ("cache-control", "no-cache"),
-        ("etag", &tag),
-        ("x-content-type-options", "nosniff"),
-    ]
-    .into_iter()
-    .collect::<HeaderList>();
-    Ok(response)
-}
-
-/// Whether the client has what this tag names. Spec: RFC 9110, section 13.1.2.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_is_compared_weakly() {
-        let knows = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.append(header::IF_NONE_MATCH, value.parse().unwrap());
-            is_known(&headers, "\"a\"")
-        };
-        assert!(knows("\"a\"") && knows("W/\"a\"") && knows("\"b\", \"a\"") && knows("*"));
-        assert!(!knows("\"b\"") && !knows("a"));
-    }
+    Ok(pages.script().response(&pages.site().mirror(), &parts.headers).await)
 }

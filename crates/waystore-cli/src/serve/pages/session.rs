@@ -16,6 +16,7 @@ use super::{
     closing::Closing,
     frames::{Ask, Frame, Said, To},
     sequence::{Inbox, Memory, Outbox, Turn},
+    times::Times,
     told::Told,
 };
 
@@ -25,12 +26,6 @@ pub(crate) const MOST_PORTS: usize = 64;
 const MOST_UNDER_WAY: usize = 32;
 /// A message's type is repeated to the page up to this length.
 const MOST_SHOWN: usize = 64;
-/// How often a connection is tried.
-pub(crate) const PING_MS: u64 = 20_000;
-/// Two pings, and time for the answer.
-const SILENCE_MS: u64 = 50_000;
-/// How long a frame may stay without an acknowledgement.
-const UNREAD_MS: u64 = 30_000;
 /// Refusals in a second, ten seconds' worth at once: who goes on all the same is closed.
 const REFUSALS: u64 = 10;
 /// Frames that a page may send for each that costs somebody something.
@@ -46,6 +41,7 @@ pub(crate) struct Rules {
     pub(crate) messages: u64,
     /// Their bytes in a second.
     pub(crate) bytes: u64,
+    pub(crate) times: Times,
 }
 
 /// What is to be done for a page.
@@ -271,7 +267,7 @@ impl Session {
             let upto = self.inbox.acknowledge();
             return Some(format!(r#"{{"frame":"ack","upto":{upto}}}"#).into());
         }
-        if link.pinged_ms + PING_MS <= now_ms {
+        if link.pinged_ms + self.rules.times.ping_ms <= now_ms {
             link.pinged_ms = now_ms;
             return Some(Bytes::from_static(br#"{"frame":"ping"}"#));
         }
@@ -285,22 +281,26 @@ impl Session {
     /// The end of the connection.
     pub(crate) fn check(&self, now_ms: u64) -> Result<(), Closing> {
         let Some(link) = &self.link else { return Ok(()) };
-        if link.heard_ms + SILENCE_MS <= now_ms {
+        let Times { silence_ms, unread_ms, .. } = self.rules.times;
+        if link.heard_ms + silence_ms <= now_ms {
             return Err(Closing::silent("nothing was heard for two pings"));
         }
         match self.outbox.unread_since_ms() {
-            Some(since) if since + UNREAD_MS <= now_ms => Err(Closing::unread()),
+            Some(since) if since + unread_ms <= now_ms => Err(Closing::unread()),
             _ => Ok(()),
         }
     }
 
     /// When to [check](Self::check) and ask for the [next](Self::next) frame again, should nothing else
-    /// happen; `None` while there is no connection.
-    pub(crate) fn due_ms(&self) -> Option<u64> {
+    /// happen; `None` while there is no connection. Where a frame is `held` that the connection does not take,
+    /// no other is asked for, however long it is due.
+    pub(crate) fn due_ms(&self, held: bool) -> Option<u64> {
         let link = self.link.as_ref()?;
-        let unread = self.outbox.unread_since_ms().map(|since| since + UNREAD_MS);
-        let times = [Some(link.heard_ms + SILENCE_MS), Some(link.pinged_ms + PING_MS), self.inbox.ack_due_ms(), unread];
-        times.into_iter().flatten().min()
+        let Times { ping_ms, silence_ms, unread_ms, .. } = self.rules.times;
+        let unread = self.outbox.unread_since_ms().map(|since| since + unread_ms);
+        let ends = [Some(link.heard_ms + silence_ms), unread];
+        let frames = [Some(link.pinged_ms + ping_ms), self.inbox.ack_due_ms()];
+        ends.into_iter().chain(frames.into_iter().filter(|_| !held)).flatten().min()
     }
 
     fn carry_out(&mut self, frame: Frame<'_>, of: u64, bytes: usize, now_ms: u64) -> Result<Option<Action>, Stop> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{allowed::Allowed, session::Rules};
+use super::{allowed::Allowed, session::Rules, times::Times};
 use crate::{
     failure::Failure,
     serve::{settings::Settings, size::Size},
@@ -16,6 +16,8 @@ const LEAST_FRAME_BYTES: u64 = 1024;
 const MOST_FRAME_BYTES: u64 = 17 << 20;
 /// What waits for all pages together.
 const MEMORY_BYTES: u64 = 64 << 20;
+/// What is arriving from all pages together.
+const ARRIVING_BYTES: u64 = 64 << 20;
 /// Messages of a page in a second.
 const MESSAGES: u32 = 20;
 /// Their bytes in a second.
@@ -29,6 +31,8 @@ pub(crate) struct PageSettings {
     pub(crate) most: usize,
     /// What waits for all of them, in bytes.
     pub(crate) memory_bytes: usize,
+    /// What of their messages may be held until it was heard, of all of them, in bytes.
+    pub(crate) arriving_bytes: usize,
     /// Whether pages are given the script though they do not ask for it.
     pub(crate) inject: bool,
 }
@@ -45,15 +49,24 @@ impl PageSettings {
             ))
             .hint("what pages say in one message is held in memory whole"));
         }
+        let arriving_bytes = bytes(settings.message_memory, ARRIVING_BYTES.max(frame_bytes));
+        if arriving_bytes < frame_bytes {
+            return Err(Failure::usage(format!(
+                "`message_memory` is {arriving_bytes} bytes, and one message may have {frame_bytes}"
+            ))
+            .hint("make it larger, or `message_size` smaller"));
+        }
         Ok(Self {
             rules: Arc::new(Rules {
                 allowed: Allowed::new(settings.messages.iter().flatten().map(String::as_str)),
                 frame_bytes: usize::try_from(frame_bytes).unwrap_or(usize::MAX),
                 messages: settings.message_rate.unwrap_or(MESSAGES).max(1).into(),
                 bytes: bytes(settings.message_bytes, BYTES).max(1),
+                times: Times::default(),
             }),
             most: settings.max_pages.map_or(max_connections / 2, |most| most as usize).max(1),
             memory_bytes: usize::try_from(bytes(settings.page_memory, MEMORY_BYTES)).unwrap_or(usize::MAX),
+            arriving_bytes: usize::try_from(arriving_bytes).unwrap_or(usize::MAX),
             inject: settings.inject == Some(true),
         })
     }
@@ -81,6 +94,18 @@ mod tests {
         assert_eq!(PageSettings::new(&Settings::default(), 1).unwrap().most, 1);
         let given = Settings { max_pages: Some(7), ..Settings::default() };
         assert_eq!(PageSettings::new(&given, 4096).unwrap().most, 7);
+    }
+
+    #[test]
+    fn one_message_has_room_in_what_may_arrive_from_all() {
+        let given = |all| {
+            let settings =
+                Settings { message_size: Some(Size(4096)), message_memory: Some(Size(all)), ..Settings::default() };
+            PageSettings::new(&settings, 1)
+        };
+        assert_eq!(given(4096).unwrap().arriving_bytes, 4096);
+        let error = given(4095).unwrap_err().to_string();
+        assert!(error.contains("`message_memory` is 4095 bytes") && error.contains("\nhint: "), "{error}");
     }
 
     #[test]

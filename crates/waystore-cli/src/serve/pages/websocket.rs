@@ -2,7 +2,11 @@
 //!
 //! Knows the handshake and messages; what they say is the conversation's business.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    io,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
@@ -11,6 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, mpsc},
     time::timeout,
 };
@@ -25,15 +30,14 @@ use tokio_util::sync::CancellationToken;
 use waystore::{HeaderList, Response};
 
 use super::{
+    arrivals::{Crowded, Meter, Metered},
     closing::Closing,
     desk::{Pages, Who},
     frames::Hello,
-    wire::{Out, Wire},
+    wire::{Arrived, Out, Wire},
 };
 use crate::serve::refusal::Refusal;
 
-/// The first frame has to come within this time.
-const HELLO_TIME: Duration = Duration::from_secs(10);
 /// How long a page may take to read the last frame, and to close.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Frames on their way between a connection and its conversation.
@@ -43,7 +47,7 @@ const READ_BYTES: usize = 4096;
 /// Spec: RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+type Socket<S> = WebSocketStream<Metered<S>>;
 
 /// The answer that makes the connection a WebSocket. Spec: RFC 6455, section 4.2.
 ///
@@ -82,34 +86,42 @@ pub(super) async fn serve(pages: Pages, who: Who, upgrade: OnUpgrade, room: Owne
         .write_buffer_size(0)
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    if let Err(closing) = talk(&pages, who, &mut socket).await {
+    let meter = Meter::new(pages.arrivals());
+    let connection = Metered::new(TokioIo::new(upgraded), meter.clone());
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+    if let Err(closing) = talk(&pages, who, &mut socket, &meter).await {
         tracing::debug!(target: "waystore::pages", code = closing.code, reason = %closing.reason, "a page was sent away");
         // A page that does not read this is cut off.
-        let _ = timeout(CLOSE_TIME, close(&mut socket, &closing)).await;
+        let _ = timeout(CLOSE_TIME, close(socket, &meter, &closing)).await;
     }
     drop(room);
 }
 
-async fn talk(pages: &Pages, who: Who, socket: &mut Socket) -> Result<(), Closing> {
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    pages: &Pages,
+    who: Who,
+    socket: &mut Socket<S>,
+    meter: &Meter,
+) -> Result<(), Closing> {
     let late = |_| Closing::silent("the page did not say `hello`");
-    let Some(first) = timeout(HELLO_TIME, next(socket, pages.frame_bytes())).await.map_err(late)?? else {
+    let Some(first) = timeout(pages.hello_time(), next(socket, pages.frame_bytes())).await.map_err(late)?? else {
         return Ok(());
     };
     let hello = Hello::read(&first).map_err(Closing::wrong)?;
-    drop(first);
+    drop((first, meter.end_message()));
     let (say, frames) = mpsc::channel(ON_THE_WAY);
     let (out, told) = mpsc::channel(ON_THE_WAY);
     let cut = CancellationToken::new();
-    pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() })?;
+    pages.connect(&hello, who, Wire { frames: Some(frames), out, cut: cut.clone() }).await?;
     drop(hello);
-    pump(socket, say, told, cut, pages.frame_bytes()).await
+    pump(socket, meter, say, told, cut, pages.frame_bytes()).await
 }
 
 /// Carries frames both ways, until either side ends it.
-async fn pump(
-    socket: &mut Socket,
-    say: mpsc::Sender<Utf8Bytes>,
+async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut Socket<S>,
+    meter: &Meter,
+    say: mpsc::Sender<Arrived>,
     mut told: mpsc::Receiver<Out>,
     cut: CancellationToken,
     most: usize,
@@ -117,8 +129,9 @@ async fn pump(
     let (mut sink, mut stream) = socket.split();
     let reading = async {
         while let Some(text) = next(&mut stream, most).await? {
-            if say.send(text).await.is_err() {
-                break;
+            if say.send(Arrived { text, _share: meter.end_message() }).await.is_err() {
+                // The conversation is over: what it says last says why, whatever the page goes on to say.
+                return pending().await;
             }
         }
         Ok(())
@@ -166,6 +179,7 @@ async fn next(
             Some(Ok(Message::Close(_))) | None => return Ok(None),
             Some(Ok(_)) => {}
             Some(Err(Error::Capacity(_))) => return Err(Closing::too_long(most)),
+            Some(Err(Error::Io(error))) if is_crowded(&error) => return Err(Closing::crowded()),
             Some(Err(Error::Utf8(_))) => return Err(Closing::wrong("a text is not UTF-8")),
             Some(Err(Error::Protocol(error))) => return Err(Closing::wrong(error.to_string())),
             Some(Err(_)) => return Ok(None),
@@ -173,8 +187,12 @@ async fn next(
     }
 }
 
+fn is_crowded(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Crowded>())
+}
+
 /// Says why, closes, and waits until the page has closed too.
-async fn close(socket: &mut Socket, closing: &Closing) {
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>, meter: &Meter, closing: &Closing) {
     let said = async {
         socket.send(Message::Text(closing.frame().into())).await?;
         let frame = CloseFrame { code: closing.code.into(), reason: closing.short_reason().into() };
@@ -184,6 +202,12 @@ async fn close(socket: &mut Socket, closing: &Closing) {
         return;
     }
     while let Some(Ok(_)) = socket.next().await {}
+    if closing.leaves_bytes_unread() {
+        let mut connection = socket.into_inner();
+        // What had arrived is not held any more.
+        drop(meter.end_message());
+        connection.drain().await;
+    }
 }
 
 /// So that the futures above stay what a task can run.
@@ -194,7 +218,10 @@ const _: fn(Pages, Who, OnUpgrade, OwnedSemaphorePermit) = |pages, who, upgrade,
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::DuplexStream;
+
     use super::*;
+    use crate::serve::pages::{arrivals::Arrivals, testing, times::Times};
 
     fn asks(headers: &[(&str, &str)]) -> Result<Response, Refusal> {
         let mut request = http::Request::get("/.well-known/waystore/channel");
@@ -216,6 +243,39 @@ mod tests {
         let response = asks(&GOOD).unwrap();
         assert_eq!(response.status, 101);
         assert_eq!(response.headers.get_text("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    }
+
+    /// A socket of the gateway's, and the page's end of it.
+    async fn sockets() -> (Socket<DuplexStream>, Meter, WebSocketStream<DuplexStream>) {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let meter = Meter::new(&Arrivals::new(1 << 20, 1 << 16));
+        let here = WebSocketStream::from_raw_socket(Metered::new(here, meter.clone()), Role::Server, None).await;
+        (here, meter, WebSocketStream::from_raw_socket(there, Role::Client, None).await)
+    }
+
+    #[tokio::test]
+    async fn a_page_that_goes_on_talking_is_told_why_it_is_closed() {
+        let (mut socket, meter, mut page) = sockets().await;
+        let (say, frames) = mpsc::channel(1);
+        let (out, told) = mpsc::channel(1);
+        // The conversation hears nothing more, and has not said its last word yet.
+        drop(frames);
+        page.send(Message::Text("more".into())).await.unwrap();
+        let last = async {
+            tokio::task::yield_now().await;
+            out.send(Out::Close(Closing::too_much())).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(pump(&mut socket, &meter, say, told, CancellationToken::new(), 1000), last);
+        assert_eq!(ended.unwrap_err().code, 4429);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_say_hello_is_sent_away() {
+        let hello = Duration::from_millis(50);
+        let pages = testing::pages(9, Times { hello, ..testing::no_times() }).await;
+        let (mut socket, meter, _page) = sockets().await;
+        let closing = talk(&pages, testing::who(), &mut socket, &meter).await.unwrap_err();
+        assert_eq!((closing.code, &*closing.reason), (4408, "the page did not say `hello`"));
     }
 
     #[test]

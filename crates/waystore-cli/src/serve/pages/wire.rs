@@ -7,16 +7,24 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::closing::Closing;
+use super::{arrivals::Share, closing::Closing};
 
 /// What carries frames at the moment.
 pub(crate) struct Wire {
     /// What the page says; `None` where that comes in requests of its own.
-    pub(crate) frames: Option<mpsc::Receiver<Utf8Bytes>>,
+    pub(crate) frames: Option<mpsc::Receiver<Arrived>>,
     /// What it is told.
     pub(crate) out: mpsc::Sender<Out>,
     /// Cancelled when the connection has to end, whether the page reads or not.
     pub(crate) cut: CancellationToken,
+}
+
+/// A frame that has arrived.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) text: Utf8Bytes,
+    /// Held until it was heard.
+    pub(crate) _share: Share,
 }
 
 /// What goes to the connection.
@@ -42,7 +50,7 @@ pub(crate) struct Batch {
 }
 
 /// What the page says next; `None` once its connection has ended.
-pub(crate) async fn said(frames: Option<&mut mpsc::Receiver<Utf8Bytes>>) -> Option<Utf8Bytes> {
+pub(crate) async fn said(frames: Option<&mut mpsc::Receiver<Arrived>>) -> Option<Arrived> {
     match frames {
         Some(frames) => frames.recv().await,
         None => pending().await,

@@ -1,7 +1,7 @@
 // Event, CustomEvent, EventTarget, and dispatch without a tree: a target has no parents here.
 // Spec: https://dom.spec.whatwg.org/#events
 export default function (kit) {
-  const { defineProperty, freeze } = Object;
+  const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
   const NONE = 0;
   const AT_TARGET = 2;
   // What an event is, in one array: the engine makes an array at once, and an object property by property.
@@ -39,7 +39,12 @@ export default function (kit) {
     }
 
     constructor(...given) {
-      this.#state = given[0] === ready ? given[1] : initial(given, new.target);
+      if (given[0] === ready) {
+        this.#state = given[1];
+      } else {
+        this.#state = initial(given, new.target);
+        defineProperty(this, "isTrusted", isTrusted);
+      }
     }
 
     get type() {
@@ -83,6 +88,7 @@ export default function (kit) {
     }
 
     set returnValue(value) {
+      void this.#state;
       if (!value) this.preventDefault();
     }
 
@@ -91,11 +97,7 @@ export default function (kit) {
     }
 
     set cancelBubble(value) {
-      if (value) this.#state[FLAGS] |= STOPPED;
-    }
-
-    get isTrusted() {
-      return (this.#state[FLAGS] & TRUSTED) !== 0;
+      this.#state[FLAGS] |= value ? STOPPED : 0;
     }
 
     get timeStamp() {
@@ -125,6 +127,17 @@ export default function (kit) {
       if ((state[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) state[FLAGS] |= CANCELED;
     }
   }
+
+  // An own property of each event, which script cannot change. Spec: https://webidl.spec.whatwg.org/#LegacyUnforgeable
+  const { get } = getOwnPropertyDescriptor(
+    {
+      get isTrusted() {
+        return (stateOf(this)[FLAGS] & TRUSTED) !== 0;
+      },
+    },
+    "isTrusted",
+  );
+  const isTrusted = freeze({ __proto__: null, get, enumerable: true });
 
   // The state of an event that script makes.
   function initial(given, Interface) {
@@ -341,7 +354,7 @@ export default function (kit) {
   }
 
   // For events of the runtime's own that extend this one.
-  kit.events = { ready, stateOf, isEvent, partGetter, listenersIn, hearersOf, fire };
+  kit.events = { ready, isTrusted, stateOf, isEvent, partGetter, listenersIn, hearersOf, fire };
   Object.assign(kit.events, { TYPE, FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPS, PARTS: 4 });
 
   defineProperty(Event, "length", { value: 1, configurable: true });

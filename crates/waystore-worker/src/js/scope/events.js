@@ -298,6 +298,8 @@ export default function (kit) {
   }
 
   for (const Interface of [ExtendableEvent, InstallEvent, FetchEvent, ExtendableMessageEvent]) kit.expose(Interface);
+  // To define it on each of them would cost more than all else that a request's event is made of.
+  defineProperty(FetchEvent.prototype, "isTrusted", { ...kit.events.isTrusted, configurable: true });
   for (const [name, part] of Object.entries({
     request: REQUEST,
     clientId: CLIENT_ID,

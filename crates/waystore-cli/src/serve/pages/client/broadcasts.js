@@ -2,6 +2,9 @@
 // one goes to the gateway's worker as well, and what the worker posts comes to the page's channels; nothing
 // is passed on, so that nobody hears a thing twice.
 
+// Of a name that the gateway takes, in bytes.
+const MOST_NAME_BYTES = 1024;
+
 function bridgeBroadcasts(link, desk) {
   if (typeof BroadcastChannel !== "function") return () => {};
   const open = new Map();
@@ -10,6 +13,7 @@ function bridgeBroadcasts(link, desk) {
   class Bridged extends BroadcastChannel {
     constructor(name) {
       super(...arguments);
+      if (!canBeNamed(this.name)) return;
       if (!open.has(this.name)) {
         open.set(this.name, new Set());
         say("join", this.name);
@@ -45,4 +49,12 @@ function bridgeBroadcasts(link, desk) {
   Object.defineProperty(globalThis, "BroadcastChannel", { value: Bridged, writable: true, configurable: true });
   // A gateway that was started anew knows of no name.
   return () => [...open.keys()].forEach((name) => say("join", name));
+}
+
+// Whether a channel of this name can be the worker's, too.
+function canBeNamed(name) {
+  // Half a surrogate pair is no text that could be sent.
+  const can = !/\p{Surrogate}/u.test(name) && new TextEncoder().encode(name).length <= MOST_NAME_BYTES;
+  if (!can) complain(`a BroadcastChannel whose name has more than ${MOST_NAME_BYTES} bytes, or is no text, is not the worker's`);
+  return can;
 }

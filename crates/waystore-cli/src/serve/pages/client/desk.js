@@ -11,6 +11,8 @@ class Desk {
   // Of requests, by number: who waits for the answer.
   #asked = new Map();
   #lastAsked = 0;
+  // Whether the gateway left out steps: then its next one says who controls the page.
+  #skipped = false;
   // Of prefetches, by number: a function for each frame that comes for it.
   #jobs = new Map();
 
@@ -25,12 +27,13 @@ class Desk {
       registration: (frame) => this.#registration(frame),
       controller: ({ version }) => this.#mirror.control(version),
       answer: (frame) => turn(() => this.#answer(frame)),
-      refused: (frame) => this.#refused(frame),
-      lost: ({ messages }) => messages > 0 && complain(`${messages} messages for this page did not fit, and are lost`),
+      refused: (frame) => turn(() => this.#refused(frame)),
+      lost: (frame) => this.#lost(frame),
       progress: (frame) => turn(() => this.#jobs.get(frame.id)?.progress(frame)),
       end: (frame) => turn(() => this.#jobs.get(frame.id)?.end(frame)),
     });
     link.onwelcome = (anew, lost) => this.#welcome(anew, lost);
+    link.onfailure = (error) => this.#over(error);
   }
 
   get container() {
@@ -104,9 +107,9 @@ class Desk {
       then(given);
     };
     this.#jobs.set(id, { progress: job.progress, end: done(job.end), failed: done(job.failed) });
-    if (!this.#link.send(JSON.stringify({ frame: "prefetch", id, plan }), { id })) {
-      this.#jobs.get(id).failed(new TypeError("the gateway cannot be reached"));
-    }
+    const fail = (why) => this.#jobs.get(id).failed(new TypeError(why));
+    const tooLong = () => fail(`the plan has more than the ${this.#link.limits.messageBytes} bytes that this gateway takes: split it`);
+    if (!this.#link.send(JSON.stringify({ frame: "prefetch", id, plan }), { id, tooLong })) fail("the gateway cannot be reached");
     return () => this.#link.send(JSON.stringify({ frame: "abort", id }));
   }
 
@@ -135,10 +138,22 @@ class Desk {
     this.#options.onanew();
   }
 
+  // There will be no gateway any more: who waits is told.
+  #over({ message }) {
+    for (const [id, { what }] of [...this.#asked]) this.#failed(id, new TypeError(`${what} failed: ${message}`));
+    for (const job of [...this.#jobs.values()]) job.failed(new TypeError(message));
+  }
+
   #registration({ n, registration }) {
     this.#mirror.show(registration);
-    // The first of a connection says who controls the page; later ones are followed by `controller`.
-    if (n === 1) this.#mirror.control(registration?.controller ?? null, this.#container.controller === null);
+    // The first of a connection says who controls the page; later ones are followed by `controller`, unless that is lost.
+    if (n === 1 || this.#skipped) this.#mirror.control(registration?.controller ?? null, n === 1 && this.#container.controller === null);
+    this.#skipped = false;
+  }
+
+  #lost({ messages, steps }) {
+    if (messages > 0) complain(`${messages} messages for this page did not fit, and are lost`);
+    this.#skipped ||= steps > 0;
   }
 
   #message({ from, data, ports }) {

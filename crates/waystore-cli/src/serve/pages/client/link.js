@@ -10,19 +10,26 @@ const MOST_WAITING = 1024;
 const MOST_WAITING_CHARS = 8 * 1024 * 1024;
 // What may be sent and not be acknowledged, in characters.
 const MOST_UNACKNOWLEDGED_CHARS = 1024 * 1024;
+// What a number takes in a frame, and what a port does, in characters.
+const NUMBER_CHARS = 32;
+const PORT_CHARS = 12;
 
 const CLOSE = { done: 1000, tooLarge: 1009, broken: 4400, replaced: 4409 };
 
 class Link {
-  // Both given by who uses this: what a frame does, by its name; and what is to be done with a welcome.
+  // Given by who uses this: what a frame does, by its name; what is to be done with a welcome, and when there will
+  // be none any more.
   handlers = {};
   onwelcome = () => {};
+  onfailure = () => {};
   // Gives numbers to the ports that go along with a frame, when it is sent.
   numberPorts = () => [];
   // After this nothing more is tried; an error says why.
   failure = undefined;
 
   #identity;
+  // Whether there ever was a welcome.
+  #welcomed = false;
   #describe;
   #wire;
   #open = false;
@@ -36,6 +43,8 @@ class Link {
   #acknowledging;
   #pauseMs = FIRST_PAUSE_MS;
   #retry;
+  // Before this the gateway does not want to be asked again.
+  #notBefore = 0;
   #paused = false;
   #settled = new Set();
 
@@ -58,11 +67,12 @@ class Link {
 
   // Sends a frame, now or when that is possible. `text` is its JSON without the number and the ports, which
   // get theirs when it is sent: a client that is gone takes no port of what still waits with it. Returns
-  // whether there is room for it.
-  send(text, { ports = [], id } = {}) {
+  // whether there is room for it; `tooLong()` is called where the gateway takes no frame of that length, which only
+  // its welcome says.
+  send(text, { ports = [], id, tooLong = () => {} } = {}) {
     if (this.failure !== undefined) return false;
     if (this.#waiting.length >= MOST_WAITING || this.#waitingChars + text.length > MOST_WAITING_CHARS) return false;
-    this.#waiting.push({ text, ports, id });
+    this.#waiting.push({ text, ports, id, tooLong });
     this.#waitingChars += text.length;
     this.#flush();
     return true;
@@ -102,12 +112,12 @@ class Link {
   comeBack() {
     this.#paused = false;
     this.#pauseMs = FIRST_PAUSE_MS;
-    this.connect();
+    this.#connectIn(0);
   }
 
   // There is reason to think that it works now.
   hurry() {
-    if (this.#retry !== undefined) this.connect();
+    if (this.#retry !== undefined) this.#connectIn(0);
   }
 
   #hello() {
@@ -123,14 +133,25 @@ class Link {
 
   #flush() {
     while (this.#open && this.#waiting.length > 0 && this.#roomFor(this.#waiting[0].text)) {
-      const { text: waiting, ports } = this.#waiting.shift();
+      const { text: waiting, ports, tooLong } = this.#waiting.shift();
       this.#waitingChars -= waiting.length;
+      if (this.#isTooLong(waiting, ports)) {
+        tooLong();
+        continue;
+      }
       const numbers = this.numberPorts(ports);
       const text = this.#numbered(waiting, numbers);
       this.#unacknowledged.push({ n: this.#sent, text });
       if (numbers.length > 0) this.#remember(this.#sent, numbers);
       this.#wire.send(text);
     }
+  }
+
+  #isTooLong(text, ports) {
+    const more = NUMBER_CHARS + ports.length * PORT_CHARS;
+    const { messageBytes } = this.#limits;
+    // A character has three bytes at most.
+    return text.length * 3 + more > messageBytes && new TextEncoder().encode(text).length + more > messageBytes;
   }
 
   // What is refused is refused by its number, and its ports are closed with it.
@@ -177,7 +198,8 @@ class Link {
   }
 
   #welcome(welcome) {
-    const again = this.#identity.key !== undefined;
+    const again = this.#welcomed;
+    this.#welcomed = true;
     this.#identity = { client: welcome.client, key: welcome.key };
     this.#limits = { ...this.#limits, ...welcome.limits };
     this.#pauseMs = FIRST_PAUSE_MS;
@@ -218,15 +240,28 @@ class Link {
     const error = new Error(reason || "the gateway cannot be reached");
     if (fatal || code === CLOSE.done || code === CLOSE.replaced) this.failure = error;
     if (code === CLOSE.broken) this.#identity = { client: undefined, key: undefined };
-    if (code === CLOSE.tooLarge) this.#unacknowledged.shift();
+    if (code === CLOSE.tooLarge) this.#emptyLongest();
     for (const { reject } of this.#settled) reject(error);
     this.#settled.clear();
-    if (this.failure === undefined) this.#retryLater(retryMs);
+    if (this.failure !== undefined) return this.onfailure(error);
+    this.#notBefore = performance.now() + retryMs;
+    this.#connectIn(this.#pauseMs * (1 - Math.random() / 2));
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
   }
 
-  #retryLater(atLeastMs) {
-    const pause = Math.max(this.#pauseMs * (1 - Math.random() / 2), atLeastMs);
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
-    this.#retry = setTimeout(() => this.connect(), pause);
+  // The gateway takes one of these never. The numbers after it stay what they are, so something has to have its number:
+  // a frame that no gateway knows.
+  #emptyLongest() {
+    const longest = this.#unacknowledged.reduce((one, other) => (other.text.length > (one?.text.length ?? 0) ? other : one), undefined);
+    if (longest !== undefined) longest.text = `{"frame":"nothing","n":${longest.n}}`;
+  }
+
+  // Connects after this time, or later where the gateway said so.
+  #connectIn(pauseMs) {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    const pause = Math.max(pauseMs, this.#notBefore - performance.now());
+    if (pause <= 0) this.connect();
+    else this.#retry = setTimeout(() => this.connect(), pause);
   }
 }

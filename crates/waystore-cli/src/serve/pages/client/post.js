@@ -5,6 +5,29 @@
 // The last thing that comes out of a port; no page posts it.
 const CLOSED = `closed ${Math.random()}`;
 
+// The other ends of channels that the page made.
+const PARTNERS = new WeakMap();
+
+class PairedChannel extends MessageChannel {
+  constructor() {
+    super();
+    PARTNERS.set(this.port1, this.port2);
+    PARTNERS.set(this.port2, this.port1);
+  }
+}
+
+shown(PairedChannel, "MessageChannel");
+Object.defineProperty(globalThis, "MessageChannel", { value: PairedChannel, writable: true, configurable: true });
+
+// Browsers do not tell one end of a channel that the other was closed, so this one says it, behind what was posted before.
+function tellWhenClosed(port) {
+  const close = function () {
+    this.postMessage(CLOSED);
+    MessagePort.prototype.close.call(this);
+  };
+  define(port, "close", close, false);
+}
+
 class Post {
   #link;
   #ports = new Map();
@@ -18,19 +41,26 @@ class Post {
   constructor(link) {
     this.#link = link;
     link.numberPorts = (ports) => ports.map((port) => this.#sent(port));
-    link.handlers.port = ({ port, data, ports = [] }) => this.#deliver(port, data, ports);
-    link.handlers["close-port"] = ({ port }) => this.#drop(port);
+    // By turns as messages are, since a port comes with a message, and what comes through it comes behind that.
+    link.handlers.port = ({ port, data, ports = [] }) => turn(() => this.#deliver(port, data, ports));
+    link.handlers["close-port"] = ({ port }) => turn(() => this.#drop(port));
   }
 
   // Sends `value` in a frame that has `members`. Throws where it cannot be cloned.
   send(members, value, transfer = []) {
+    const partners = transfer.map((item) => PARTNERS.get(item)).filter((port) => port !== undefined);
     const copy = taken(value, transfer);
+    partners.forEach(tellWhenClosed);
     const written = packed(copy);
-    const go = () => this.#go(members, written.text(), copy.ports);
-    if (written.blobs.length === 0 && this.#behind === 0) return go();
+    this.#inOrder(() => this.#go(members, written.text(), copy.ports), written.blobs);
+  }
+
+  // Does this behind what waits for blobs, and once these ones are read.
+  #inOrder(go, blobs = []) {
+    if (blobs.length === 0 && this.#behind === 0) return go();
     this.#behind += 1;
     const later = async () => {
-      await readBlobs(written.blobs);
+      await readBlobs(blobs);
       go();
     };
     this.#reading = this.#reading.then(later).catch((error) => complain(`a message was not sent: ${error.message}`));
@@ -56,10 +86,11 @@ class Post {
 
   #go(members, data, ports) {
     const text = `${JSON.stringify(members).slice(0, -1)},"data":${data}}`;
-    const { messageBytes } = this.#link.limits;
-    if (text.length > messageBytes / 3 && new TextEncoder().encode(text).length > messageBytes) {
-      complain(`a message has more than the ${messageBytes} bytes that this gateway takes, and was not sent`);
-    } else if (!this.#link.send(text, { ports })) {
+    const tooLong = () => {
+      complain(`a message has more than the ${this.#link.limits.messageBytes} bytes that this gateway takes, and was not sent`);
+      for (const port of ports) port.close();
+    };
+    if (!this.#link.send(text, { ports, tooLong })) {
       complain(`a message was not sent: ${this.#link.failure?.message ?? "too many wait for the gateway"}`);
     }
   }
@@ -79,15 +110,11 @@ class Post {
   #arrived(number) {
     const { port1, port2 } = new MessageChannel();
     this.#keep(number, port2);
-    // Not every browser tells one end that the other was closed. This comes behind what was posted before.
-    define(port1, "close", function close() {
-      this.postMessage(CLOSED);
-      MessagePort.prototype.close.call(this);
-    }, false);
+    tellWhenClosed(port1);
     return port1;
   }
 
-  // Nor that nobody has the other end any more: where there are many, the one goes that was answered longest
+  // Nobody tells that nobody has the other end any more: where there are many, the one goes that was answered longest
   // ago, since most are made for one answer. Some are left over, because the worker lets go a little later.
   #makeRoom() {
     const { ports } = this.#link.limits;
@@ -100,7 +127,7 @@ class Post {
   #closed(number) {
     if (!this.#ports.has(number)) return;
     this.#drop(number);
-    this.#link.send(JSON.stringify({ frame: "close-port", port: number }));
+    this.#inOrder(() => this.#link.send(JSON.stringify({ frame: "close-port", port: number })));
   }
 
   #keep(number, port) {
@@ -114,7 +141,6 @@ class Post {
         complain(`a message was not sent: ${error.message}`);
       }
     };
-    port.onclose = () => this.#closed(number);
   }
 
   #deliver(number, data, numbers) {

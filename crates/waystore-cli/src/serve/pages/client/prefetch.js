@@ -12,15 +12,22 @@ function prefetchWith(desk) {
     plan.base ??= document.baseURI;
     plan.connection ??= connectionHints();
     return new Promise((resolve, reject) => {
+      const ended = new AbortController();
+      const then = (settle) => (given) => {
+        ended.abort();
+        settle(given);
+      };
       const abort = desk.start(plan, {
         progress: ({ event }) => onprogress?.(event),
-        end: ({ results, error }) => (error === undefined ? resolve(results) : reject(errorNamed(error))),
-        failed: reject,
+        end: then(({ results, error }) => (error === undefined ? resolve(results) : reject(errorNamed(error)))),
+        failed: then(reject),
       });
-      signal?.addEventListener("abort", () => {
+      const stop = () => {
         abort();
         reject(signal.reason);
-      });
+      };
+      // Many prefetches may share a signal, which may be there for as long as the page.
+      signal?.addEventListener("abort", stop, { signal: ended.signal });
     });
   };
 }

@@ -15,7 +15,13 @@ function openWire(talk) {
 function openSocket(talk) {
   const url = new URL(CHANNEL);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(url);
+  let socket;
+  try {
+    socket = new WebSocket(url);
+  } catch {
+    // A policy of the page that does not let it through, in some browsers.
+    return openStream(talk);
+  }
   let opened = false;
   // What takes over where no WebSocket can be opened: a refusal shows its reason there.
   let instead;
@@ -91,5 +97,6 @@ function openStream(talk) {
 async function refusal(response) {
   const fatal = [400, 403, 404].includes(response.status) && response.headers.has("waystore-error");
   const retryMs = 1000 * (Number(response.headers.get("retry-after")) || 0);
-  return { reason: (await response.text()).trim().slice(0, 500), fatal, retryMs };
+  const code = response.status === 413 ? CLOSE.tooLarge : undefined;
+  return { code, reason: (await response.text()).trim().slice(0, 500), fatal, retryMs };
 }

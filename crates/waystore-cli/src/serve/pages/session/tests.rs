@@ -6,7 +6,7 @@ use super::*;
 
 fn rules(allowed: &[&str]) -> Arc<Rules> {
     let allowed = Allowed::new(allowed.iter().copied());
-    Arc::new(Rules { allowed, frame_bytes: 10_000, messages: 20, bytes: 100_000 })
+    Arc::new(Rules { allowed, frame_bytes: 10_000, messages: 20, bytes: 100_000, times: Times::default() })
 }
 
 /// A page that is connected, and the time.
@@ -221,7 +221,7 @@ fn a_new_connection_gets_what_did_not_arrive() {
     }
     assert_eq!(talk.told().len(), 3);
     talk.session.detach();
-    assert!(talk.told().is_empty() && talk.session.due_ms().is_none());
+    assert!(talk.told().is_empty() && talk.session.due_ms(false).is_none());
     assert_eq!(talk.session.attach(2, 9), Ok(1), "the page's one frame has arrived");
     assert_eq!(talk.told(), [json!({ "n": 3, "frame": "close-port", "port": 5 })]);
     assert_eq!(talk.session.attach(4, 9).unwrap_err().code, 4400);
@@ -232,16 +232,23 @@ fn frames_are_acknowledged_soon() {
     let mut talk = talk(&[]);
     talk.say(json!({ "frame": "client" })).unwrap();
     assert!(talk.told().is_empty());
-    assert_eq!(talk.session.due_ms(), Some(500));
+    assert_eq!(talk.session.due_ms(false), Some(500));
     talk.now_ms = 500;
     assert_eq!(talk.told(), [json!({ "frame": "ack", "upto": 1 })]);
+}
+
+#[test]
+fn while_the_connection_takes_no_frame_nothing_is_due_but_its_end() {
+    let mut talk = talk(&[]);
+    talk.say(json!({ "frame": "client" })).unwrap();
+    assert_eq!((talk.session.due_ms(false), talk.session.due_ms(true)), (Some(500), Some(50_000)));
 }
 
 #[test]
 fn a_page_that_says_nothing_for_two_pings_is_closed() {
     let mut talk = talk(&[]);
     for now_ms in [20_000, 40_000] {
-        assert_eq!(talk.session.due_ms(), Some(now_ms));
+        assert_eq!(talk.session.due_ms(false), Some(now_ms));
         talk.now_ms = now_ms;
         assert_eq!(talk.told(), [json!({ "frame": "ping" })]);
         assert_eq!(talk.session.check(now_ms), Ok(()));

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Answer;
 
 /// Answers that wait for others.
-const MOST: usize = 8;
+const MOST: usize = 16;
 
 /// Answers that were given and not handed over yet.
 #[derive(Debug, Default)]

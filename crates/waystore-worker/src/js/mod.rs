@@ -53,7 +53,7 @@ pub(crate) use self::{
     exception::{Outcome, Thrown, describe},
     kit::{Kit, kit},
     realm::{Realm, Work, realm},
-    request::new_request,
+    request::{request_of, request_prototype},
     response::take_response,
 };
 

@@ -165,10 +165,21 @@ impl<'js> Trace<'js> for Request<'js> {
 
 /// The object of a request that came from outside: its headers are immutable, its `signal` follows
 /// the request's own.
-pub(crate) fn new_request<'js>(ctx: &Ctx<'js>, mut request: waystore::Request) -> rquickjs::Result<Value<'js>> {
+pub(super) fn new_request<'js>(ctx: &Ctx<'js>, request: waystore::Request) -> rquickjs::Result<Value<'js>> {
+    request_of(request_prototype(ctx)?, request)
+}
+
+/// What the objects of requests inherit from, for who makes many.
+pub(crate) fn request_prototype<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
+    Ok(Class::<Request<'js>>::prototype(ctx)?.expect("every interface keeps the default prototype"))
+}
+
+/// The same as [`new_request`], for who has the prototype.
+pub(crate) fn request_of<'js>(prototype: Object<'js>, mut request: waystore::Request) -> rquickjs::Result<Value<'js>> {
     let body = BodySlot::new(request.body.take());
     let signal = request.signal.take().map_or(Signal::None, Signal::Native);
-    Ok(Class::instance(ctx.clone(), Request::new(request, Guard::Immutable, body, signal))?.into_value())
+    let made = Request::new(request, Guard::Immutable, body, signal);
+    Ok(Class::instance_proto(made, prototype)?.into_value())
 }
 
 pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {

@@ -14,6 +14,7 @@ mod ports;
 mod preload;
 mod registration;
 mod routes;
+mod under_way;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -29,7 +30,7 @@ pub(crate) use self::{
     page::install_page,
     registration::{Link, UpdateRefused},
 };
-use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm, timers::now};
+use super::{Kit, Realm, describe, idl::native_operation, kit, realm, request_of, request_prototype, timers::now};
 use crate::{
     ConsoleLevel, ConsoleLine, WorkerType,
     isolate::{Answer, Event, EventTypes, Message, Pulse, Seen, Ticket, View},
@@ -43,6 +44,8 @@ pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
     realm: Rc<Realm>,
+    /// What requests inherit from.
+    requests: Object<'js>,
     dispatch_fetch: Function<'js>,
     bridge: Rc<Bridge>,
     ports: Ports,
@@ -122,7 +125,8 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
     let dispatch_fetch = kit.function("dispatchFetch")?;
-    let scope = Scope { ctx: ctx.clone(), kit, realm: realm(ctx)?, dispatch_fetch, bridge, ports, rejected };
+    let (realm, requests) = (realm(ctx)?, request_prototype(ctx)?);
+    let scope = Scope { ctx: ctx.clone(), kit, realm, requests, dispatch_fetch, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -209,7 +213,8 @@ impl<'js> Scope<'js> {
             }
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
-                let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
+                let request =
+                    request_of(self.requests.clone(), *request).map_err(|error| words_of(&self.ctx, &error))?;
                 let given = (number, request, client_id, resulting_client_id, has_preload, now(&self.realm));
                 let told = self.dispatch_fetch.call(given).map_err(|error| words_of(&self.ctx, &error))?;
                 self.bridge.dispatched(id, told);

@@ -11,7 +11,7 @@ use url::Url;
 use waystore::{Body, Clock, CredentialHash, Request, Response, ResponseSource, Visitor, Waystore};
 
 use self::network::Canned;
-use super::{Realm, Work, install, new_request, response::NotAResponse, take_response};
+use super::{Realm, Work, install, request::new_request, response::NotAResponse, take_response};
 use crate::{event::ConsoleLine, isolate::Revocation};
 
 /// The script whose interfaces are tried.

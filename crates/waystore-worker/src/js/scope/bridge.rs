@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     pin::Pin,
     rc::Rc,
@@ -20,7 +20,10 @@ use tokio::{sync::Notify, time::Instant};
 use url::Url;
 use waystore::{Body, BodyError, Fetch, FetchError, Response};
 
-use super::{Link, checkpoint};
+use super::{
+    Link, checkpoint,
+    under_way::{Active, UnderWay},
+};
 use crate::{
     Limits, UpdateViaCache,
     airwaves::Airwaves,
@@ -55,8 +58,7 @@ pub(crate) struct Bridge {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) shared: Arc<Shared>,
     pub(super) airwaves: Arc<Airwaves>,
-    /// The events that are active.
-    events: RefCell<BTreeMap<u64, Active>>,
+    events: RefCell<UnderWay>,
     /// What was begun for some of them.
     preloads: RefCell<HashMap<u64, Preloaded>>,
     /// Bodies of answers that are still being read: script may be their source.
@@ -66,13 +68,6 @@ pub(crate) struct Bridge {
     /// Whether the thread ends with its events, and has to be told of the last.
     ending: Cell<bool>,
     changed: Notify,
-}
-
-/// An event that is active.
-struct Active {
-    ticket: Arc<Ticket>,
-    /// Until when it may be.
-    deadline: Instant,
 }
 
 impl fmt::Debug for Bridge {
@@ -124,22 +119,21 @@ impl Bridge {
         self.changed.notified().await;
     }
 
-    /// When the oldest active event has to be over. Numbers and deadlines grow together.
+    /// When the oldest active event has to be over.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.events.borrow().first_key_value().map(|(_, event)| event.deadline)
+        self.events.borrow().next_deadline()
     }
 
     /// The active events that have taken too long.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<u64> {
-        let events = self.events.borrow();
-        events.iter().take_while(|(_, event)| event.deadline <= now).map(|(id, _)| *id).collect()
+        self.events.borrow().overdue(now)
     }
 
     /// Begins the event of `ticket`; `None` where nobody waits for it any more.
     pub(super) fn begin(&self, id: u64, ticket: &Arc<Ticket>, now: Instant) -> Option<Event> {
         let event = ticket.claim()?;
         let active = Active { ticket: Arc::clone(ticket), deadline: now + self.limits.event };
-        self.events.borrow_mut().insert(id, active);
+        self.events.borrow_mut().add(id, active);
         Some(event)
     }
 
@@ -155,7 +149,7 @@ impl Bridge {
 
     /// The event is no longer active.
     pub(super) fn end(&self, id: u64, result: Result<(), String>) {
-        let ended = self.events.borrow_mut().remove(&id);
+        let ended = self.events.borrow_mut().remove(id);
         let mut preloads = self.preloads.borrow_mut();
         if !preloads.is_empty() {
             preloads.remove(&id);
@@ -187,13 +181,13 @@ impl Bridge {
     }
 
     fn entered(&self, id: u64) {
-        if let Some(event) = self.events.borrow().get(&id) {
+        if let Some(event) = self.events.borrow().get(id) {
             event.ticket.reach(Stage::Entered);
         }
     }
 
     fn answer(&self, id: u64, answer: Answer) {
-        if let Some(event) = self.events.borrow().get(&id) {
+        if let Some(event) = self.events.borrow().get(id) {
             event.ticket.answer_through(&self.shared.outbox, answer);
         }
     }

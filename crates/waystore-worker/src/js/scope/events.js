@@ -147,7 +147,8 @@ export default function (kit) {
     const response = answer;
     answered = undefined;
     answer = undefined;
-    settleHandled(state, eventRespond(state[ID], response));
+    state[UNHANDLED] = eventRespond(state[ID], response);
+    if (state[HANDLED] !== null) state[SETTLE_HANDLED]();
     state[PENDING] -= 1;
   }
 
@@ -373,7 +374,8 @@ export default function (kit) {
   // The dispatch flag stays set through the microtasks that follow each listener.
   function run(event, state) {
     listeners ??= listenersIn(scope, "dispatchEvent");
-    const threw = fire(hearersOf(listeners, state[TYPE]), scope, event, state, checkpoint);
+    const hearers = listeners.byType[state[TYPE]] ?? hearersOf(listeners, state[TYPE]);
+    const threw = fire(hearers, scope, event, state, checkpoint);
     state[LIFE] &= ~DISPATCHING;
     return threw;
   }

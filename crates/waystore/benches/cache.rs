@@ -44,8 +44,8 @@ fn main() -> Result {
         let mut contenders: Vec<_> = caches.iter().map(|(_, size, cache)| operation(&runtime, cache, *size)).collect();
         let times = in_turn(&mut contenders)?;
         for ((store, size, _), time) in caches.iter().zip(&times) {
-            let ratio = time.as_secs_f64() / times[0].as_secs_f64();
-            println!("{name:<28} {store:<8} {size:>8} {:>12} {ratio:>8.1}", shown(*time));
+            let ratio = time.wall.as_secs_f64() / times[0].wall.as_secs_f64();
+            println!("{name:<28} {store:<8} {size:>8} {:>12} {ratio:>8.1}", shown(time.wall));
         }
     }
     let mut contenders = [put_in_place(&runtime, &strict, SIZES[0])];
@@ -54,7 +54,7 @@ fn main() -> Result {
         "put, waiting for the disk",
         "strict",
         "-",
-        shown(in_turn(&mut contenders)?[0])
+        shown(in_turn(&mut contenders)?[0].wall)
     );
     Ok(())
 }
@@ -110,7 +110,7 @@ fn look_up<'a>(
     hit: bool,
 ) -> Work<'a> {
     let mut requests = Cycle::over(requests);
-    Box::new(move |count| {
+    Box::new(move |count, _| {
         let requests = requests.as_mut().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             for _ in 0..count {
@@ -126,7 +126,7 @@ fn look_up<'a>(
 
 fn put_in_place<'a>(runtime: &'a Runtime, cache: &'a Cache, size: usize) -> Work<'a> {
     let mut requests = Cycle::over(requests(size));
-    Box::new(move |count| {
+    Box::new(move |count, _| {
         let requests = requests.as_mut().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             for _ in 0..count {

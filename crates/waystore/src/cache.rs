@@ -12,7 +12,7 @@ mod flight;
 mod level;
 mod write;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
@@ -63,7 +63,7 @@ pub(crate) const FEW: usize = 2;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) key: StorageKey,
@@ -330,6 +330,13 @@ impl Cache {
         let recorded = self.shared.recorded.of(self.list.id());
         let (_, found) = self.store.candidates(&[Read { list: &self.list, url }]).await?;
         Ok(overlay(found, &recorded, url))
+    }
+}
+
+/// Without what is stored.
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("key", &self.key).field("list", &self.list).finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#cachestorage-interface
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
@@ -28,7 +28,7 @@ use crate::{
 /// The named caches of one origin. Clones are the same storage.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CacheStorage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) place: Place,
@@ -451,6 +451,15 @@ impl CacheStorage {
             keeping,
             bucket: self.bucket.clone(),
         }
+    }
+}
+
+/// Without what is stored.
+impl fmt::Debug for CacheStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { key, bucket, bottle } = &self.place;
+        let mut shown = f.debug_struct("CacheStorage");
+        shown.field("key", key).field("bucket", bucket).field("bottle", bottle).finish_non_exhaustive()
     }
 }
 

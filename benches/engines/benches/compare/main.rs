@@ -36,6 +36,10 @@ use report::{Report, Row, Target};
 
 /// Entries of one strict `put_all`.
 const BATCH: usize = 100;
+/// Look-ups of a round, at most, and how many more such rounds there are. A request that was just parsed is near the
+/// processor: no more of them than stay there until it is their turn.
+const PARSED: usize = 256;
+const MORE: usize = 4;
 /// Operations of a round under a profiler, at most.
 const PROFILED: usize = 1000;
 /// The small side of growth.
@@ -91,7 +95,6 @@ impl Arguments {
             large: 1_000_000,
             middle: 50_000,
             walked: 100_000,
-            // A request that was just parsed is in the cache of the processor: no more than what fits there.
             effort: Effort { round: Duration::from_millis(25), rounds: 31, most: 1000 },
             dir: None,
             child: None,
@@ -194,7 +197,7 @@ impl Bench {
     }
 
     fn matches(&self, report: &mut Report, mut all: Vec<Contender<'_>>) -> Result {
-        let measured = in_turn(&mut all, self.arguments.effort)?;
+        let measured = in_turn(&mut all, self.looking_up())?;
         let of = |time: fn(&Measured) -> Duration, one: &Measured, other: &Measured| {
             time(one).as_secs_f64() / time(other).as_secs_f64()
         };
@@ -208,6 +211,12 @@ impl Bench {
             report.row(row.judged("of LMDB's", Target::AtMost(1.0), of(|one| one.p99, ours, lmdb)));
         }
         Ok(())
+    }
+
+    /// How look-ups are measured.
+    fn looking_up(&self) -> Effort {
+        let effort = self.arguments.effort;
+        Effort { most: PARSED.min(effort.most), rounds: effort.rounds * MORE, ..effort }
     }
 
     /// Batches that wait for the disk.
@@ -304,7 +313,7 @@ impl Bench {
             let few = Competitor { name: "a thousand", cache: few.clone(), ..ours.clone() };
             let many = Competitor { name: "all", ..ours.clone() };
             let mut both = [few.matching(&self.runtime, FEW, depth), many.matching(&self.runtime, size, depth)];
-            let measured = in_turn(&mut both, self.arguments.effort)?;
+            let measured = in_turn(&mut both, self.looking_up())?;
             report.compared(what, &measured, |row, few, many| {
                 let ratio = many.each.as_secs_f64() / few.each.as_secs_f64();
                 if many.name == "all" { row.judged("", Target::AtMost(most), ratio) } else { row }

@@ -92,13 +92,19 @@ impl Entry {
         ]);
         bytes.put_u16_le(response.status);
         bytes.put_slice(&response.personal.map_or([0; 16], |hash| hash.0));
-        for section in sections {
-            bytes.put_u32_le(u32::try_from(section.len()).expect("heads are bounded by who parsed them"));
+        let (mut ends, mut end) = ([0; SECTIONS], FIXED as u32);
+        for (section, place) in sections.iter().zip(&mut ends) {
+            let length = u32::try_from(section.len()).expect("heads are bounded by who parsed them");
+            bytes.put_u32_le(length);
+            end = end.checked_add(length).expect("heads are bounded by who parsed them");
+            *place = end;
         }
         for section in sections {
             bytes.put_slice(section);
         }
-        Self::parse(bytes.freeze()).expect("what was encoded is decodable")
+        let entry = Self { bytes: bytes.freeze(), ends };
+        debug_assert!(Self::parse(entry.bytes.clone()).is_ok_and(|parsed| parsed == entry), "it cannot be decoded");
+        entry
     }
 
     /// The same entry with this padding: what is counted beside its length, in steps, so that usage does

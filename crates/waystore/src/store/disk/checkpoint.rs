@@ -10,9 +10,9 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::{BufMut, Bytes};
 
-pub(super) use self::section::Section;
 #[cfg(test)]
 pub(super) use self::section::stored;
+pub(super) use self::section::{Section, bucket_of, buckets, mark_of};
 use super::{
     bodies::{Bodies, BodyFile, BodyName},
     format::{LARGEST_NUMBER, Named, Position, encode_bind, parse_bind},

@@ -16,6 +16,7 @@ use super::{
     index::{Index, Step},
     inner::Inner,
     log::{AppendError, Batch, Log},
+    slot::Near,
     slots::{Found, Gone, Slot, UrlHashes},
 };
 use crate::{
@@ -42,7 +43,7 @@ impl Inner {
     /// Applies `changes` whole or not at all. Does not wait for the disk to sync.
     pub(super) fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Committed> {
         check_names(&changes.names)?;
-        self.load_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?;
+        drop(self.index_for(read.0.iter().map(|seen| (seen.list, seen.url.as_match())))?);
         self.load(changes.lists.iter().map(|change| change.list.id()))?;
         let mut log = self.log()?;
         // Before anything is put in their place: otherwise they would be back after a restart.
@@ -98,7 +99,8 @@ impl Inner {
     /// Appends the records of `plan`, and shows all at once what they change.
     pub(super) fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
         // Names and removals come twice: one damaged place must not bring back what is gone.
-        let mut drafts: Vec<&Draft> = plan.control.iter().map(|control| &control.draft).collect();
+        let mut drafts: Vec<&Draft> = Vec::with_capacity(2 * plan.control.len() + plan.inserts.len());
+        drafts.extend(plan.control.iter().map(|control| &control.draft));
         drafts.extend(plan.inserts.iter().map(|insert| &insert.draft));
         drafts.extend(plan.control.iter().map(|control| &control.draft));
         let batch = Batch { drafts: &drafts, key: owner, op, synced: self.synced() };
@@ -146,7 +148,7 @@ fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
     let mut all = Vec::new();
     for seen in &read.0 {
         let before = all.len();
-        all.extend(index.find(seen.list, seen.url.as_match()).map(|found| (seen.list, found)));
+        all.extend(index.find(seen.list, seen.url.as_match(), Near::Later).map(|found| (seen.list, found)));
         let now = all[before..].iter().map(|(_, found)| found.entry);
         if index.place_of(seen.list).is_none() || !now.eq(seen.entries.iter().copied()) {
             return None;
@@ -197,6 +199,8 @@ impl Plan {
         seen: &[(ListId, Found)],
     ) -> Result<Option<Self>> {
         let mut plan = Self::default();
+        plan.control.reserve_exact(changes.names.len() + changes.lists.len());
+        plan.inserts.reserve_exact(changes.lists.iter().map(|change| change.insert.len()).sum());
         if !plan.names(index, log, &changes.names) {
             return Ok(None);
         }

@@ -18,7 +18,7 @@ use super::{
     index::Index,
     inner::Inner,
     segment::Segment,
-    slot::{Located, Near},
+    slot::Located,
     spare::Spares,
 };
 use crate::{Error, Result, store::ListId};
@@ -217,7 +217,7 @@ impl Inner {
                 Kind::Insert => {
                     let index = self.index();
                     let slot = index.slot_at(list, header.position, header.entry);
-                    let Some(located) = slot.and_then(|slot| index.locate(list, &slot, Near::Later)) else { continue };
+                    let Some(located) = slot.and_then(|slot| index.locate(list, slot)) else { continue };
                     Some(located)
                 }
                 Kind::Bind | Kind::Rename | Kind::Mark => continue,
@@ -239,7 +239,7 @@ impl Inner {
     fn give_up_unreadable(&self, victim: u32) {
         let lost: Vec<Located> = {
             let index = self.index();
-            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, &slot, Near::Later)).collect()
+            index.in_segment(victim).filter_map(|(list, slot)| index.locate(list, slot)).collect()
         };
         lost.iter().for_each(|located| self.note_damaged(located.place));
     }

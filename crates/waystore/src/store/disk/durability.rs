@@ -1,6 +1,7 @@
 //! When the disk is made to keep what was written: group commit, the sync of every second, closing.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,7 @@ use super::{
     format::Position,
     inner::Inner,
     log::Log,
+    warm::warm,
 };
 use crate::{Error, Result};
 
@@ -128,6 +130,18 @@ impl Inner {
         drop(trash);
     }
 
+    /// What somebody who commits leaves to be done.
+    fn do_asked(&self, populated: &mut Position) {
+        self.drop_trash();
+        let made = self.prepare_segment().and_then(|()| {
+            *populated = self.populate_since(*populated)?;
+            Ok(())
+        });
+        if let Err(error) = made {
+            tracing::warn!(%error, "making a segment ahead failed");
+        }
+    }
+
     /// Makes the next segment, where it will be needed soon.
     pub(super) fn prepare_segment(&self) -> Result<()> {
         let Some(wanted) = self.log()?.next_segment() else { return Ok(()) };
@@ -136,6 +150,18 @@ impl Inner {
             tracing::debug!(%error, "no segment could be made ahead");
         }
         Ok(())
+    }
+
+    /// Has the pages of what was written since `since` at hand for who reads them: nobody waits for that here. Returns
+    /// where the log ends.
+    fn populate_since(&self, since: Position) -> Result<Position> {
+        let end = self.log()?.end;
+        for number in since.segment()..=end.segment() {
+            let Some(segment) = self.index().usage.segment(number).cloned() else { continue };
+            let start = if number == since.segment() { since.offset() } else { 0 };
+            segment.populate(start..if number == end.segment() { end.offset() } else { u32::MAX });
+        }
+        Ok(end)
     }
 
     /// What is done when the store is closed, so that the next open need not read the log.
@@ -200,7 +226,7 @@ impl Inner {
     }
 }
 
-/// Two threads: one syncs now and then, one makes segments and drops lists when it is told to. Both end when this is dropped.
+/// Two threads: one syncs now and then, one maps what is in memory, makes segments and drops lists when it is told to. Both end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Background {
     inner: Weak<Inner>,
@@ -214,10 +240,10 @@ impl Background {
         let weak = Arc::downgrade(inner);
         let mut background = Self { inner: Weak::clone(&weak), stop: Some(stop), threads: Vec::new() };
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
-        let of_sync = Weak::clone(&weak);
+        let (of_sync, end) = (Weak::clone(&weak), inner.log()?.end);
         let started = thread("waystore-sync").spawn(move || sync(&of_sync, every, &stopped));
         background.threads.push(started.map_err(Error::unavailable)?);
-        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked));
+        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked, end));
         background.threads.push(started.map_err(Error::unavailable)?);
         inner.log()?.maker = Some(maker);
         Ok(background)
@@ -248,12 +274,18 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
     }
 }
 
-fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
-    while asked.recv().is_ok() {
+fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, opened_at: Position) {
+    let Some(opened) = inner.upgrade() else { return };
+    let mut populated = opened_at;
+    let warmed = warm(&opened, || match asked.try_recv() {
+        Ok(()) => ControlFlow::Continue(opened.do_asked(&mut populated)),
+        Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
+        // The store is being closed.
+        Err(mpsc::TryRecvError::Disconnected) => ControlFlow::Break(()),
+    });
+    drop(opened);
+    while warmed.is_continue() && asked.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
-        inner.drop_trash();
-        if let Err(error) = inner.prepare_segment() {
-            tracing::warn!(%error, "making a segment ahead failed");
-        }
+        inner.do_asked(&mut populated);
     }
 }

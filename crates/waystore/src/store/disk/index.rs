@@ -202,10 +202,12 @@ impl Index {
         }
     }
 
-    /// From now on the section of a list that was not used yet is used as it stands: the caller verified it.
-    pub(super) fn load(&mut self, list: ListId) {
-        if let Some(entries) = self.lists.get_mut(&list) {
-            entries.slots_mut();
+    /// From now on a list that was not used yet has these slots: those of its section, which the caller verified.
+    pub(super) fn load(&mut self, list: ListId, slots: Slots) {
+        if let Some(entries) = self.lists.get_mut(&list)
+            && matches!(entries.content, Content::Stored(_))
+        {
+            entries.content = Content::Loaded(slots);
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
     checkpoint,
     compact::Compaction,
     durability::{Checkpointed, SharedSync},
+    fill::Filled,
     format::{Position, Removed},
     hold::Holder,
     home,
@@ -26,6 +27,7 @@ use super::{
     report::OpenReport,
     segment::Segment,
     slot::Place,
+    slots::Slots,
 };
 use crate::{
     Clock, Error, Result,
@@ -94,12 +96,15 @@ impl Inner {
             ahead: Arc::default(),
             maker: None,
             asked: 0,
+            tells_at: replayed.read,
             segment: replayed.segment.clone(),
+            filled: Filled::default(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
             next: replayed.next,
             unsynced: replayed.unsynced.clone(),
             failed: None,
+            buffer: Vec::new(),
             owner: None,
         };
         bodies.set_log_end(log.end);
@@ -191,24 +196,38 @@ impl Inner {
                 let detail = "the checkpoint was changed while the store was open; open it again".into();
                 return Err(Error::Damaged { detail });
             }
-            self.index_mut().load(list);
+            // Before the lock: of a long list, this takes longer than others should wait.
+            let slots = Slots::stored(section);
+            self.index_mut().load(list, slots);
         }
         Ok(())
     }
 
-    /// Loads what searches need.
+    /// The index, with what searches need loaded.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    pub(super) fn load_for<'a>(&self, searches: impl Iterator<Item = (ListId, UrlMatch<'a>)> + Clone) -> Result<()> {
+    pub(super) fn index_for<'a>(
+        &self,
+        searches: impl Iterator<Item = (ListId, UrlMatch<'a>)> + Clone,
+    ) -> Result<RwLockReadGuard<'_, Index>> {
+        let is_ready = |index: &Index, (list, url): (ListId, UrlMatch<'_>)| {
+            index.stored(list).is_none() && !(matches!(url, UrlMatch::WithoutQuery(_)) && index.lacks_paths(list))
+        };
+        let index = self.index();
+        if searches.clone().all(|search| is_ready(&index, search)) {
+            return Ok(index);
+        }
+        drop(index);
         self.load(searches.clone().map(|(list, _)| list))?;
         for (list, url) in searches {
             if matches!(url, UrlMatch::WithoutQuery(_)) && self.index().lacks_paths(list) {
                 self.index_mut().index_paths(list);
             }
         }
-        Ok(())
+        // A list that is loaded stays so.
+        Ok(self.index())
     }
 
     /// Notes that somebody looks for something. Returns the minute.

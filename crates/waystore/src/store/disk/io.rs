@@ -16,6 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(target_os = "linux")]
+use rustix::io::{ReadWriteFlags, preadv2};
 use rustix::{
     fs::{FallocateFlags, FlockOperation, SeekFrom, fallocate, flock, seek},
     io::Errno,
@@ -87,6 +89,12 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Makes what was written survive power loss.
     fn sync(&self) -> io::Result<()>;
 
+    /// Whether the byte at `offset` is in memory, so that nobody who reads it waits for the disk; `false` where nobody
+    /// can tell.
+    fn is_at_hand(&self, _offset: u64) -> bool {
+        false
+    }
+
     /// The first offset from `offset` on where there may be anything but zeros.
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
 
@@ -110,9 +118,9 @@ pub trait Mapping: fmt::Debug + Send + Sync {
     /// Has some of the bytes brought near, where they are far; only makes reading them sooner done.
     fn touch(&self, _range: Range<usize>) {}
 
-    /// Has all of the file's pages at hand, reading what is not: nobody who reads or writes them is held up by that
-    /// afterwards. Takes some time, and changes nothing else.
-    fn populate(&self) {}
+    /// Has the pages of some of the bytes at hand, reading what is not: nobody who reads or writes them is held up by
+    /// that afterwards. Takes some time, and changes nothing else.
+    fn populate(&self, _range: Range<usize>) {}
 
     /// Gone once the mapping and all its slices are.
     fn readers(&self) -> Weak<()>;
@@ -282,6 +290,13 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_at_hand(&self, offset: u64) -> bool {
+        let mut byte = [0];
+        let read = preadv2(&self.0, &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+        read.is_ok_and(|read| read > 0)
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {

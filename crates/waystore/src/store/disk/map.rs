@@ -57,14 +57,32 @@ impl FileMap {
 pub(super) fn bring_near(bytes: &[u8]) {
     for line in bytes.chunks(CACHE_LINE) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint about an address that is valid; it changes nothing, and every such processor has it.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-        }
+        hint(line.as_ptr());
         #[cfg(not(target_arch = "x86_64"))]
         // A load is waited for in the end, but not before those after it began.
         std::hint::black_box(line[0]);
+    }
+}
+
+/// Has a small `value` brought near without waiting for it, where the processor takes such hints.
+pub(super) fn bring_value_near<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let start = std::ptr::from_ref(value).cast::<u8>();
+        hint(start);
+        hint(start.wrapping_add(size_of::<T>().saturating_sub(1)));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
+/// Says that what is at this address will be read.
+#[cfg(target_arch = "x86_64")]
+fn hint(address: *const u8) {
+    // SAFETY: a hint changes nothing and cannot fault, whatever the address; every such processor has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
 }
 
@@ -85,9 +103,11 @@ impl Mapping for FileMap {
         bring_near(self.bytes.get(range).unwrap_or_default());
     }
 
-    fn populate(&self) {
-        // Only an older system refuses, and then pages are made one by one, as they are needed.
-        let _ = self.map.advise(Advice::PopulateRead);
+    fn populate(&self, range: Range<usize>) {
+        if range.start < range.end && range.end <= self.map.len() {
+            // Only an older system refuses, and then pages are made one by one, as they are needed.
+            let _ = self.map.advise_range(Advice::PopulateRead, range.start, range.len());
+        }
     }
 
     fn readers(&self) -> Weak<()> {

@@ -4,9 +4,9 @@
 //! others may look. Decides nothing about matching.
 //!
 //! ```text
-//! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
+//! commit      commit.rs ─► log.rs ─► ahead.rs, fill.rs ─► segment.rs ─► io.rs (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
-//! background  durability.rs ─► checkpoint.rs, compact.rs           (usage.rs: what is needed)
+//! background  durability.rs ─► checkpoint.rs, compact.rs, warm.rs  (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs, piece.rs: the bytes; lane.rs: side by side)
 //! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! check       check/ ─► replay.rs, checkpoint.rs, body_read.rs     (compact.rs: to repair)
@@ -25,6 +25,7 @@ mod commit;
 mod compact;
 mod durability;
 mod failure;
+mod fill;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
@@ -48,8 +49,10 @@ mod slots;
 mod spare;
 mod survey;
 mod usage;
+mod warm;
 
 use std::{
+    fmt,
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -73,7 +76,7 @@ use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
     store::{
         BodyWriter, Candidate, Changes, Commit, EntryId, List, ListId, OpId, Read, ReadSet, Seen, Store, StoredBody,
-        UrlMatch, Usage, WrittenBody,
+        Usage, WrittenBody,
     },
 };
 
@@ -106,7 +109,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct DiskStore {
     // Before `inner`: it must have ended when the directory is given up.
     background: Option<Background>,
@@ -255,6 +257,13 @@ impl DiskStore {
     }
 }
 
+/// Without what is stored.
+impl fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskStore").field("writable", &self.inner.is_writable()).finish_non_exhaustive()
+    }
+}
+
 impl Drop for DiskStore {
     fn drop(&mut self) {
         self.background = None;
@@ -284,30 +293,32 @@ impl Store for DiskStore {
     }
 
     async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
-        self.inner.load_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
-        let minute = self.inner.note_look_up();
         let mut found = Vec::with_capacity(reads.len());
         {
             // One look at all of them: a commit shows in every read or in none.
-            let index = self.inner.index();
+            let index = self.inner.index_for(reads.iter().map(|read| (read.list.id(), read.url)))?;
             for read in reads {
+                // First: what it leads to is far.
+                let by = index.begin(read.list.id(), read.url);
+                let minute = self.inner.note_look_up();
                 index.place_of(read.list.id()).ok_or_else(|| unknown_list(read.list.id()))?;
                 index.note_use(read.list.id(), minute);
-                let slots = index.find(read.list.id(), read.url);
-                let near = if matches!(read.url, UrlMatch::Any) { Near::Later } else { Near::Now };
-                found.push(slots.filter_map(|slot| index.locate(read.list.id(), &slot, near)).collect::<Vec<_>>());
+                let near = if by.is_none() { Near::Later } else { Near::Now };
+                let slots = index.find_by(read.list.id(), by, near);
+                let located = slots.filter_map(|slot| index.locate(read.list.id(), slot)).collect::<Vec<_>>();
+                found.push((near, located));
             }
         }
         let home = Arc::downgrade(&self.inner);
         let mut seen = Vec::with_capacity(reads.len());
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut given = HashSet::new();
-        for (read, mut slots) in reads.iter().zip(found) {
+        for (read, (near, mut slots)) in reads.iter().zip(found) {
             let mut entries: Vec<EntryId> = slots.iter().map(|slot| slot.place.entry).collect();
             slots.retain(|slot| reads.len() == 1 || given.insert(slot.place.entry));
             candidates.reserve(slots.len());
             let mut damaged = HashSet::new();
-            for read in read_all(slots, &home) {
+            for read in read_all(slots, near, &home) {
                 match read {
                     Ok(candidate) => candidates.push(candidate),
                     Err(place) => {
@@ -327,15 +338,23 @@ impl Store for DiskStore {
         self.inner.load([list])?;
         let home = Arc::downgrade(&self.inner);
         loop {
-            let slots: Vec<_> = {
+            let located = {
                 let index = self.inner.index();
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
-                index.page(list, after, limit).filter_map(|slot| index.locate(list, &slot, Near::Later)).collect()
+                index.page(list, after, limit)
             };
-            match read_all(slots, &home).collect() {
-                Ok(page) => return Ok(page),
+            let mut page = Vec::with_capacity(located.len());
+            let damaged = read_all(located, Near::Later, &home).find_map(|read| match read {
+                Ok(candidate) => {
+                    page.push(candidate);
+                    None
+                }
+                Err(place) => Some(place),
+            });
+            match damaged {
+                None => return Ok(page),
                 // Without it the page would be too short: that means the end.
-                Err(damaged) => self.inner.note_damaged(damaged),
+                Some(damaged) => self.inner.note_damaged(damaged),
             }
         }
     }

@@ -22,6 +22,9 @@ use crate::checksum::xxh3;
 /// What is looked at in one go when records are searched for.
 const SEARCH_BYTES: usize = 64 * 1024;
 
+/// Of so many bytes one tells whether they are in memory: the system reads no less in one go.
+const PROBED: usize = 128 * 1024;
+
 /// What is brought near of a record that will be read: the heads, mostly.
 const BEGINNING: usize = 1024;
 
@@ -107,6 +110,11 @@ impl Segment {
         self.file.write_at(bytes, offset.into())
     }
 
+    /// Has some of its pages at hand for who reads from it.
+    pub(super) fn populate(&self, range: Range<u32>) {
+        self.map.populate(range.start as usize..range.end.min(self.header.length) as usize);
+    }
+
     /// Makes what was written survive power loss.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
@@ -146,9 +154,13 @@ impl Segment {
         self.map.touch(start..start.saturating_add(length).min(self.map.length()));
     }
 
-    /// Has all of its pages at hand, before they are needed.
-    pub(super) fn populate(&self) {
-        self.map.populate();
+    /// Has a `piece` of its pages at hand, if they are in memory. Returns whether they are, as far as one can tell from some.
+    pub(super) fn populate_at_hand(&self, piece: Range<usize>) -> bool {
+        let is_at_hand = piece.clone().step_by(PROBED).all(|at| self.file.is_at_hand(at as u64));
+        if is_at_hand {
+            self.map.populate(piece);
+        }
+        is_at_hand
     }
 
     /// The record at `offset`.

@@ -84,11 +84,18 @@ pub(super) enum Near {
 }
 
 /// How far ahead of the entry that is read others are brought near.
-const AHEAD: usize = 4;
+pub(super) const AHEAD: usize = 6;
 
-/// Reads many entries. Where one is damaged, its place is told instead.
-pub(super) fn read_all(all: Vec<Located>, home: &Weak<Inner>) -> impl Iterator<Item = Result<Candidate, Place>> {
-    all.iter().take(AHEAD).for_each(Located::touch);
+/// Reads many entries, the first of which are near already if they were to be read now. Where one is damaged, its
+/// place is told instead.
+pub(super) fn read_all(
+    all: Vec<Located>,
+    near: Near,
+    home: &Weak<Inner>,
+) -> impl Iterator<Item = Result<Candidate, Place>> {
+    if near == Near::Later {
+        all.iter().take(AHEAD).for_each(Located::touch);
+    }
     let mut all = all.into_iter();
     std::iter::from_fn(move || {
         let located = all.next()?;

@@ -5,12 +5,16 @@
 //! memory, where those with the same hash are chained from the youngest to the oldest. Knows no file and no name.
 
 mod chunks;
+mod guide;
 
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use hashbrown::{HashTable, hash_table::Entry};
 
-use self::chunks::{Chunks, Linked};
+use self::{
+    chunks::{Chunks, Linked},
+    guide::Guide,
+};
 use super::{
     bodies::BodyFile,
     checkpoint::Section,
@@ -107,6 +111,10 @@ impl From<Removed> for Gone {
 }
 
 impl Found {
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+
     pub(super) fn gone(&self) -> Gone {
         Gone { removed: self.removed(), seen_at: Some(self.index) }
     }
@@ -152,6 +160,8 @@ impl By {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     chunks: Chunks,
+    /// To those of the section, where that is long.
+    guide: Option<Guide>,
     /// The youngest slot of each hash, beside those of the section.
     by_url: HashTable<u32>,
     /// Made when it is first asked for: most lists are never searched so.
@@ -164,7 +174,8 @@ pub(super) struct Slots {
 impl Slots {
     /// The list of a section.
     pub(super) fn stored(section: Section) -> Self {
-        Self { live: section.len(), chunks: Chunks::stored(section), ..Self::default() }
+        let guide = Guide::to(&section);
+        Self { live: section.len(), guide, chunks: Chunks::stored(section), ..Self::default() }
     }
 
     /// Whether [`find`](Self::find) by path is quick.
@@ -239,11 +250,27 @@ impl Slots {
         self.found(self.index_of(entry)?)
     }
 
-    /// The slots with this hash, oldest first.
-    pub(super) fn find(&self, by: By) -> Vec<Found> {
+    /// Has what a search for this hash looks at first brought near.
+    pub(super) fn bring_near(&self, by: By) {
+        if let (By::Url(hash), Some(guide)) = (by, &self.guide) {
+            guide.bring_near(hash);
+        }
+    }
+
+    /// The slots with this hash, oldest first. Tells `near` where their records are, as soon as it knows.
+    pub(super) fn find(&self, by: By, near: impl Fn(Position)) -> Vec<Found> {
         let there = |index| self.found(index).filter(|found| by.of(found) == by.hash());
-        let stored = self.chunks.base().into_iter().flat_map(|base| base.find(by));
-        let mut found: Vec<_> = stored.filter_map(there).collect();
+        let mut found: Vec<_> = if let (By::Url(hash), Some(guide)) = (by, &self.guide) {
+            for sign in guide.find(hash) {
+                near(sign.at);
+                self.chunks.bring_near(sign.index);
+            }
+            let stored = guide.find(hash).filter(|sign| sign.index < self.chunks.base_len());
+            stored.filter_map(|sign| there(sign.index)).collect()
+        } else {
+            let stored = self.chunks.base().into_iter().flat_map(|base| base.find(by));
+            stored.filter_map(there).inspect(|found| near(found.at)).collect()
+        };
         if matches!(by, By::Path(_)) && !self.has_paths() {
             found.extend((self.chunks.base_len()..self.chunks.len()).filter_map(there));
             return found;
@@ -251,6 +278,7 @@ impl Slots {
         let older = found.len();
         let mut next = self.head(by);
         while let Some(linked) = next.and_then(|index| self.chunks.linked(index)) {
+            near(linked.slot.at);
             found.extend(next.and_then(|index| self.found(index)));
             next = Some(by.link(linked).older).filter(|older| *older != NONE);
         }

@@ -18,7 +18,7 @@ use crate::store::{
         format::{Position, record_length},
         index::Index,
         replay::Replayed,
-        slots::Slot,
+        slots::{Slot, Slots},
     },
 };
 
@@ -147,7 +147,7 @@ pub(super) fn load_all(index: &mut Index, lists: impl IntoIterator<Item = ListId
     for list in lists {
         let Some(section) = index.stored(list).cloned() else { continue };
         if section.is_whole() {
-            index.load(list);
+            index.load(list, Slots::stored(section));
         } else {
             failed.push(list);
         }

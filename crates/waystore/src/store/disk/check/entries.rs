@@ -23,6 +23,7 @@ use crate::{
             format::{INSERT_FIXED, Kind, Position, RecordBody, Written, parse_insert},
             index::Index,
             segment::Segment,
+            slot::Near,
             slots::Slot,
         },
     },
@@ -84,7 +85,7 @@ fn read(index: &Index, list: ListId, slot: &Slot) -> Result<(), &'static str> {
         return Err("the checkpoint tells something else of an entry than its record");
     }
     let search = UrlMatch::Exact(without_fragment(entry.url()));
-    let is_found = index.find(list, search).any(|found| found.entry == slot.entry);
+    let is_found = index.find(list, search, Near::Later).any(|found| found.entry == slot.entry);
     if is_found { Ok(()) } else { Err("the checkpoint does not lead from its URL to an entry") }
 }
 

@@ -20,7 +20,6 @@ use crate::{
             inner::Inner,
             io::{Access, DiskIo},
             segment::Segment,
-            slot::Near,
         },
     },
 };
@@ -92,7 +91,7 @@ fn drop_unreadable(inner: &Inner) -> Result<()> {
     let broken: Vec<_> = {
         let index = inner.index();
         let found = index.all().filter_map(|(list, slot)| Some((list, index.get(list, slot.entry)?)));
-        let located = found.filter_map(|(list, found)| index.locate(list, &found, Near::Later));
+        let located = found.filter_map(|(list, found)| index.locate(list, found));
         let looked_at = located.map(|located| (located.place, located.reads_whole()));
         looked_at.filter(|(_, is_whole)| !is_whole).map(|(place, _)| place).collect()
     };

@@ -15,6 +15,7 @@ use crate::{
         disk::{
             bodies::BodyFile,
             format::Position,
+            map::bring_near,
             slots::{By, Slot, Snapshot, UrlHashes},
         },
     },
@@ -61,7 +62,7 @@ impl Section {
         self.count
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::store::disk) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -106,29 +107,43 @@ impl Section {
 
     /// The slots with this hash, oldest first.
     pub(in crate::store::disk) fn find(&self, by: By) -> impl Iterator<Item = u32> {
-        let buckets = buckets(self.count);
-        let (heads, places) = self.table(by).split_at_checked((buckets as usize + 1) * HEAD).unwrap_or_default();
-        let (heads, _) = heads.as_chunks::<HEAD>();
-        let bucket = bucket_of(by.hash(), buckets) as usize;
-        // What is not here is told from one place in memory, mostly.
-        let head = heads.get(bucket).filter(|head| u32_at(head, 4) & mark_of(by.hash()) != 0);
-        let (start, end) =
-            head.zip(heads.get(bucket + 1)).map_or((0, 0), |(head, next)| (u32_at(head, 0), u32_at(next, 0)));
-        let places = places.get(start as usize * PLACE..end as usize * PLACE).unwrap_or_default();
-        let (places, _) = places.as_chunks::<PLACE>();
-        let hash = by.hash().to_le_bytes();
-        let found = places.iter().filter(move |place| place[..4] == hash).map(|place| u32_at(place, 4));
-        found.filter(|index| *index < self.count)
+        let (heads, places) = self.table(by);
+        let places = places.get(places_of(heads, by.hash())).unwrap_or_default();
+        let found = places.iter().map(hash_and_index).filter(move |(hash, _)| *hash == by.hash());
+        found.map(|(_, index)| index).filter(|index| *index < self.count)
     }
 
-    fn table(&self, by: By) -> &[u8] {
+    /// The hashes of all URLs and their slots, in the order of the table: by bucket.
+    pub(in crate::store::disk) fn by_url(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.table(By::Url(0)).1.iter().map(hash_and_index)
+    }
+
+    /// Where the record of a slot is. `None`: there is no such slot.
+    pub(in crate::store::disk) fn position(&self, index: u32) -> Option<Position> {
+        (index < self.count).then(|| Position(u64_at(self.slot_bytes(index), 8)))
+    }
+
+    /// Has a slot brought near, where there is one.
+    pub(in crate::store::disk) fn bring_near(&self, index: u32) {
+        if index < self.count {
+            let bytes = self.slot_bytes(index);
+            // It may begin at the end of what is brought near at once.
+            bring_near(&bytes[..1]);
+            bring_near(&bytes[SLOT - 1..]);
+        }
+    }
+
+    fn table(&self, by: By) -> (&[u8], &[[u8; PLACE]]) {
         let slots = self.count as usize * SLOT;
         let tables = self.bytes.get(slots..).unwrap_or_default();
         let (url, path) = tables.split_at(tables.len() / 2);
-        match by {
+        let table = match by {
             By::Url(_) => url,
             By::Path(_) => path,
-        }
+        };
+        let heads = (buckets(self.count) as usize + 1) * HEAD;
+        let (heads, places) = table.split_at_checked(heads).unwrap_or_default();
+        (heads, places.as_chunks().0)
     }
 
     fn slot_bytes(&self, index: u32) -> &[u8; SLOT] {
@@ -145,17 +160,30 @@ fn length(count: u32) -> u64 {
 }
 
 /// The buckets of a table of `count` entries: a power of two.
-fn buckets(count: u32) -> u64 {
+pub(in crate::store::disk) fn buckets(count: u32) -> u64 {
     u64::from(count).div_ceil(BUCKET).max(1).next_power_of_two()
 }
 
+/// Which places may have this hash, by the heads of the buckets.
+fn places_of(heads: &[u8], hash: u32) -> Range<usize> {
+    let (heads, _) = heads.as_chunks::<HEAD>();
+    let bucket = bucket_of(hash, heads.len().saturating_sub(1) as u64) as usize;
+    // What is not here is told from one place in memory, mostly.
+    let head = heads.get(bucket).filter(|head| u32_at(head, 4) & mark_of(hash) != 0);
+    head.zip(heads.get(bucket + 1)).map_or(0..0, |(head, next)| u32_at(head, 0) as usize..u32_at(next, 0) as usize)
+}
+
+fn hash_and_index(place: &[u8; PLACE]) -> (u32, u32) {
+    (u32_at(place, 0), u32_at(place, 4))
+}
+
 /// The bucket of a hash: its upper bits.
-fn bucket_of(hash: u32, buckets: u64) -> u64 {
+pub(in crate::store::disk) fn bucket_of(hash: u32, buckets: u64) -> u64 {
     (u64::from(hash) * buckets) >> 32
 }
 
 /// What the head of a bucket has where the bucket holds this hash: one of 32 bits, by the hash's lower bits.
-fn mark_of(hash: u32) -> u32 {
+pub(in crate::store::disk) fn mark_of(hash: u32) -> u32 {
     1 << (hash % 32)
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Changes nothing.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    cell::Cell,
+    sync::{Arc, atomic::Ordering},
+};
 
 use hashbrown::HashSet;
 
@@ -15,7 +18,8 @@ use crate::{
         EntryId, ListId, UrlMatch,
         disk::{
             format::{Named, Position},
-            slot::{self, Located, Near},
+            segment::Segment,
+            slot::{self, AHEAD, Located, Near},
             slots::{By, Found, Slot, UrlHashes},
         },
     },
@@ -82,28 +86,63 @@ impl Index {
         xxh3(part.as_bytes(), self.seed) as u32
     }
 
-    /// The entries of `list` that a search by `url` may find, oldest first.
-    pub(in crate::store::disk) fn find(&self, list: ListId, url: UrlMatch<'_>) -> impl Iterator<Item = Found> {
-        let slots = self.lists.get(&list).and_then(Entries::slots);
-        let by = match url {
+    /// The entries of `list` that a search by `url` may find, oldest first, and when they will be read.
+    pub(in crate::store::disk) fn find(
+        &self,
+        list: ListId,
+        url: UrlMatch<'_>,
+        near: Near,
+    ) -> impl Iterator<Item = Found> {
+        self.find_by(list, self.by(url), near)
+    }
+
+    /// By which hash a search for `url` goes; what it looks at first in `list` is brought near. `None`: it looks at all.
+    pub(in crate::store::disk) fn begin(&self, list: ListId, url: UrlMatch<'_>) -> Option<By> {
+        let by = self.by(url)?;
+        if let Some(slots) = self.lists.get(&list).and_then(Entries::slots) {
+            slots.bring_near(by);
+        }
+        Some(by)
+    }
+
+    fn by(&self, url: UrlMatch<'_>) -> Option<By> {
+        match url {
             UrlMatch::Exact(url) => Some(By::Url(self.hash(url))),
             UrlMatch::WithoutQuery(url) => Some(By::Path(self.hash(url))),
             UrlMatch::Any => None,
+        }
+    }
+
+    /// As [`find`](Self::find), by what the search began with.
+    pub(in crate::store::disk) fn find_by(
+        &self,
+        list: ListId,
+        by: Option<By>,
+        near: Near,
+    ) -> impl Iterator<Item = Found> {
+        let left = Cell::new(if near == Near::Now { AHEAD } else { 0 });
+        let touch = move |at: Position| {
+            // Before anything else is waited for.
+            if left.get() > 0
+                && let Some(segment) = self.usage.segment(at.segment())
+            {
+                left.set(left.get() - 1);
+                segment.touch(at.offset(), u32::MAX);
+            }
         };
-        let some = slots.zip(by).map(|(slots, by)| slots.find(by));
+        let slots = self.lists.get(&list).and_then(Entries::slots);
+        let some = slots.zip(by).map(|(slots, by)| slots.find(by, touch));
         let all = slots.filter(|_| by.is_none()).map(|slots| slots.after(None));
         some.into_iter().flatten().chain(all.into_iter().flatten()).filter(|slot| slot.is_whole())
     }
 
-    /// The first `limit` entries of `list` after `after`.
-    pub(in crate::store::disk) fn page(
-        &self,
-        list: ListId,
-        after: Option<EntryId>,
-        limit: usize,
-    ) -> impl Iterator<Item = Found> {
-        let slots = self.lists.get(&list).into_iter().flat_map(move |entries| entries.after(after));
-        slots.filter(|slot| slot.is_whole()).take(limit)
+    /// What is needed to read the first `limit` entries of `list` after `after`.
+    pub(in crate::store::disk) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> Vec<Located> {
+        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
+        let slots = entries.after(after).filter(|slot| slot.is_whole());
+        let mut page = Vec::with_capacity(limit.min(entries.len()));
+        page.extend(self.locate_all(list, entries, slots).take(limit));
+        page
     }
 
     pub(in crate::store::disk) fn get(&self, list: ListId, entry: EntryId) -> Option<Found> {
@@ -116,19 +155,29 @@ impl Index {
         entries.slots()?.get(EntryId(entry)).filter(|slot| slot.at == at)
     }
 
-    /// What is needed to read an entry of `list`, and when it will be read.
-    pub(in crate::store::disk) fn locate(&self, list: ListId, found: &Found, near: Near) -> Option<Located> {
-        let entries = self.lists.get(&list)?;
-        let segment = found.at.segment();
-        let segment = self.usage.segment(segment).or_else(|| entries.kept.get(&segment))?;
-        let payload_length = found.payload_length;
-        if near == Near::Now {
-            // Before anything else is waited for.
-            segment.touch(found.at.offset(), payload_length);
-        }
-        let (uses, file) = (entries.slots()?.uses(found), found.file.clone());
-        let place = slot::Place { list, entry: found.entry, at: found.at };
-        Some(Located { place, segment: Arc::clone(segment), payload_length, file, uses })
+    /// What is needed to read an entry of `list`.
+    pub(in crate::store::disk) fn locate(&self, list: ListId, found: Found) -> Option<Located> {
+        self.locate_all(list, self.lists.get(&list)?, std::iter::once(found)).next()
+    }
+
+    fn locate_all<'a>(
+        &'a self,
+        list: ListId,
+        entries: &'a Entries,
+        found: impl Iterator<Item = Found> + 'a,
+    ) -> impl Iterator<Item = Located> + 'a {
+        // Neighbours are in the same, mostly.
+        let mut last: Option<&Arc<Segment>> = None;
+        found.filter_map(move |found| {
+            let segment = found.at.segment();
+            if last.is_none_or(|last| last.number() != segment) {
+                last = self.usage.segment(segment).or_else(|| entries.kept.get(&segment));
+            }
+            let place = slot::Place { list, entry: found.entry, at: found.at };
+            let uses = entries.slots()?.uses(&found);
+            let Slot { payload_length, file, .. } = found.into_slot();
+            Some(Located { place, segment: Arc::clone(last?), payload_length, file, uses })
+        })
     }
 
     /// Every entry of the lists that are loaded.

@@ -7,7 +7,10 @@ use std::sync::{
 };
 
 use super::{Link, NONE, Slot};
-use crate::store::{EntryId, Uses, disk::checkpoint::Section};
+use crate::store::{
+    EntryId, Uses,
+    disk::{checkpoint::Section, map::bring_value_near},
+};
 
 /// Slots of a piece.
 const CHUNK: u32 = 256;
@@ -83,6 +86,20 @@ impl Chunks {
     pub(super) fn linked(&self, index: u32) -> Option<&Linked> {
         let own = self.chunks[(index / CHUNK) as usize].own.as_ref()?;
         Some(&own[(index % CHUNK) as usize])
+    }
+
+    /// Has a slot brought near, and the counter of its entry's uses.
+    pub(super) fn bring_near(&self, index: u32) {
+        let Some(chunk) = self.chunks.get((index / CHUNK) as usize) else { return };
+        let within = (index % CHUNK) as usize;
+        match (&chunk.own, &self.base) {
+            (Some(own), _) => own.get(within).into_iter().for_each(bring_value_near),
+            (None, base) => base.iter().for_each(|base| base.bring_near(index)),
+        }
+        if let Some(counters) = chunk.uses.get() {
+            // Who counts those that share them stands beside the first.
+            counters.first().into_iter().chain(counters.get(within)).for_each(bring_value_near);
+        }
     }
 
     /// A slot to be changed; it and its neighbours are in memory from then on.

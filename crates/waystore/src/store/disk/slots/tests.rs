@@ -24,9 +24,9 @@ type Plain = BTreeMap<u64, (u32, u32, u64)>;
 fn assert_same(slots: &Slots, plain: &Plain, random: &mut StdRng) {
     let (url, path) = (random.random_range(0..200), random.random_range(0..5));
     let of_url: Vec<_> = plain.iter().filter(|(_, known)| known.0 == url).map(|(entry, _)| *entry).collect();
-    assert_eq!(numbers(slots.find(By::Url(url))), of_url);
+    assert_eq!(numbers(slots.find(By::Url(url), |_| ())), of_url);
     let of_path: Vec<_> = plain.iter().filter(|(_, known)| known.1 == path).map(|(entry, _)| *entry).collect();
-    assert_eq!(numbers(slots.find(By::Path(path))), of_path);
+    assert_eq!(numbers(slots.find(By::Path(path), |_| ())), of_path);
     let after = random.random_range(0..=plain.keys().next_back().copied().unwrap_or_default());
     let rest: Vec<_> = plain.range(after + 1..).map(|(entry, _)| *entry).collect();
     assert_eq!(numbers(slots.after(Some(EntryId(after)))), rest);
@@ -97,18 +97,50 @@ fn an_entry_is_found_by_its_number_however_far_apart_the_numbers_are() {
 
 #[test]
 fn a_stored_list_finds_by_both_hashes_whatever_their_number() {
-    for count in [0, 1, 2, 255, 256, 257, 5000] {
+    for count in [0, 1, 2, 255, 256, 257, 5000, 20_000] {
         let mut slots = Slots::default();
         (1..=count).for_each(|entry| drop(slots.insert(slot(entry, (entry as u32 / 2).wrapping_mul(0x9E37_79B9), !0))));
         let stored = Slots::stored(stored(&slots.snapshot()));
         assert_eq!(numbers(stored.after(None)), (1..=count).collect::<Vec<_>>());
-        assert_eq!(numbers(stored.find(By::Path(!0))), (1..=count).collect::<Vec<_>>());
+        assert_eq!(numbers(stored.find(By::Path(!0), |_| ())), (1..=count).collect::<Vec<_>>());
         for entry in 1..=count {
             let hash = (entry as u32 / 2).wrapping_mul(0x9E37_79B9);
             let same = [entry & !1, entry | 1].into_iter().filter(|entry| (1..=count).contains(entry));
-            assert_eq!(numbers(stored.find(By::Url(hash))), same.collect::<Vec<_>>());
+            assert_eq!(numbers(stored.find(By::Url(hash), |_| ())), same.collect::<Vec<_>>());
         }
     }
+}
+
+#[test]
+fn a_search_tells_where_the_records_are_before_it_looks_at_slots() {
+    let mut slots = Slots::default();
+    (1..=20_000).for_each(|entry| drop(slots.insert(slot(entry, entry as u32 / 2, !0))));
+    let stored = Slots::stored(stored(&slots.snapshot()));
+    assert!(stored.guide.is_some());
+    let young = slot(20_001, 50, !0);
+    for mut slots in [slots, stored] {
+        slots.insert(young.clone());
+        let told = std::cell::RefCell::new(Vec::new());
+        let found: Vec<_> = slots.find(By::Url(50), |at| told.borrow_mut().push(at));
+        let at: Vec<_> = found.iter().map(|found| found.at).collect();
+        let mut told = told.into_inner();
+        told.sort_unstable();
+        assert_eq!((told, found.len()), (at, 3));
+    }
+}
+
+#[test]
+fn a_long_stored_list_finds_an_entry_where_it_was_moved_and_no_entry_that_is_gone() {
+    let mut slots = Slots::default();
+    (1..=20_000).for_each(|entry| drop(slots.insert(slot(entry, entry as u32, !0))));
+    let mut slots = Slots::stored(stored(&slots.snapshot()));
+    let moved = Slot { at: Position::new(7, 70), ..slot(300, 300, !0) };
+    assert!(slots.insert(moved).is_some());
+    assert!(slots.remove(gone(301)).is_some());
+    let at = |hash| slots.find(By::Url(hash), |_| ()).iter().map(|found| found.at).collect::<Vec<_>>();
+    assert_eq!(at(299), [Position::new(1, 300)]);
+    assert_eq!(at(300), [Position::new(7, 70)]);
+    assert_eq!((at(301), at(20_001)), (vec![], vec![]));
 }
 
 #[test]
@@ -122,7 +154,7 @@ fn what_comes_late_is_in_its_place_once_settled() {
     assert_eq!(slots.all().count(), 5);
     slots.settle();
     assert_eq!(numbers(slots.after(None)), [1, 3, 5, 6, 9]);
-    assert_eq!(numbers(slots.find(By::Path(7))), [1, 5, 6, 9]);
+    assert_eq!(numbers(slots.find(By::Path(7), |_| ())), [1, 5, 6, 9]);
 }
 
 #[test]
@@ -140,4 +172,19 @@ fn an_entry_takes_at_most_96_bytes() {
     // Two tables of numbers, at worst just grown: 16/7 places of 5 bytes for each; and a counter.
     let chunk = size_of::<chunks::Chunk>() as f64 / 256.0;
     assert!(size_of::<Linked>() as f64 + chunk + 2.0 * 5.0 * 16.0 / 7.0 + 8.0 <= 96.0);
+}
+
+#[test]
+fn a_stored_entry_takes_at_most_96_bytes_with_its_way_there() {
+    // The latter has as many buckets as there can be for its number.
+    for count in [20_000, 32_769] {
+        let mut slots = Slots::default();
+        let hash = |entry: u64| (entry as u32).wrapping_mul(0x9E37_79B9);
+        (1..=count).for_each(|entry| drop(slots.insert(slot(entry, hash(entry), !0))));
+        let section = stored(&slots.snapshot());
+        let guide = Guide::to(&section).expect("the list is long");
+        let mapped = section.bytes().len() + guide.length();
+        let chunk = size_of::<chunks::Chunk>() as f64 / 256.0;
+        assert!(mapped as f64 / count as f64 + chunk + 8.0 <= 96.0, "{count}: {mapped}");
+    }
 }

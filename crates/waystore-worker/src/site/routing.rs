@@ -58,7 +58,20 @@ impl Site {
     ///
     /// The event, where it is the script's.
     pub async fn fetch_routed(&self, event: FetchEvent) -> Result<FetchOutcome, Box<FetchEvent>> {
-        let outcome = self.inner.fetch_routed(event).await?;
+        let Some(worker) = self.inner.routing_worker() else { return Err(Box::new(event)) };
+        let source = worker.route(&event.request).filter(|source| !source.needs_script());
+        let Some(source) = source else { return Err(Box::new(event)) };
+        self.inner.control(&event.resulting_client_id);
+        let found = match source {
+            Source::CacheName(name) => self.inner.find_cached(&worker, &event.request, Some(name)).await,
+            Source::Cache => self.inner.find_cached(&worker, &event.request, None).await,
+            _ => None,
+        };
+        let version = worker.version.clone();
+        let outcome = match found {
+            Some(response) => answered(&event.request, response, version),
+            None => fallback(event.request, FallbackReason::Routed, Some(version)),
+        };
         self.inner.counts.fetch_events.add();
         self.inner.counts.count(&outcome);
         Ok(outcome)
@@ -80,16 +93,12 @@ impl Inner {
         }
     }
 
-    async fn fetch_routed(&self, event: FetchEvent) -> Result<FetchOutcome, Box<FetchEvent>> {
-        let Addressee::Worker(worker) = self.fetch_addressee() else { return Err(Box::new(event)) };
-        let source = worker.route(&event.request).filter(|source| !source.needs_script());
-        let Some(source) = source.filter(|_| !self.closed.is_cancelled()) else { return Err(Box::new(event)) };
-        self.control(&event.resulting_client_id);
-        Ok(match source {
-            Source::CacheName(name) => self.cached_answer(&worker, event.request, Some(name)).await,
-            Source::Cache => self.cached_answer(&worker, event.request, None).await,
-            _ => fallback(event.request, FallbackReason::Routed, Some(worker.version.clone())),
-        })
+    /// The worker whose static routes count at this moment.
+    fn routing_worker(&self) -> Option<Arc<Worker>> {
+        match self.fetch_addressee() {
+            Addressee::Worker(worker) if !self.closed.is_cancelled() => Some(worker),
+            _ => None,
+        }
     }
 
     /// The active worker has the client that a navigation is about to make, whatever it says to the request.
@@ -137,15 +146,22 @@ impl Inner {
     /// The answer of one cache, or of the first that has one; the network's where none has.
     async fn cached_answer(&self, worker: &Worker, request: Request, cache_name: Option<CacheName>) -> FetchOutcome {
         let version = worker.version.clone();
-        let options = MultiCacheQueryOptions { cache_name, ..MultiCacheQueryOptions::default() };
-        match self.ground.caches.match_(&request, options).await {
-            Ok(Some(response)) => answered(&request, response, version),
-            Ok(None) => fallback(request, FallbackReason::Routed, Some(version)),
-            Err(error) => {
-                tracing::error!(version, url = %request.url, %error, "a cache that a route leads to cannot be read; the network answers");
-                fallback(request, FallbackReason::Routed, Some(version))
-            }
+        match self.find_cached(worker, &request, cache_name).await {
+            Some(response) => answered(&request, response, version),
+            None => fallback(request, FallbackReason::Routed, Some(version)),
         }
+    }
+
+    /// What one cache has, or the first that has something.
+    async fn find_cached(&self, worker: &Worker, request: &Request, cache_name: Option<CacheName>) -> Option<Response> {
+        let options = MultiCacheQueryOptions { cache_name, ..MultiCacheQueryOptions::default() };
+        self.ground.caches.match_(request, options).await.unwrap_or_else(|error| {
+            tracing::error!(
+                version = worker.version, url = %request.url, %error,
+                "a cache that a route leads to cannot be read; the network answers"
+            );
+            None
+        })
     }
 
     /// Asks script and network at once: the network's answer counts first if it is ok, the script's

@@ -261,7 +261,10 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
 fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
     let Some(opened) = inner.upgrade() else { return };
     let warmed = warm(&opened, || match asked.try_recv() {
-        Ok(()) => ControlFlow::Continue(opened.do_asked()),
+        Ok(()) => {
+            opened.do_asked();
+            ControlFlow::Continue(())
+        }
         Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
         // The store is being closed.
         Err(mpsc::TryRecvError::Disconnected) => ControlFlow::Break(()),

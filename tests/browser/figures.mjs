@@ -4,10 +4,9 @@
 //
 // The content is there when the heading of the page is in the document and its picture is decoded.
 
-import { chromium } from "playwright-core";
-
-import { FLAGS, program } from "./harness/browser.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { alone } from "./harness/alone.mjs";
+import { startBrowser } from "./harness/browser.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 
 const CLICKS = Number(process.argv[2] ?? 20);
@@ -19,18 +18,12 @@ const WORKER = `
   addEventListener("fetch", (event) => event.respondWith(caches.match(event.request).then((cached) => cached ?? fetch(event.request))));`;
 const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400"><rect width="400" height="400" fill="brown"/></svg>`;
 
-const ends = [];
-try {
-  await main();
-} finally {
-  for (const end of ends.reverse()) await end();
-}
+await alone(main);
 
-async function main() {
-  const t = { after: (end) => ends.push(end) };
+async function main(t) {
   const origin = await Origin.start(t, site());
   const gateway = await Gateway.start(t, origin, { flags: ["--messages", "WAYSTORE_PREFETCH"] });
-  const browser = await chromium.launch({ executablePath: program(), args: FLAGS });
+  const browser = await startBrowser();
   t.after(() => browser.close());
   const page = await (await browser.newContext()).newPage();
   await page.goto(gateway.url);

@@ -5,9 +5,9 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { startBrowser, visitor } from "./harness/browser.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
-import { until } from "./harness/until.mjs";
+import { until } from "../harness/until.mjs";
 
 let browser;
 before(async () => (browser = await startBrowser()));

@@ -2,26 +2,20 @@
 
 import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";
-import { chromium } from "playwright-core";
 
-import { FLAGS, program } from "./harness/browser.mjs";
-import { Gateway, ROOT } from "./harness/gateway.mjs";
+import { alone } from "./harness/alone.mjs";
+import { startBrowser } from "./harness/browser.mjs";
+import { Gateway, ROOT } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 
 const SITE = path.join(ROOT, "examples", "shop", "site");
 
-const ends = [];
-try {
-  await main();
-} finally {
-  for (const end of ends.reverse()) await end();
-}
+await alone(main);
 
-async function main() {
-  const t = { after: (end) => ends.push(end) };
+async function main(t) {
   const origin = await Origin.start(t, await folder(SITE));
   const gateway = await Gateway.start(t, origin, { site: [path.dirname(SITE)] });
-  const browser = await chromium.launch({ executablePath: program(), args: FLAGS });
+  const browser = await startBrowser();
   t.after(() => browser.close());
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, colorScheme: "light", reducedMotion: "reduce" });
   const page = await context.newPage();

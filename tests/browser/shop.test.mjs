@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { startBrowser, visitor } from "./harness/browser.mjs";
-import { Gateway, ROOT } from "./harness/gateway.mjs";
+import { Gateway, ROOT } from "../harness/gateway.mjs";
 
 let browser;
 before(async () => (browser = await startBrowser()));

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { angular, safety } from "./builds/angular.mjs";
-import { eventually } from "./harness/eventually.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { until } from "../harness/until.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { MEDIA_LENGTH, makeSite, page, writeFiles } from "./harness/site.mjs";
 
 test("Angular: what is prefetched answers with the origin away, at every address of the application", async (t) => {
   const { origin, gateway } = await opened(t);
-  await origin.stop();
+  await origin.away();
   for (const target of ["/", "/index.html", "/notes/7"]) {
     assert.match((await gateway.visit(target)).text, /<title>Home/, target);
   }
@@ -24,7 +24,7 @@ test("Angular: what is prefetched answers with the origin away, at every address
 test("Angular: what is lazy is kept once it was asked for", async (t) => {
   const { origin, gateway } = await opened(t);
   assert.equal((await gateway.get("/media.bin")).body.length, MEDIA_LENGTH);
-  await origin.stop();
+  await origin.away();
   assert.equal((await gateway.get("/media.bin")).body.length, MEDIA_LENGTH);
 });
 
@@ -35,7 +35,7 @@ test("Angular: data is fresh or quick, and of the quick as much is kept as is al
   assert.deepEqual([await text("/count/performance/a"), await text("/count/performance/a")], ["1", "1"]);
   await text("/count/performance/b");
   await text("/count/performance/c");
-  await origin.stop();
+  await origin.away();
   assert.equal(await text("/count/freshness/a"), "2");
   assert.equal(await text("/count/performance/c"), "1");
   // The least recently used of three made room.
@@ -49,8 +49,8 @@ test("Angular: a new manifest is found after a visit, and what it names is shown
   const manifests = () => origin.askedUnder("/ngsw.json?").length;
   const before = manifests();
   assert.match((await gateway.visit("/")).text, /<title>Home/);
-  await eventually(async () => manifests() > before);
-  await eventually(async () => /Another home/.test((await gateway.visit("/")).text));
+  await until(async () => manifests() > before, Boolean);
+  await until(async () => /Another home/.test((await gateway.visit("/")).text), Boolean);
 });
 
 test("Angular: the page on the worker's state says that it is well", async (t) => {
@@ -70,7 +70,7 @@ test("Angular: the safety worker takes the place of the other, and both are gone
   await gateway.logged((line) => line.message === "registration removed");
   assert.match((await gateway.visit("/index.html")).text, /Without a worker/);
   assert.deepEqual((await gateway.caches()).filter((name) => name.startsWith("ngsw:")), []);
-  await origin.stop();
+  await origin.away();
   assert.equal((await gateway.visit("/index.html")).status, 502);
 });
 
@@ -78,7 +78,7 @@ async function opened(t) {
   const site = await makeSite(t);
   const worker = await angular(site);
   const origin = await Origin.start(t, site);
-  const gateway = await Gateway.start(t, origin, worker);
+  const gateway = await Gateway.start(t, origin, { worker });
   await gateway.visit("/index.html");
   return { site, origin, gateway };
 }

@@ -3,4 +3,4 @@
 import { serwist } from "./builds/serwist.mjs";
 import { promisesOf } from "./harness/behaviours.mjs";
 
-promisesOf("serwist", { build: serwist, precache: (name) => name.startsWith("serwist-precache") });
+promisesOf("serwist", { build: serwist, precache: (name) => name.startsWith("serwist-precache"), told: "serwist" });

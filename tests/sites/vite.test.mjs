@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { vite } from "./builds/vite.mjs";
-import { Gateway } from "./harness/gateway.mjs";
+import { Gateway } from "../harness/gateway.mjs";
 import { Origin } from "./harness/origin.mjs";
 import { emptySite } from "./harness/site.mjs";
 
@@ -14,7 +14,7 @@ const renamed = { name: "renamed", transformIndexHtml: (html) => html.replace("N
 test("a Vite application opens with the origin away, at every address of its own", async (t) => {
   const { origin, gateway } = await opened(t);
   await gateway.visit("/");
-  await origin.stop();
+  await origin.away();
   const { text } = await gateway.visit("/");
   assert.match(text, /<title>Notes/);
   for (const [, asset] of text.matchAll(/(?:src|href)="(\/[^"]*)"/g)) {
@@ -30,7 +30,7 @@ test("a new build of a Vite application takes over, and what it does not name is
   await vite(site, [renamed]);
   assert.match(await gateway.command("worker", "update"), /installed/);
   await gateway.logged((line) => line.message === "worker activated" && line.version.endsWith("-2"));
-  await origin.stop();
+  await origin.away();
   assert.match((await gateway.visit("/")).text, /<title>Old notes/);
   const [precache, ...others] = await gateway.caches();
   assert.deepEqual(others, []);
@@ -42,5 +42,5 @@ async function opened(t) {
   const site = await emptySite(t);
   const worker = await vite(site);
   const origin = await Origin.start(t, site);
-  return { site, origin, gateway: await Gateway.start(t, origin, worker) };
+  return { site, origin, gateway: await Gateway.start(t, origin, { worker }) };
 }

@@ -2,11 +2,14 @@
 //! and a bare hyper server, in turn, so that their ratios hold though the numbers do not.
 //!
 //! `cargo bench -p waystore-cli --bench gateway`: about a minute. Everything, the load included, runs on this machine.
+//! Each server is a process of its own, the bare one too: it is this program, started with `--hello`.
+//! `-- --only TEXT` runs those whose names contain it, and prints their processes' numbers first: for a profiler.
 
 mod support;
 
 use std::{
     convert::Infallible,
+    env, fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
@@ -21,11 +24,11 @@ use hyper::{Request, Response, body::Incoming, client, header, server, service::
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
+    runtime::Builder,
     task::JoinSet,
 };
 
-use support::{Result, Target, median, own_memory_kib, verdict};
+use support::{Result, Target, cpu_of, median, own_memory_kib, verdict};
 
 /// Keep-alive connections, each with one request under way.
 const CONNECTIONS: usize = 32;
@@ -78,104 +81,139 @@ const OTHER_RULES: &str = r#"
   { condition: { not: { requestMethod: "get" } }, source: "network" },
 "#;
 
-fn main() -> Result {
-    let folder = tempfile::tempdir()?;
-    let script = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).map(|()| path)
-    };
-    let answering = script("sw.js", WORKER)?;
-    let one_rule = script("one.js", &ROUTED.replace("RULES", RULE))?;
-    let ten_rules = script("ten.js", &ROUTED.replace("RULES", &format!("[{OTHER_RULES}{RULE}]")))?;
-    let servers = Builder::new_multi_thread().enable_all().build()?;
-    let hello = servers.block_on(hello(&servers))?;
-    let upstream = format!("http://{hello}");
+/// The contenders; those before the last two have no target.
+const NAMES: [&str; 5] = [
+    "bare hyper",
+    "plain proxying",
+    "hit in the worker's cache",
+    "static route, one rule, no log",
+    "static route, ten rules, log",
+];
 
-    let start = |name: &str, log: &str, worker: Option<&Path>| {
-        Gateway::start(&upstream, &folder.path().join(name), log, worker)
-    };
-    let proxy = start("proxy", "warn", None)?;
-    let cache = start("cache", "warn", Some(&answering))?;
-    let one = start("one", "warn", Some(&one_rule))?;
-    let ten = start("ten", "info", Some(&ten_rules))?;
-    let contenders = [
-        ("bare hyper", hello),
-        ("plain proxying", proxy.address),
-        ("hit in the worker's cache", cache.address),
-        ("static route, one rule, no log", one.address),
-        ("static route, ten rules, log", ten.address),
-    ];
+/// What this program is started with to be the bare server.
+const HELLO: &str = "--hello";
+
+/// The program's own: for the bare server too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result {
+    if env::args().any(|argument| argument == HELLO) {
+        return Builder::new_multi_thread().enable_all().build()?.block_on(hello());
+    }
+    let only = env::args().skip_while(|argument| argument != "--only").nth(1).unwrap_or_default();
+    let folder = tempfile::tempdir()?;
+    let contenders = start(folder.path())?;
+    let asked: Vec<_> = contenders.iter().filter(|contender| contender.name.contains(&only)).collect();
+    if !only.is_empty() {
+        asked.iter().for_each(|contender| println!("{}: process {}", contender.name, contender.process.id()));
+    }
 
     let load = Builder::new_current_thread().enable_all().build()?;
-    let mut rates = contenders.map(|_| Vec::new());
+    let mut rounds: Vec<_> = asked.iter().map(|_| Vec::new()).collect();
     for round in 0..=ROUNDS {
-        for ((_, address), rates) in contenders.iter().zip(&mut rates) {
-            let rate = load.block_on(requests_per_second(*address))?;
+        for (contender, rounds) in asked.iter().zip(&mut rounds) {
+            let measured = load.block_on(requests(contender))?;
             // The first round warms up: it waits for the worker, and fills the cache.
             if round > 0 {
-                rates.push(rate);
+                rounds.push(measured);
             }
         }
     }
 
-    let medians = rates.map(median);
     println!("{CONNECTIONS} connections, bodies of {} bytes; medians of {ROUNDS} rounds of {ROUND:?}\n", BODY.len());
-    println!("{:<32} {:>12} {:>16} {:>20}", "", "requests/s", "of bare hyper", "of plain proxying");
-    for ((name, _), rate) in contenders.iter().zip(medians) {
-        println!("{name:<32} {rate:>12.0} {:>15.0}% {:>19.0}%", percent(rate, medians[0]), percent(rate, medians[1]));
+    println!(
+        "{:<32} {:>12} {:>14} {:>14} {:>20}",
+        "", "requests/s", "CPU each, µs", "of bare hyper", "of plain proxying"
+    );
+    let medians: Vec<_> =
+        asked.iter().zip(rounds).map(|(contender, rounds)| (contender.name, Round::median(rounds))).collect();
+    let rate_of = |name| medians.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, round)| round.rate);
+    let (bare, proxying) = (rate_of(NAMES[0]), rate_of(NAMES[1]));
+    for (name, Round { rate, cpu }) in &medians {
+        let (of_bare, of_proxying) = (percent(*rate, bare), percent(*rate, proxying));
+        println!("{name:<32} {rate:>12.0} {cpu:>14.2} {of_bare:>13.0}% {of_proxying:>19.0}%");
     }
-    let memory = |gateway: &Gateway| own_memory_kib(&gateway.process.id().to_string());
-    println!("\nafter that, own memory: proxying {} KiB, with a worker {} KiB\n", memory(&proxy)?, memory(&cache)?);
-    verdict("static route of bare hyper: one rule, no log", medians[3] / medians[0], "", Target::AtLeast(0.8));
-    verdict("static route of bare hyper: ten rules, log", medians[4] / medians[0], "", Target::AtLeast(0.7));
+    println!();
+    for contender in &asked {
+        println!(
+            "after that, own memory of {}: {} KiB",
+            contender.name,
+            own_memory_kib(&contender.process.id().to_string())?
+        );
+    }
+    if only.is_empty() {
+        verdict("static route of bare hyper: one rule, no log", rate_of(NAMES[3]) / bare, "", Target::AtLeast(0.8));
+        verdict("static route of bare hyper: ten rules, log", rate_of(NAMES[4]) / bare, "", Target::AtLeast(0.7));
+    }
     Ok(())
 }
 
-/// A server that does as little as one can, on a thread for each processor.
-async fn hello(servers: &Runtime) -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    servers.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let _ = stream.set_nodelay(true);
-            let answer = service_fn(|_: Request<Incoming>| async {
-                let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
-                response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
-                Ok::<_, Infallible>(response)
-            });
-            tokio::spawn(server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-        }
-    });
-    Ok(address)
-}
-
-/// A running `waystore serve`; ends with this.
-struct Gateway {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Gateway {
-    fn start(upstream: &str, data: &Path, log: &str, worker: Option<&Path>) -> Result<Self> {
+/// All servers, in the order of their names.
+fn start(folder: &Path) -> Result<[Server; 5]> {
+    let script = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map(|()| path)
+    };
+    let answering = script("sw.js", WORKER)?;
+    let one_rule = script("one.js", &ROUTED.replace("RULES", RULE))?;
+    let ten_rules = script("ten.js", &ROUTED.replace("RULES", &format!("[{OTHER_RULES}{RULE}]")))?;
+    let hello = Server::start(NAMES[0], Command::new(env::current_exe()?).arg(HELLO))?;
+    let upstream = format!("http://{}", hello.address);
+    let gateway = |name, log: &str, worker: Option<&Path>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waystore"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(data);
+        let data = folder.join(name);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--data"]).arg(&data);
         match worker {
             Some(script) => command.arg("--worker").arg(script),
             None => command.arg("--no-worker"),
         };
-        command.env("WAYSTORE_LOG", log).stdin(Stdio::null()).stdout(Stdio::piped());
-        // As where a service manager keeps it.
-        command.stderr(std::fs::File::create(data.with_extension("log"))?);
-        let mut process = command.spawn()?;
+        // To a file, as where a service manager keeps it.
+        command.env("WAYSTORE_LOG", log).stderr(fs::File::create(data.with_extension("log"))?);
+        Server::start(name, &mut command)
+    };
+    let proxy = gateway(NAMES[1], "warn", None)?;
+    let cache = gateway(NAMES[2], "warn", Some(&answering))?;
+    let one = gateway(NAMES[3], "warn", Some(&one_rule))?;
+    let ten = gateway(NAMES[4], "info", Some(&ten_rules))?;
+    Ok([hello, proxy, cache, one, ten])
+}
+
+/// A server that does as little as one can, on a thread for each processor. Prints where.
+async fn hello() -> Result {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("http://{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let _ = stream.set_nodelay(true);
+        let answer = service_fn(|_: Request<Incoming>| async {
+            let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
+            Ok::<_, Infallible>(response)
+        });
+        tokio::spawn(server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    }
+}
+
+/// A running server; ends with this.
+struct Server {
+    name: &'static str,
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &'static str, command: &mut Command) -> Result<Self> {
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let address = printed_address(&mut process).inspect_err(|_| {
             // Whoever reads the error learns more from it than from a second one.
             let _ = process.kill();
         })?;
-        Ok(Self { process, address })
+        Ok(Self { name, process, address })
     }
 }
 
-impl Drop for Gateway {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -184,17 +222,17 @@ impl Drop for Gateway {
 
 /// The address in the first line of output that has one.
 fn printed_address(process: &mut Child) -> Result<SocketAddr> {
-    let output = process.stdout.take().ok_or("the gateway has no stdout")?;
+    let output = process.stdout.take().ok_or("the server has no stdout")?;
     let (found, address) = mpsc::channel();
     std::thread::spawn(move || {
-        // Reads on after it has the address: a full pipe would stop the gateway.
+        // Reads on after it has the address: a full pipe would stop the server.
         for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
             if let Some(port) = line.split("http://").nth(1).and_then(port_of) {
                 let _ = found.send(SocketAddr::from(([127, 0, 0, 1], port)));
             }
         }
     });
-    Ok(address.recv_timeout(START).map_err(|_| "the gateway printed no address")?)
+    Ok(address.recv_timeout(START).map_err(|_| "the server printed no address")?)
 }
 
 /// The port in `localhost:8080/ and more`.
@@ -203,17 +241,36 @@ fn port_of(authority: &str) -> Option<u16> {
     after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
-async fn requests_per_second(address: SocketAddr) -> Result<f64> {
-    let began = Instant::now();
+/// What one contender did in a round.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// Requests in a second.
+    rate: f64,
+    /// The processor time of its process for each request, in microseconds.
+    cpu: f64,
+}
+
+impl Round {
+    fn median(rounds: Vec<Self>) -> Self {
+        let cpu = median(rounds.iter().map(|round| round.cpu).collect());
+        Self { rate: median(rounds.iter().map(|round| round.rate).collect()), cpu }
+    }
+}
+
+async fn requests(of: &Server) -> Result<Round> {
+    let process = of.process.id().to_string();
+    let (began, used) = (Instant::now(), cpu_of(&process, |_| true)?);
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        connections.spawn(connection(address, began + ROUND));
+        connections.spawn(connection(of.address, began + ROUND));
     }
     let mut answers = 0;
     while let Some(counted) = connections.join_next().await {
         answers += counted??;
     }
-    Ok(f64::from(answers) / began.elapsed().as_secs_f64())
+    let answers = f64::from(answers);
+    let (took, used) = (began.elapsed(), cpu_of(&process, |_| true)?.saturating_sub(used));
+    Ok(Round { rate: answers / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / answers })
 }
 
 /// Asks until `end`, one request after the other, and checks each answer.

@@ -132,6 +132,26 @@ fn a_script_may_come_from_stdin() {
 }
 
 #[test]
+fn a_module_imports_the_files_beside_it_and_awaits() {
+    let scripts = Scripts::new(&[]);
+    std::fs::write(scripts.path("main.mjs"), "import { x } from './lib.js'; console.log(await Promise.resolve(x))")
+        .unwrap();
+    std::fs::write(scripts.path("lib.js"), "export const x = 42").unwrap();
+    let main = scripts.path("main.mjs");
+    let output = run(&["run", "--url", URL, main.to_str().unwrap()]);
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("42\n", Some(0)), "{}", stderr(&output));
+    let lib = scripts.path("lib.js");
+    let output = run(&["run", "--url", URL, lib.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(&["run", "--module", "--url", URL, lib.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    std::fs::remove_file(&lib).unwrap();
+    let output = run(&["run", "--url", URL, main.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("lib.js` cannot be read"), "{}", stderr(&output));
+}
+
+#[test]
 fn what_was_asked_for_wrongly_is_told_before_anything_runs() {
     for (arguments, code, words) in [
         (&["run", "x.js"][..], 2, "--url"),

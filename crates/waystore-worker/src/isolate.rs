@@ -8,6 +8,7 @@ mod network;
 mod outbox;
 mod preload;
 mod pulse;
+mod revocation;
 mod thread;
 mod ticket;
 mod views;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     outbox::Outbox,
     preload::{Fetching, Preloaded, Preloading, fetched},
     pulse::{Pulse, too_many_abandoned},
+    revocation::Revocation,
     thread::{Launch, Sliced},
     ticket::{Answer, EventName, Stage, Ticket},
     views::{Following, Seen, View, Views},
@@ -98,7 +100,7 @@ pub(crate) struct Shared {
     pub(crate) version: String,
     pub(crate) pulse: Pulse,
     /// Cancelled when the isolate must stop: native calls fail and script is interrupted.
-    pub(crate) revoked: CancellationToken,
+    pub(crate) revoked: Revocation,
     /// Cancelled when it has stopped, or was abandoned.
     pub(crate) ended: CancellationToken,
     tickets: Mutex<HashMap<u64, Arc<Ticket>>>,
@@ -210,7 +212,7 @@ impl Shared {
         Self {
             version,
             pulse: Pulse::new(limits.cpu_slice),
-            revoked: CancellationToken::new(),
+            revoked: Revocation::default(),
             ended: CancellationToken::new(),
             tickets: Mutex::default(),
             outbox: Outbox::default(),

@@ -37,7 +37,7 @@ pub use self::{
     message::{MessageError, MessagePort, PortMessage, SerializedValue},
     options::{Activation, SiteHost, SiteOptions, UpdateViaCache, WorkerType},
     prefetch::{PrefetchJob, PrefetchRefused, PrefetchStep, Prefetcher},
-    run::{RunOptions, run_scripts},
+    run::{ModuleFiles, RunOptions, RunScript, run_scripts},
     site::{Counters, Off, Page, Site, SiteStatus, Updated, WorkerStatus},
     trouble::LastError,
     update::ScriptError,

@@ -1,17 +1,20 @@
-//! `waystore run`: classic scripts, in order, in one global that is like a worker's.
+//! `waystore run`: scripts and modules, in order, in one global that is like a page's.
 //!
 //! No registration, no events of a service worker, no idle stop: it ends when nothing is pending.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use std::{cell::RefCell, fmt, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use tokio::sync::oneshot;
 use url::Url;
 use waystore::Waystore;
 
 use crate::{
-    Limits, RunError, SiteHost,
+    Limits, RunError, SiteHost, WorkerType,
     isolate::{OnHost, Shared, Sliced},
-    js::{Engine, Realm, Work, scope},
+    js::{
+        Engine, Realm, Work,
+        scope::{self, Importer, OfPage},
+    },
 };
 
 /// What scripts are run with.
@@ -24,9 +27,60 @@ pub struct RunOptions {
     pub may_persist: bool,
     /// What they may use.
     pub limits: Limits,
+    /// What reads the files that modules import; without it, they import from the network only.
+    pub files: Option<ModuleFiles>,
+}
+
+/// Reads the files that modules import, by their `file:` URLs. Its errors are told to the script.
+///
+/// ```
+/// use waystore_worker::ModuleFiles;
+///
+/// let files = ModuleFiles::new(|url| Err(format!("{url} is not here")));
+/// # drop(files);
+/// ```
+#[derive(Clone)]
+pub struct ModuleFiles(Arc<ReadFile>);
+
+type ReadFile = dyn Fn(&Url) -> Result<Vec<u8>, String> + Send + Sync;
+
+impl ModuleFiles {
+    /// Reads with `read`, which is called on the thread of the scripts and holds them up.
+    pub fn new(read: impl Fn(&Url) -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn read(&self, url: &Url) -> Result<Vec<u8>, String> {
+        (self.0)(url)
+    }
+}
+
+impl fmt::Debug for ModuleFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleFiles").finish_non_exhaustive()
+    }
+}
+
+/// One of the scripts of a run. A URL and bytes are a classic one.
+#[derive(Debug, Clone)]
+pub struct RunScript {
+    /// What its errors name, and what its relative imports resolve against.
+    pub url: Url,
+    /// Its text, in UTF-8.
+    pub source: Vec<u8>,
+    /// Whether it is a classic script or a module.
+    pub worker_type: WorkerType,
+}
+
+impl From<(Url, Vec<u8>)> for RunScript {
+    fn from((url, source): (Url, Vec<u8>)) -> Self {
+        Self { url, source, worker_type: WorkerType::Classic }
+    }
 }
 
 /// Evaluates `scripts` in order, each under its URL, and waits until nothing is pending.
+///
+/// A module is evaluated to its end before the next script begins, whatever it awaits at its top level.
 ///
 /// Must be called within a tokio runtime, which is where the host's [`Fetch`](waystore::Fetch) is
 /// called from. What the scripts write to their console goes to the host.
@@ -39,11 +93,12 @@ pub struct RunOptions {
 /// * [`RunError::Store`]: the URL's origin cannot own storage.
 pub async fn run_scripts(
     options: RunOptions,
-    scripts: Vec<(Url, Vec<u8>)>,
+    scripts: impl IntoIterator<Item = impl Into<RunScript>>,
     waystore: &Waystore,
     host: SiteHost,
 ) -> Result<(), RunError> {
     let caches = waystore.caches(options.url.as_str())?;
+    let scripts = scripts.into_iter().map(Into::into).collect();
     let shared = Arc::new(Shared::new("run".to_owned(), &options.limits));
     let _stops = StopOnDrop(Arc::clone(&shared));
     let (done, ended) = oneshot::channel();
@@ -74,7 +129,7 @@ impl Drop for StopOnDrop {
 
 async fn run(
     options: RunOptions,
-    scripts: Vec<(Url, Vec<u8>)>,
+    scripts: Vec<RunScript>,
     caches: waystore::CacheStorage,
     host: SiteHost,
     runtime: tokio::runtime::Handle,
@@ -85,6 +140,13 @@ async fn run(
     let uncaught = Rc::new(RefCell::new(None));
     let (first, console) = (Rc::clone(&uncaught), Arc::clone(&host.console));
     let work = Work::default();
+    let network = Importer {
+        fetch: Arc::clone(&host.fetch),
+        runtime: runtime.clone(),
+        shared: Arc::clone(shared),
+        limits: options.limits.clone(),
+    };
+    let sources = OfPage { files: options.files, network };
     let realm = Realm {
         spooler: caches.spooler(),
         caches: caches.with_base(options.url.clone()),
@@ -101,30 +163,44 @@ async fn run(
         work: work.clone(),
     };
     let root = engine.run(async |context| {
-        let global = scope::install_plain(&context, &options.url, realm);
-        let global = global.map_err(|reason| RunError::Engine { reason })?;
-        for (url, source) in &scripts {
-            if let Err(words) = global.evaluate(source, url) {
-                stopped(shared)?;
-                return Err(RunError::Uncaught { text: words });
+        let page = scope::install_page(&context, &options.url, realm, sources);
+        let page = page.map_err(|reason| RunError::Engine { reason })?;
+        // Runs what is pending until nothing is, something was not caught, or `is_done`.
+        let run_until = async |is_done: &dyn Fn() -> bool| {
+            let mut idle = pin!(work.idle());
+            poll_fn(|cx| {
+                shared.pulse.begin();
+                page.checkpoint(&shared.pulse);
+                page.notify_rejections();
+                let is_over = uncaught.borrow().is_some() || shared.pulse.tripped() || shared.revoked.is_cancelled();
+                if is_over || is_done() {
+                    return Poll::Ready(());
+                }
+                idle.as_mut().poll(cx)
+            })
+            .await;
+            // What finished last may have rejected something.
+            page.checkpoint(&shared.pulse);
+            page.notify_rejections();
+        };
+        for RunScript { url, source, worker_type } in &scripts {
+            let begun = match worker_type {
+                WorkerType::Classic => page.evaluate(source, url).map(|()| None),
+                WorkerType::Module => page.begin_module(source, url).map(Some),
+            };
+            let module = begun.or_else(|text| stopped(shared).and(Err(RunError::Uncaught { text })))?;
+            page.checkpoint(&shared.pulse);
+            page.notify_rejections();
+            let Some(module) = module else { continue };
+            run_until(&|| !module.is_pending()).await;
+            if uncaught.borrow().is_some() || shared.pulse.tripped() {
+                return Ok(());
             }
-            global.checkpoint(&shared.pulse);
-            global.notify_rejections();
+            if module.is_pending() {
+                return Err(RunError::Uncaught { text: format!("{url} awaits what never comes") });
+            }
         }
-        let mut idle = pin!(work.idle());
-        poll_fn(|cx| {
-            shared.pulse.begin();
-            global.checkpoint(&shared.pulse);
-            global.notify_rejections();
-            if uncaught.borrow().is_some() || shared.pulse.tripped() || shared.revoked.is_cancelled() {
-                return Poll::Ready(());
-            }
-            idle.as_mut().poll(cx)
-        })
-        .await;
-        // What finished last may have rejected something.
-        global.checkpoint(&shared.pulse);
-        global.notify_rejections();
+        run_until(&|| false).await;
         Ok(())
     });
     Sliced::new(shared, root).await?;

@@ -134,6 +134,72 @@ async fn microtasks_run_between_the_listeners_of_an_event() {
 }
 
 #[tokio::test]
+async fn an_answer_has_its_turn_among_the_microtasks_of_its_listener() {
+    let world = World::with(
+        "onfetch = e => {
+           const r = new Response('x');
+           const read = () => r.text().catch(error => console.log(error.name));
+           if (e.request.url.endsWith('/before')) queueMicrotask(read);
+           e.respondWith(r);
+           if (e.request.url.endsWith('/after')) queueMicrotask(read);
+         }",
+    );
+    let site = world.ready().await;
+    assert!(answer(&site, "/before").await.starts_with("network error: respondWith was given"));
+    assert_eq!(answer(&site, "/after").await, "x");
+    assert_eq!(world.line().await, "TypeError");
+}
+
+#[tokio::test]
+async fn every_microtask_of_its_dispatch_extends_an_event_that_was_answered() {
+    for given in ["new Response('x')", "Promise.resolve(new Response('x'))"] {
+        let world = World::with(&format!(
+            "const later = (turns, work) => turns === 0 ? work() : queueMicrotask(() => later(turns - 1, work));
+             onfetch = e => {{
+               e.respondWith({given});
+               later(9, () => e.waitUntil(new Promise(r => setTimeout(r)).then(() => {{
+                 e.waitUntil(1);
+                 console.log('extended');
+                 setTimeout(() => {{ try {{ e.waitUntil(2) }} catch (error) {{ console.log(error.name) }} }}, 5);
+               }})));
+             }}"
+        ));
+        let site = world.ready().await;
+        assert_eq!(answer(&site, "/x").await, "x", "{given}");
+        assert_eq!(world.line().await, "extended", "{given}");
+        assert_eq!(world.line().await, "InvalidStateError", "{given}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_fetch_event_has_is_asked_of_nothing_else() {
+    let world = World::with(
+        "const nameOf = work => { try { return String(work()) } catch (error) { return error.name } };
+         const get = Object.getOwnPropertyDescriptor(FetchEvent.prototype, 'request').get;
+         class Mine extends FetchEvent {}
+         oninstall = e => {
+           const made = new Mine('fetch', { request: new Request('/made'), clientId: 'me' });
+           console.log([
+             nameOf(() => get.call(e)), nameOf(() => get.call(new Event('fetch'))), nameOf(() => get.call({})),
+             nameOf(() => FetchEvent.prototype.respondWith.call(e, new Response())),
+             nameOf(() => made.respondWith(new Response())), nameOf(() => made.respondWith()),
+             nameOf(() => new FetchEvent('fetch')), nameOf(() => get.call(made).url), made.clientId, made instanceof Mine,
+           ].join());
+         };
+         let event;
+         onfetch = e => { (event ??= e).respondWith(new Response(`${e.type} ${e.target === e.currentTarget} ${e.request.method}`)); };
+         onmessage = () => console.log(event.target === self, event.currentTarget, event.isTrusted, event.eventPhase, event.clientId === '');",
+    );
+    let site = world.ready().await;
+    let expected =
+        "TypeError,TypeError,TypeError,TypeError,InvalidStateError,TypeError,TypeError,https://a.test/made,me,true";
+    assert_eq!(world.line().await, expected);
+    assert_eq!(answer(&site, "/x").await, "fetch true GET");
+    site.message(waystore_worker::MessageEvent::json(&serde_json::json!(0))).await.unwrap();
+    assert_eq!(world.line().await, "true null true 0 true");
+}
+
+#[tokio::test]
 async fn w35_a_miss_given_to_respond_with_is_a_network_error() {
     let words = outcome("onfetch = e => e.respondWith(caches.match(e.request))").await;
     assert!(words.starts_with("network error: respondWith was given"), "{words}");

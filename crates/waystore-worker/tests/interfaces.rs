@@ -12,7 +12,7 @@ async fn run(world: &World, script: &str) -> Result<(), RunError> {
     let url = Url::parse("https://a.test/page.html").unwrap();
     let scripts = vec![(Url::parse("file:///scripts/0.js").unwrap(), script.as_bytes().to_vec())];
     run_scripts(
-        RunOptions { url, may_persist: false, limits: world.limits.clone() },
+        RunOptions { url, may_persist: false, limits: world.limits.clone(), files: None },
         scripts,
         &world.store,
         world.host(),
@@ -103,7 +103,7 @@ async fn a_run_ends_when_only_ports_are_open() {
 
 /// What only a service worker has, in the form of `js/harness/interfaces.js`.
 const SERVICE_WORKER: &str = "
-WorkerGlobalScope() : EventTarget |
+WorkerGlobalScope() : EventTarget | onerror= onlanguagechange= onoffline= ononline= onrejectionhandled= onunhandledrejection= importScripts/0 fetch/1! caches crypto performance= atob/1 btoa/1 setTimeout/1 setInterval/1 clearTimeout/0 clearInterval/0 queueMicrotask/1 structuredClone/1 reportError/1 self location navigator origin= isSecureContext crossOriginIsolated
 ServiceWorkerGlobalScope() : WorkerGlobalScope |
 ServiceWorker() : EventTarget | scriptURL state postMessage/1 onstatechange= onerror=
 ServiceWorkerRegistration() : EventTarget | installing waiting active navigationPreload scope updateViaCache update/0! unregister/0! onupdatefound=
@@ -113,7 +113,7 @@ WindowClient() : Client | visibilityState focused ancestorOrigins focus/0! navig
 Clients() | get/1! matchAll/0! openWindow/1! claim/0!
 ExtendableEvent(1) : Event | waitUntil/1
 InstallEvent(1) : ExtendableEvent | addRoutes/1!
-FetchEvent(2) : ExtendableEvent | request preloadResponse! clientId resultingClientId replacesClientId handled! respondWith/1
+FetchEvent(2) : ExtendableEvent | isTrusted request preloadResponse! clientId resultingClientId replacesClientId handled! respondWith/1
 ExtendableMessageEvent(1) : ExtendableEvent | data origin lastEventId source ports
 StorageManager() | persisted/0! estimate/0!";
 

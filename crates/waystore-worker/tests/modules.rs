@@ -149,6 +149,18 @@ async fn what_cannot_be_found_or_linked_or_awaits_fails_the_start() {
     }
 }
 
+#[tokio::test]
+async fn nothing_runs_of_a_graph_in_which_a_module_awaits() {
+    let world = world("import './first.js'; console.log('main'); if (false) await 0");
+    world.net.script("/first.js", "console.log('first')");
+    refused(&world).await;
+    assert!(world.lines().await.is_empty());
+    world.net.script("/sw.js", "import './first.js'; import './awaits.js'; console.log('main')");
+    world.net.script("/awaits.js", "export const x = await 1");
+    refused(&world).await;
+    assert!(world.lines().await.is_empty());
+}
+
 /// Spec: a service worker's `import()` rejects, what is loaded already included.
 #[tokio::test]
 async fn import_as_a_call_is_refused_in_modules_and_in_classic_scripts() {

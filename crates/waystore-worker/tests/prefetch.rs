@@ -97,7 +97,7 @@ async fn site(desk: &Arc<Desk>, script: &str) -> (World, Site) {
 async fn run(world: &World, host: SiteHost, script: &str) -> Result<(), RunError> {
     let url = Url::parse("https://a.test/pages/one.html").unwrap();
     let scripts = vec![(Url::parse("file:///scripts/0.js").unwrap(), script.as_bytes().to_vec())];
-    let options = RunOptions { url, may_persist: false, limits: world.limits.clone() };
+    let options = RunOptions { url, may_persist: false, limits: world.limits.clone(), files: None };
     run_scripts(options, scripts, &world.store, host).await
 }
 

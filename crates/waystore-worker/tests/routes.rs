@@ -69,6 +69,36 @@ async fn a_route_to_one_cache_looks_in_no_other() {
     assert_eq!(answer(&site, "/x").await, "mine");
 }
 
+/// What comes of a request that is only routed.
+async fn routed_answer(site: &Site, path: &str) -> Option<FetchOutcome> {
+    site.fetch_routed(FetchEvent::of(get(path))).await.ok()
+}
+
+#[tokio::test]
+async fn what_is_only_routed_is_answered_by_routes_past_the_script_and_comes_back_where_there_is_none() {
+    let rules = "[{ condition: { urlPattern: '/kept' }, source: { cacheName: 'mine' } },
+                  { condition: { urlPattern: '/net' }, source: 'network' },
+                  { condition: { urlPattern: '/script' }, source: 'fetch-event' },
+                  { condition: { urlPattern: '/race' }, source: 'race-network-and-fetch-handler' }]";
+    let (world, site) = with_routes(rules).await;
+    keep(&world, "mine", "/kept", "kept").await;
+    assert!(matches!(routed_answer(&site, "/kept").await, Some(FetchOutcome::Response { .. })));
+    assert!(matches!(
+        routed_answer(&site, "/net").await,
+        Some(FetchOutcome::Fallback { reason: FallbackReason::Routed, .. })
+    ));
+    let counted = site.status().counters;
+    assert_eq!((counted.fetch_events, counted.responses, counted.fallbacks), (2, 1, 1));
+    for path in ["/script", "/race", "/no-rule"] {
+        let event = site.fetch_routed(FetchEvent::of(get(path))).await.unwrap_err();
+        assert_eq!(event.request.url.path(), path);
+    }
+    assert_eq!(site.status().counters, counted);
+    site.close(Duration::from_secs(5)).await;
+    assert!(routed_answer(&site, "/kept").await.is_none());
+    assert!(world.lines().await.is_empty());
+}
+
 #[tokio::test]
 async fn a_route_does_not_start_the_worker_and_outlives_a_restart() {
     let (world, site) = with_routes("{ condition: { urlPattern: '/*.png' }, source: 'cache' }").await;

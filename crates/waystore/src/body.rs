@@ -114,7 +114,7 @@ impl Body {
         self.remaining
     }
 
-    /// The whole body, where it is at hand in memory and nothing was read yet.
+    /// All that is still to come, where it is at hand in memory: nothing, where the body was read to its end.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         static EMPTY: Bytes = Bytes::new();
         match &self.source {

@@ -12,7 +12,7 @@ mod flight;
 mod level;
 mod write;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
@@ -63,7 +63,7 @@ pub(crate) const FEW: usize = 2;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) key: StorageKey,
@@ -136,7 +136,7 @@ impl Cache {
         if let Some(first) = found.first() {
             self.shared.note_use(first, &self.clock);
         }
-        first_readable(&found, &self.reader)
+        first_readable(&found, &request.url, &self.reader)
     }
 
     /// Returns the responses stored under the requests that `request` matches, oldest first; with
@@ -333,6 +333,13 @@ impl Cache {
     }
 }
 
+/// Without what is stored.
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("key", &self.key).field("list", &self.list).finish_non_exhaustive()
+    }
+}
+
 /// Checks what can be checked of operations before a body is read.
 pub(crate) fn check_all(operations: &[BatchOperation]) -> Result<()> {
     operations.iter().try_for_each(|operation| match operation {
@@ -350,13 +357,14 @@ pub(crate) fn url_match(url: &str, options: CacheQueryOptions) -> UrlMatch<'_> {
     }
 }
 
-/// The first of the responses found, provided that `reader` may be given all of them.
-pub(crate) fn first_readable(found: &[&Candidate], reader: &Reader) -> Result<Option<Response>> {
+/// The first of the responses found for `asked`, provided that `reader` may be given all of them.
+pub(crate) fn first_readable(found: &[&Candidate], asked: &Url, reader: &Reader) -> Result<Option<Response>> {
     let opaque = found.iter().filter(|candidate| candidate.entry.kind() == ResponseType::Opaque);
     for candidate in opaque {
         check_readable(&candidate.entry.response()?, reader)?;
     }
-    found.first().map(|candidate| response_of(candidate)).transpose()
+    let first = found.first();
+    first.map(|first| Ok(response_with(first, first.entry.response_to(asked)?))).transpose()
 }
 
 /// The responses found, provided that `reader` may be given all of them.
@@ -368,8 +376,11 @@ fn readable<'a>(found: impl IntoIterator<Item = &'a Candidate>, reader: &Reader)
 
 /// The response that a found entry holds.
 fn response_of(candidate: &Candidate) -> Result<Response> {
-    let body = body_of(&candidate.body);
-    Ok(Response { head: candidate.entry.response()?, body, source: ResponseSource::Cache })
+    Ok(response_with(candidate, candidate.entry.response()?))
+}
+
+fn response_with(candidate: &Candidate, head: ResponseHead) -> Response {
+    Response { head, body: body_of(&candidate.body), source: ResponseSource::Cache }
 }
 
 fn body_of(body: &CandidateBody) -> Option<Body> {

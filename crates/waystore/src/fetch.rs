@@ -5,6 +5,30 @@ use async_trait::async_trait;
 use crate::{Request, Response};
 
 /// Fetches. The library knows no network; who calls [`Cache::add`](crate::Cache::add) brings one.
+///
+/// ```
+/// use waystore::{Fetch, FetchError, Request, Response, Waystore};
+///
+/// struct Network;
+///
+/// #[async_trait::async_trait]
+/// impl Fetch for Network {
+///     async fn fetch(&self, request: Request) -> Result<Response, FetchError> {
+///         match request.url.path() {
+///             "/pear" => Ok(Response::new("sweet")),
+///             _ => Err(FetchError::Network("connection refused".into())),
+///         }
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let cache = Waystore::in_memory().caches("https://shop.example")?.open("v1").await?;
+/// cache.add(&Network, "/pear").await?;
+/// assert!(cache.add(&Network, "/plum").await.is_err());
+/// # Ok::<(), waystore::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait Fetch: Send + Sync {
     /// Fetches `request`: redirects followed by its mode, content codings removed from the body,

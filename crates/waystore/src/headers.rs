@@ -78,7 +78,7 @@ impl HeaderList {
     ///
     /// # Panics
     ///
-    /// Where the name is over 64 KiB or the value over 4 GiB.
+    /// Where the name has 64 KiB or the value 4 GiB, or more.
     pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
         let listed = self.iter().map(|(listed, _)| listed).find(|listed| listed.eq_ignore_ascii_case(name));
@@ -91,6 +91,10 @@ impl HeaderList {
     /// Gives `name` one value, in the place of its first one; the others go.
     ///
     /// Spec: <https://fetch.spec.whatwg.org/#concept-header-list-set>
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         let mut bytes = Vec::with_capacity(self.0.len() + PREFIX + name.len() + value.len());

@@ -86,9 +86,8 @@ impl RequestHead {
 ///
 /// let request = Request::get("https://a.test/x#top")?.header("accept", "text/html");
 /// assert_eq!(request.url.fragment(), Some("top"));
-/// let request = Request::from(http::Request::get(http::Uri::from_static("https://a.test/x")).body(())?.try_into_request()?);
-/// # trait Try { fn try_into_request(self) -> waystore::Result<Request>; }
-/// # impl Try for http::Request<()> { fn try_into_request(self) -> waystore::Result<Request> { self.try_into() } }
+/// let request: Request = http::Request::get("https://a.test/x").body(())?.try_into()?;
+/// assert_eq!(request.url.path(), "/x");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! [spec]: https://w3c.github.io/ServiceWorker/#cachestorage-interface
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
@@ -28,7 +28,7 @@ use crate::{
 /// The named caches of one origin. Clones are the same storage.
 ///
 /// Spec: <https://w3c.github.io/ServiceWorker/#cachestorage-interface>
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CacheStorage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) place: Place,
@@ -246,14 +246,15 @@ impl CacheStorage {
         // First: what is committed meanwhile is in what the store says.
         let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
         let reads: Vec<_> = lists.iter().map(|list| Read { list, url }).collect();
-        let (_, candidates) = self.store.candidates(&reads).await?;
+        let (_, mut candidates) = self.store.candidates(&reads).await?;
         for (list, recorded) in lists.iter().zip(&recorded) {
-            let of_list = candidates.iter().filter(|found| found.list == list.id()).cloned().collect();
+            let (of_list, others) = candidates.into_iter().partition(|found| found.list == list.id());
+            candidates = others;
             let of_list = overlay(of_list, recorded, url);
             let found = query_cache(&of_list, &request.head, options.query, Audience::of(request.visitor));
             if let Some(first) = found.first() {
                 self.shared.note_use(first, &self.clock);
-                return first_readable(&found, &self.reader);
+                return first_readable(&found, &request.url, &self.reader);
             }
         }
         Ok(None)
@@ -450,6 +451,15 @@ impl CacheStorage {
             keeping,
             bucket: self.bucket.clone(),
         }
+    }
+}
+
+/// Without what is stored.
+impl fmt::Debug for CacheStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { key, bucket, bottle } = &self.place;
+        let mut shown = f.debug_struct("CacheStorage");
+        shown.field("key", key).field("bucket", bucket).field("bottle", bottle).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A store of many origins: how it is opened, what holds for all of them, and the caches of each.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use url::Url;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A store: one directory, or some memory, with the caches of many origins.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Waystore {
     store: Arc<dyn Store>,
     pub(crate) clock: Arc<Clock>,
@@ -223,5 +223,12 @@ impl Waystore {
     fn storage(&self, key: StorageKey, bottle: Bottle, base: Url) -> CacheStorage {
         let (store, clock, shared) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.shared));
         CacheStorage::new(store, clock, shared, Place::new(key, bottle), base)
+    }
+}
+
+/// Without what is stored.
+impl fmt::Debug for Waystore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waystore").finish_non_exhaustive()
     }
 }

@@ -3,21 +3,20 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
+import { PATIENCE } from "../../harness/patience.mjs";
+
 const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-export const FLAGS = [
+const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
 ];
-/** Milliseconds; longer than anything takes that works. */
-export const PATIENCE = Number(process.env.PATIENCE ?? 30_000);
-
 /** A browser of its own. */
 export function startBrowser(options = {}) {
   return chromium.launch({ executablePath: program(), args: FLAGS, ...options });
 }
 
 /** Where Chromium is. */
-export function program() {
+function program() {
   const found = process.env.CHROMIUM ?? PROGRAMS.find((path) => existsSync(path));
   if (found === undefined) throw new Error("there is no Chromium: apt-get install chromium, or say where in CHROMIUM");
   return found;

@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { PATIENCE } from "./browser.mjs";
+import { PATIENCE } from "../../harness/patience.mjs";
 
 const PAGES = fileURLToPath(new URL("../../../crates/waystore-cli/src/serve/pages/", import.meta.url));
 export const ORIGIN = "http://localhost:4321";

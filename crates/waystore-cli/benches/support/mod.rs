@@ -39,12 +39,21 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 ///
 /// The system does not tell; Linux does.
 pub(crate) fn worker_cpu() -> Result<Duration> {
+    cpu_of("self", |thread| thread == WORKER_THREAD)
+}
+
+/// The processor time that those threads of a process have used so far of which `counts` says so by their names.
+///
+/// # Errors
+///
+/// The system does not tell; Linux does.
+pub(crate) fn cpu_of(process: &str, counts: impl Fn(&str) -> bool) -> Result<Duration> {
     let mut nanoseconds = 0;
-    for thread in fs::read_dir("/proc/self/task")? {
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
         // One may end while it is looked at.
         let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
-        if name.trim_end() != WORKER_THREAD {
+        if !counts(name.trim_end()) {
             continue;
         }
         let Ok(used) = fs::read_to_string(thread.join("schedstat")) else { continue };

@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use url::Url;
 use waystore::{
-    Body, Cache, CacheQueryOptions, EntryRange, Request, Response, StorageKey, StoredEntry, Verdict, parse_request_url,
-    store::EntryId,
+    Body, Cache, CacheQueryOptions, EntryRange, Explanation, Request, Response, StorageKey, StoredEntry, Verdict,
+    parse_request_url, store::EntryId,
 };
 
 use super::{Asked, Candidate, Desk, Explained, Found, Key, Moment, Out, Part, Question, Record, Summary, pairs};
@@ -17,8 +17,10 @@ impl Desk {
     pub(super) async fn look(&self, asked: Asked, out: &Out) -> Result<(), Failure> {
         match &asked.question {
             Question::Keys { cache, prefix } => self.keys(&asked, cache, prefix.as_deref(), out).await,
-            Question::Get { cache, url, headers } => self.get(&asked, cache, url, headers, out).await,
-            Question::Explain { cache, url, headers } => self.explain(&asked, cache, url, headers, out).await,
+            Question::Get { cache, url, headers } => get(self.look_up(&asked, cache, url, headers).await?, out).await,
+            Question::Explain { cache, url, headers } => {
+                explain(self.look_up(&asked, cache, url, headers).await?, out).await
+            }
             Question::Export { cache, watched } => {
                 let owner = self.owner(&asked).await?;
                 let cache = self.cache(&owner, cache).await?;
@@ -96,53 +98,53 @@ impl Desk {
         Ok(())
     }
 
-    async fn get(
+    async fn look_up(
         &self,
         asked: &Asked,
         name: &str,
         url: &str,
         headers: &[(String, String)],
-        out: &Out,
-    ) -> Result<(), Failure> {
+    ) -> Result<LookUp, Failure> {
         let owner = self.owner(asked).await?;
         let cache = self.cache(&owner, name).await?;
         let request = request(url, headers, &owner)?;
         let explanation = cache.explain(&request, CacheQueryOptions::default()).await?;
-        let entry = match explanation.answer {
-            Some(id) => entry(&cache, id).await?,
-            None => None,
-        };
-        let Some(entry) = entry else {
-            return Err(why_not(name, &request, explanation.considered.iter().map(|entry| &entry.verdict)));
-        };
-        let response = entry.response()?;
-        out.record(Record::Found(found(&response))).await?;
-        match response.body {
-            Some(body) => send_body(body, out).await,
-            None => Ok(()),
-        }
+        Ok(LookUp { name: name.to_owned(), cache, request, explanation })
     }
+}
 
-    async fn explain(
-        &self,
-        asked: &Asked,
-        name: &str,
-        url: &str,
-        headers: &[(String, String)],
-        out: &Out,
-    ) -> Result<(), Failure> {
-        let owner = self.owner(asked).await?;
-        let cache = self.cache(&owner, name).await?;
-        let request = request(url, headers, &owner)?;
-        let explanation = cache.explain(&request, CacheQueryOptions::default()).await?;
-        let candidates = explanation.considered.iter().map(|considered| Candidate {
-            url: considered.request.url.to_string(),
-            verdict: considered.verdict.to_string(),
-            answers: Some(considered.id) == explanation.answer,
-        });
-        let (url, hit) = (request.url.to_string(), explanation.answer.is_some());
-        out.record(Record::Explained(Explained { url, hit, candidates: candidates.collect() })).await
+/// What was looked up where, and what came of it.
+struct LookUp {
+    name: String,
+    cache: Cache,
+    request: Request,
+    explanation: Explanation,
+}
+
+async fn get(LookUp { name, cache, request, explanation }: LookUp, out: &Out) -> Result<(), Failure> {
+    let entry = match explanation.answer {
+        Some(id) => entry(&cache, id).await?,
+        None => None,
+    };
+    let Some(entry) = entry else {
+        return Err(why_not(&name, &request, explanation.considered.iter().map(|entry| &entry.verdict)));
+    };
+    let response = entry.response()?;
+    out.record(Record::Found(found(&response))).await?;
+    match response.body {
+        Some(body) => send_body(body, out).await,
+        None => Ok(()),
     }
+}
+
+async fn explain(LookUp { request, explanation, .. }: LookUp, out: &Out) -> Result<(), Failure> {
+    let candidates = explanation.considered.iter().map(|considered| Candidate {
+        url: considered.request.url.to_string(),
+        verdict: considered.verdict.to_string(),
+        answers: Some(considered.id) == explanation.answer,
+    });
+    let (url, hit) = (request.url.to_string(), explanation.answer.is_some());
+    out.record(Record::Explained(Explained { url, hit, candidates: candidates.collect() })).await
 }
 
 /// The URL that somebody wrote, at the origin of `owner` where it does not say another.

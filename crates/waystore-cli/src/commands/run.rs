@@ -1,4 +1,4 @@
-//! `waystore run`: evaluates classic scripts as a page would, without a DOM.
+//! `waystore run`: evaluates scripts and modules as a page would, without a DOM.
 //!
 //! Puts a network, a store and the files together; what a script is given is the worker crate's
 //! business.
@@ -12,7 +12,9 @@ use std::{
 
 use url::Url;
 use waystore::{Clock, Fetch, Waystore};
-use waystore_worker::{ConsoleLevel, ConsoleLine, Limits, RunError, RunOptions, SiteHost, run_scripts};
+use waystore_worker::{
+    ConsoleLevel, ConsoleLine, Limits, ModuleFiles, RunError, RunOptions, RunScript, SiteHost, WorkerType, run_scripts,
+};
 
 use crate::{
     failure::{Failure, chain},
@@ -56,6 +58,9 @@ pub(crate) struct RunArgs {
     /// The data directory. Without it, what is stored is gone with the process.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Every script is a module, as those are whose names end in `.mjs`: they may import and await.
+    #[arg(long)]
+    module: bool,
     /// The scripts, evaluated in order in one global; `-` reads one from stdin.
     #[arg(value_name = "SCRIPT", required = true)]
     scripts: Vec<PathBuf>,
@@ -64,7 +69,13 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let page = page(&args.url)?;
     let private = PrivateOrigins::new(args.private_origins.as_ref())?;
-    let scripts = args.scripts.iter().map(|file| read(file, &page)).collect::<Result<Vec<_>, _>>()?;
+    let read = |file: &PathBuf| {
+        let (url, source) = read(file, &page)?;
+        let is_module = args.module || file.extension().is_some_and(|extension| extension == "mjs");
+        let worker_type = if is_module { WorkerType::Module } else { WorkerType::Classic };
+        Ok(RunScript { url, source, worker_type })
+    };
+    let scripts = args.scripts.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;
     let done = runtime.block_on(async {
@@ -77,7 +88,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         let caches = store.caches(page.as_str())?;
         let jobs = Jobs::new(caches, Arc::clone(&fetch) as Arc<dyn Fetch>, Arc::clone(&clock), JobLimits::default());
         let host = SiteHost { fetch, clock, console: Arc::new(print), prefetch: Some(Arc::new(jobs)) };
-        let options = RunOptions { url: page, may_persist: args.data.is_some(), limits: Limits::default() };
+        let options = RunOptions {
+            url: page,
+            may_persist: args.data.is_some(),
+            limits: Limits::default(),
+            files: Some(ModuleFiles::new(read_module)),
+        };
         let done = run_scripts(options, scripts, &store, host).await.map_err(failure);
         store.sync().await?;
         done
@@ -102,20 +118,34 @@ fn page(text: &str) -> Result<Url, Failure> {
 
 /// A script and the URL that its errors name.
 fn read(file: &Path, page: &Url) -> Result<(Url, Vec<u8>), Failure> {
-    let refused = |error: io::Error| Failure::failed(format!("`{}` cannot be read: {error}", file.display()));
-    let (url, mut from): (_, Box<dyn Read>) = if file == Path::new("-") {
+    let refused = |error: io::Error| Failure::failed(unreadable(file, &error));
+    let (url, from): (_, Box<dyn Read>) = if file == Path::new("-") {
         (page.clone(), Box::new(io::stdin().lock()))
     } else {
         let absolute = std::path::absolute(file).map_err(refused)?;
         let url = Url::from_file_path(absolute).unwrap_or_else(|()| page.clone());
         (url, Box::new(std::fs::File::open(file).map_err(refused)?))
     };
+    Ok((url, read_whole(from, file).map_err(Failure::failed)?))
+}
+
+/// What a module imports.
+fn read_module(url: &Url) -> Result<Vec<u8>, String> {
+    let file = url.to_file_path().map_err(|()| format!("`{url}` is no file of this machine"))?;
+    read_whole(std::fs::File::open(&file).map_err(|error| unreadable(&file, &error))?, &file)
+}
+
+fn read_whole(from: impl Read, file: &Path) -> Result<Vec<u8>, String> {
     let mut source = Vec::new();
-    from.by_ref().take(SCRIPT_BYTES + 1).read_to_end(&mut source).map_err(refused)?;
+    from.take(SCRIPT_BYTES + 1).read_to_end(&mut source).map_err(|error| unreadable(file, &error))?;
     if source.len() as u64 > SCRIPT_BYTES {
-        return Err(Failure::failed(format!("`{}` is longer than {SCRIPT_BYTES} bytes", file.display())));
+        return Err(format!("`{}` is longer than {SCRIPT_BYTES} bytes", file.display()));
     }
-    Ok((url, source))
+    Ok(source)
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> String {
+    format!("`{}` cannot be read: {error}", file.display())
 }
 
 /// The page's own origin wherever it is, the public internet, and the origins of `private`.

@@ -52,16 +52,17 @@ impl Route {
     }
 }
 
-/// What is known of a request so far. Dropped, it writes the line and aborts the signal.
+/// What is known of a request so far. Dropped, it writes the line, and aborts the signal if somebody took it.
 #[derive(Debug)]
 pub(crate) struct Record {
     method: Method,
     uri: Uri,
     started: Instant,
-    signal: AbortSignal,
-    status: u16,
+    signal: Option<AbortSignal>,
     bytes: u64,
     complete: bool,
+    /// What was decided; 0 before.
+    pub(crate) status: u16,
     pub(crate) route: Route,
     pub(crate) version: Option<String>,
     pub(crate) note: Option<String>,
@@ -69,12 +70,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(method: &Method, uri: &Uri, signal: AbortSignal, started: Instant) -> Self {
+    pub(crate) fn new(method: &Method, uri: &Uri, started: Instant) -> Self {
         Self {
             method: method.clone(),
             uri: uri.clone(),
             started,
-            signal,
+            signal: None,
             status: 0,
             bytes: 0,
             complete: false,
@@ -84,12 +85,17 @@ impl Record {
             error: None,
         }
     }
+
+    /// What tells, to those who work on the answer, that the client is gone.
+    pub(crate) fn signal(&mut self) -> AbortSignal {
+        self.signal.get_or_insert_default().clone()
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if !self.complete {
-            self.signal.abort();
+        if let Some(signal) = self.signal.as_ref().filter(|_| !self.complete) {
+            signal.abort();
         }
         let gone = || (!self.complete).then_some("the client went away");
         let error = self.error.as_deref().or_else(gone);
@@ -131,13 +137,6 @@ pub(crate) struct Tracked {
 impl Tracked {
     pub(crate) fn new(body: Body, record: Record) -> Self {
         Self { body, record }
-    }
-
-    /// Notes the status that was decided.
-    #[must_use]
-    pub(crate) fn status(mut self, status: u16) -> Self {
-        self.record.status = status;
-        self
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reads top-down: check, sort, ask, answer. What each step decides is in a module of its own.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use hyper::body::{Body as _, Incoming};
 use url::Url;
-use waystore::{AbortSignal, Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
+use waystore::{Body, HeaderList, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
 use waystore_worker::{FetchEvent, FetchOutcome, Site};
 
 use super::{
@@ -41,13 +41,35 @@ pub(crate) struct Gateway {
     pub(crate) last_update_ms: AtomicU64,
 }
 
+/// Who is at the other end of a connection.
+pub(crate) struct Peer {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) address: SocketAddr,
+}
+
 /// A request that was sorted, on its way.
 struct Asked {
-    inbound: Inbound,
+    head: RequestHead,
     body: Option<Body>,
-    hidden: Arc<Hidden>,
+    aside: Aside,
     visitor: Visitor,
-    signal: AbortSignal,
+}
+
+/// What the worker does not see of a request and the upstream gets. Put together when it is needed: where a static
+/// route leads to a cache, it never is.
+struct Aside {
+    headers: HeaderList,
+    /// The `X-Forwarded-For` of a trusted proxy.
+    forwarded_for: Option<String>,
+    peer: IpAddr,
+}
+
+impl From<Aside> for Hidden {
+    fn from(aside: Aside) -> Self {
+        let peer = aside.peer.to_canonical();
+        let forwarded_for = aside.forwarded_for.map_or_else(|| peer.to_string(), |list| format!("{list}, {peer}"));
+        Self { headers: aside.headers, forwarded_for }
+    }
 }
 
 /// A response, and how it is to be sent.
@@ -66,39 +88,34 @@ impl Answer {
 }
 
 /// Answers one request. Dropping the future, or the body of the answer, aborts what goes on for it.
-pub(crate) async fn handle(
-    gateway: Arc<Gateway>,
-    peer: SocketAddr,
-    request: http::Request<Incoming>,
-) -> http::Response<Tracked> {
-    let signal = AbortSignal::new();
+pub(crate) async fn handle(peer: &Peer, request: http::Request<Incoming>) -> http::Response<Tracked> {
     let method = request.method().clone();
-    let mut record = Record::new(&method, request.uri(), signal.clone(), Instant::now());
-    let answered = answer(&gateway, peer, request, signal, &mut record).await;
+    let mut record = Record::new(&method, request.uri(), Instant::now());
+    let answered = answer(&peer.gateway, peer.address.ip(), request, &mut record).await;
     let sent = answered.and_then(|answer| send(answer, &method));
-    sent.unwrap_or_else(|refusal| refusal.respond(&method, &mut record)).map(|body| Tracked::new(body, record))
+    let sent = sent.unwrap_or_else(|refusal| refusal.respond(&method, &mut record));
+    record.status = sent.status().as_u16();
+    sent.map(|body| Tracked::new(body, record))
 }
 
 async fn answer(
     gateway: &Gateway,
-    peer: SocketAddr,
+    peer: IpAddr,
     mut request: http::Request<Incoming>,
-    signal: AbortSignal,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     let url = check(gateway, &request)?;
-    let trusted = gateway.config.trusted_proxies.contains(peer.ip());
+    let trusted = gateway.config.trusted_proxies.contains(peer);
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let mut inbound = Inbound::read(&parts, url, trusted, &gateway.config.headers);
-    let hidden = Hidden { headers: std::mem::take(&mut inbound.hidden), forwarded_for: forwarded_for(&inbound, peer) };
-    let visitor =
-        gateway.network.parts().personal.visitor(&inbound.head.headers, &hidden.headers, gateway.clock.random());
-    if pages::is_ours(inbound.head.url.path()) {
+    let Inbound { mut head, hidden, forwarded_for, bypass } =
+        Inbound::read(&parts, url, trusted, &gateway.config.headers);
+    let visitor = gateway.network.parts().personal.visitor(&head.headers, &hidden, gateway.clock.random());
+    if pages::is_ours(head.url.path()) {
         record.route = Route::Gateway;
         let ask = pages::Ask {
             parts: &parts,
-            path: inbound.head.url.path(),
+            path: head.url.path(),
             host: host(&parts.uri, &parts.headers).unwrap_or_default(),
             public: gateway.network.parts().public.origin(),
             credentials: visitor.credentials,
@@ -108,31 +125,29 @@ async fn answer(
         let response = pages::answer(gateway.pages.as_ref(), ask).await?;
         return Ok(Answer::new(response, Coding::AsReceived, false));
     }
-    let page = gateway.config.pages.inject && gateway.site.is_some() && inject::asks_for_page(&inbound.head);
+    let page = gateway.config.pages.inject && gateway.site.is_some() && inject::asks_for_page(&head);
     if page {
-        inject::ask_for_all(&mut inbound.head);
+        inject::ask_for_all(&mut head);
     }
-    let asked = Asked { body: body_of(body, gateway), inbound, hidden: Arc::new(hidden), visitor, signal };
+    let aside = Aside { headers: hidden, forwarded_for, peer };
 
-    if let (Some(Bypass::Upgrade), Some(tunnel)) = (asked.inbound.bypass, &gateway.tunnel) {
+    if let (Some(Bypass::Upgrade), Some(tunnel)) = (bypass, &gateway.tunnel) {
         record.route = Route::Bypass;
-        let response =
-            tunnel.open(&parts, &asked.inbound.head, &asked.hidden, upgrade).await.map_err(Refusal::upstream)?;
+        let response = tunnel.open(&parts, &head, &aside.into(), upgrade).await.map_err(Refusal::upstream)?;
         return Ok(Answer::new(response, Coding::AsReceived, true));
     }
-    let site =
-        gateway.site.as_ref().filter(|site| asked.inbound.bypass.is_none() && site.covers(&asked.inbound.head.url));
+    let site = gateway.site.as_ref().filter(|site| bypass.is_none() && site.covers(&head.url));
+    let body = body_of(body, gateway);
     let mut answer = match site {
         Some(site) => {
-            let pages = gateway.pages.as_ref().filter(|_| asked.inbound.head.mode == RequestMode::Navigate);
-            let client = pages.map(|pages| pages.reserve(asked.visitor.credentials));
-            Answer { client: client.clone(), ..ask_worker(gateway, site, asked, client, record).await? }
+            let pages = gateway.pages.as_ref().filter(|_| head.mode == RequestMode::Navigate);
+            let client = pages.map(|pages| pages.reserve(visitor.credentials));
+            let asked = Asked { head, body, aside, visitor };
+            Answer { client: client.clone(), ..ask_site(gateway, site, asked, client, record).await? }
         }
         None => {
             record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
-            let Asked { inbound, body, hidden, signal, .. } = asked;
-            let request = Request { body, signal: Some(signal), ..Request::from(inbound.head) };
-            forward(gateway, request, &hidden).await?
+            forward(gateway, Request { body, ..Request::from(head) }, &aside.into(), record).await?
         }
     };
     if page {
@@ -170,11 +185,6 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     }
 }
 
-fn forwarded_for(inbound: &Inbound, peer: SocketAddr) -> String {
-    let peer = peer.ip().to_canonical();
-    inbound.forwarded_for.as_ref().map_or_else(|| peer.to_string(), |list| format!("{list}, {peer}"))
-}
-
 /// The request's body; `None` where its head says there is none.
 fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
     if body.is_end_stream() {
@@ -184,40 +194,65 @@ fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
     Some(Body::from_stream(timed(incoming(body), gateway.config.timeouts.body, "the client"), length))
 }
 
-async fn ask_worker(
+/// Asks the site: its static routes, and where these do not lead past it, its script.
+async fn ask_site(
     gateway: &Gateway,
     site: &Arc<Site>,
     asked: Asked,
     client: Option<String>,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
-    let Asked { inbound, body, hidden, visitor, signal } = asked;
-    let head = inbound.head.clone();
+    let Asked { head, body, aside, visitor } = asked;
     let navigates = head.mode == RequestMode::Navigate;
-    gateway.network.parts().events.hold(visitor.event, Arc::clone(&hidden), Instant::now());
     let event = FetchEvent {
-        request: Request { head: inbound.head, body, signal: Some(signal.clone()), visitor: Some(visitor) },
+        request: Request { body, visitor: Some(visitor), ..Request::from(head) },
         client_id: String::new(),
         resulting_client_id: client.unwrap_or_default(),
     };
     // Until it is known better: should the client go away meanwhile, the worker is who was asked.
     record.route = Route::Worker;
-    let outcome = site.fetch(event).await;
-    if navigates {
-        look_for_update(gateway, site);
+    let event = match site.fetch_routed(event).await {
+        Ok(outcome) => {
+            look_for_update(gateway, site, navigates);
+            return settle(gateway, outcome, visitor, || Arc::new(aside.into()), record).await;
+        }
+        Err(event) => *event,
+    };
+    let hidden = Arc::new(Hidden::from(aside));
+    gateway.network.parts().events.hold(visitor.event, Arc::clone(&hidden), Instant::now());
+    let head = event.request.head.clone();
+    let request = Request { signal: Some(record.signal()), ..event.request };
+    let outcome = site.fetch(FetchEvent { request, ..event }).await;
+    look_for_update(gateway, site, navigates);
+    match outcome {
+        FetchOutcome::Response { response, version } if !is_for(&response, visitor) => {
+            record.version = Some(version);
+            past_the_worker(gateway, head, &hidden, record).await
+        }
+        outcome => settle(gateway, outcome, visitor, || hidden, record).await,
     }
+}
+
+/// Makes an answer of what the site said.
+async fn settle(
+    gateway: &Gateway,
+    outcome: FetchOutcome,
+    visitor: Visitor,
+    hidden: impl FnOnce() -> Arc<Hidden>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
     match outcome {
         FetchOutcome::Fallback { request, reason, version } => {
             record.route = Route::Network;
             record.version = version;
             record.note = Some(format!("{reason:?}"));
-            forward(gateway, *request, &hidden).await
+            forward(gateway, *request, &hidden(), record).await
         }
         FetchOutcome::Response { response, version } => {
             record.version = Some(version);
             record.route = Route::of(response.source);
             if !is_for(&response, visitor) {
-                return past_the_worker(gateway, head, &hidden, signal, record).await;
+                return Err(not_theirs());
             }
             let cookies = response.source == ResponseSource::Network && response.personal == Some(visitor.mark());
             Ok(Answer::new(*response, Coding::Removed, cookies))
@@ -247,25 +282,32 @@ async fn past_the_worker(
     gateway: &Gateway,
     head: RequestHead,
     hidden: &Hidden,
-    signal: AbortSignal,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     record.note = Some("the worker answered with another visitor's response".to_owned());
     if head.method != Method::GET && head.method != Method::HEAD {
-        return Err(Refusal::worker("worker-personal", "the service worker answered with another visitor's response"));
+        return Err(not_theirs());
     }
     record.route = Route::Network;
-    let request = Request { signal: Some(signal), ..Request::from(head) };
-    forward(gateway, request, hidden).await
+    forward(gateway, Request::from(head), hidden, record).await
 }
 
-async fn forward(gateway: &Gateway, request: Request, hidden: &Hidden) -> Result<Answer, Refusal> {
+fn not_theirs() -> Refusal {
+    Refusal::worker("worker-personal", "the service worker answered with another visitor's response")
+}
+
+async fn forward(gateway: &Gateway, request: Request, hidden: &Hidden, record: &mut Record) -> Result<Answer, Refusal> {
+    let request = Request { signal: Some(record.signal()), ..request };
     let response = gateway.network.forward(request, hidden).await.map_err(Refusal::upstream)?;
     Ok(Answer::new(response, Coding::AsReceived, true))
 }
 
-fn look_for_update(gateway: &Gateway, site: &Site) {
+/// After a navigation: looks for a new script, if that is due.
+fn look_for_update(gateway: &Gateway, site: &Site, navigated: bool) {
     use std::sync::atomic::Ordering::Relaxed;
+    if !navigated {
+        return;
+    }
     let now = gateway.clock.now_ms();
     let interval = u64::try_from(gateway.config.update_interval.as_millis()).unwrap_or(u64::MAX);
     let due = |last: u64| (now.saturating_sub(last) >= interval).then_some(now);

@@ -2,7 +2,7 @@
 //!
 //! Knows header names and what they say; not the worker, not the network.
 
-use http::{Method, header, request::Parts};
+use http::{Method, request::Parts};
 use url::Url;
 use waystore::{
     Destination, HeaderList, Referrer, RequestCache, RequestCredentials, RequestHead, RequestMode, RequestRedirect,
@@ -44,26 +44,24 @@ pub(crate) enum Bypass {
 impl Inbound {
     /// Sorts `parts`, a request for `url`; `trusted` says whether it came from a trusted proxy.
     pub(crate) fn read(parts: &Parts, url: Url, trusted: bool, rules: &HeaderRules) -> Self {
+        let said = Said::in_(parts);
         let mut head = RequestHead::get(url);
         head.method = parts.method.clone();
-        (head.mode, head.destination) = mode_and_destination(parts);
-        let navigates = head.mode == RequestMode::Navigate;
-        if navigates {
+        (head.mode, head.destination) = said.mode_and_destination(&parts.method);
+        if head.mode == RequestMode::Navigate {
             head.redirect = RequestRedirect::Manual;
             head.credentials = RequestCredentials::Include;
-            reload(parts, &mut head);
+            said.reload(&mut head);
         }
-        let referrer = text(parts, &header::REFERER).and_then(|text| Url::parse(text).ok());
+        let referrer = said.referer.and_then(|text| Url::parse(text).ok());
         head.referrer = referrer.map_or(Referrer::NoReferrer, |url| Referrer::Url(Box::new(url)));
 
         let mut hidden = Vec::new();
         let mut shown = Vec::new();
-        let connection =
-            connection_options(parts.headers.get_all(header::CONNECTION).iter().map(|value| value.as_bytes()));
         for (name, value) in &parts.headers {
             let name = name.as_str();
             let listed = |names: &[String]| names.iter().any(|listed| listed == name);
-            if is_hop_by_hop(name) || connection.iter().any(|option| option == name) || is_ours(name) {
+            if is_hop_by_hop(name) || is_ours(name) || said.connection.iter().any(|option| option == name) {
                 continue;
             }
             if poisons(name) && !listed(&rules.forward) {
@@ -73,69 +71,112 @@ impl Inbound {
             side.push((name, value.as_bytes()));
         }
         head.headers = shown.into_iter().collect();
-        let forwarded_for = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         Self {
-            bypass: bypass(parts, head.destination),
+            bypass: said.bypass(head.destination),
             head,
             hidden: hidden.into_iter().collect(),
-            forwarded_for: trusted
-                .then(|| forwarded_for.collect::<Vec<_>>().join(", "))
-                .filter(|list| !list.is_empty()),
+            forwarded_for: trusted.then(|| said.forwarded_for.join(", ")).filter(|list| !list.is_empty()),
         }
     }
 }
 
-/// What the request is for, as the browser says, or else as its method and `Accept` suggest.
-fn mode_and_destination(parts: &Parts) -> (RequestMode, Destination) {
-    let said = |name| text(parts, name).map(str::trim);
-    let destination = match said("sec-fetch-dest") {
-        Some("empty") | None => None,
-        Some(word) => Destination::from_word(word),
-    };
-    if let Some(mode) = said("sec-fetch-mode").and_then(RequestMode::from_word) {
-        return (mode, destination.unwrap_or_default());
-    }
-    let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let wants_html = said("accept").is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html"));
-    if reads && wants_html {
-        return (RequestMode::Navigate, Destination::Document);
-    }
-    let own = said("sec-fetch-site") == Some("same-origin");
-    (if own { RequestMode::SameOrigin } else { RequestMode::Cors }, destination.unwrap_or_default())
+/// What a request's headers say about the request itself: the first value of each name that is a text, found in one
+/// pass over all of them.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    accept: Option<&'a str>,
+    cache_control: Option<&'a str>,
+    /// In lower case.
+    connection: Vec<String>,
+    destination: Option<&'a str>,
+    forwarded_for: Vec<&'a str>,
+    mode: Option<&'a str>,
+    referer: Option<&'a str>,
+    service_worker: Option<&'a str>,
+    site: Option<&'a str>,
+    upgrade: Option<&'a str>,
 }
 
-/// Marks a navigation that reloads the page, as its `Cache-Control` shows.
-fn reload(parts: &Parts, head: &mut RequestHead) {
-    let asks = text(parts, &header::CACHE_CONTROL).unwrap_or_default().to_ascii_lowercase();
-    let asks = |directive: &str| asks.split(',').any(|listed| listed.trim() == directive);
-    if asks("no-cache") {
-        head.cache = RequestCache::Reload;
-    } else if asks("max-age=0") {
-        head.cache = RequestCache::NoCache;
+impl<'a> Said<'a> {
+    fn in_(parts: &'a Parts) -> Self {
+        let mut said = Self::default();
+        // Repeated values follow their first one, so what was set before stays.
+        for (name, value) in &parts.headers {
+            let place = match name.as_str() {
+                "accept" => &mut said.accept,
+                "cache-control" => &mut said.cache_control,
+                "referer" => &mut said.referer,
+                "sec-fetch-dest" => &mut said.destination,
+                "sec-fetch-mode" => &mut said.mode,
+                "sec-fetch-site" => &mut said.site,
+                "service-worker" => &mut said.service_worker,
+                "upgrade" => &mut said.upgrade,
+                "connection" => {
+                    said.connection.extend(connection_options(std::iter::once(value.as_bytes())));
+                    continue;
+                }
+                "x-forwarded-for" => {
+                    said.forwarded_for.extend(value.to_str());
+                    continue;
+                }
+                _ => continue,
+            };
+            // The first value counts, also where it is no text.
+            if place.is_none() {
+                *place = Some(value.to_str().unwrap_or_default());
+            }
+        }
+        said
     }
-    head.is_reload_navigation = head.cache != RequestCache::Default;
-}
 
-fn bypass(parts: &Parts, destination: Destination) -> Option<Bypass> {
-    if text(parts, "service-worker").is_some_and(|value| value.trim() == "script") {
-        return Some(Bypass::Script);
+    /// What the request is for, as the browser says, or else as its method and `Accept` suggest.
+    fn mode_and_destination(&self, method: &Method) -> (RequestMode, Destination) {
+        let destination = match self.destination.map(str::trim) {
+            Some("empty") | None => None,
+            Some(word) => Destination::from_word(word),
+        };
+        if let Some(mode) = self.mode.map(str::trim).and_then(RequestMode::from_word) {
+            return (mode, destination.unwrap_or_default());
+        }
+        let reads = *method == Method::GET || *method == Method::HEAD;
+        let wants_html = self.accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html"));
+        if reads && wants_html {
+            return (RequestMode::Navigate, Destination::Document);
+        }
+        let own = self.site.is_some_and(|site| site.trim() == "same-origin");
+        (if own { RequestMode::SameOrigin } else { RequestMode::Cors }, destination.unwrap_or_default())
     }
-    match destination {
-        Destination::ServiceWorker => Some(Bypass::Script),
-        Destination::Embed | Destination::Object => Some(Bypass::Embedded),
-        _ => asks_for_upgrade(parts).then_some(Bypass::Upgrade),
+
+    /// Marks a navigation that reloads the page, as its `Cache-Control` shows.
+    fn reload(&self, head: &mut RequestHead) {
+        let asks = self.cache_control.unwrap_or_default().to_ascii_lowercase();
+        let asks = |directive: &str| asks.split(',').any(|listed| listed.trim() == directive);
+        if asks("no-cache") {
+            head.cache = RequestCache::Reload;
+        } else if asks("max-age=0") {
+            head.cache = RequestCache::NoCache;
+        }
+        head.is_reload_navigation = head.cache != RequestCache::Default;
     }
-}
 
-/// Whether another protocol is asked for; HTTP/2 in clear text, which clients offer by themselves, does not count.
-fn asks_for_upgrade(parts: &Parts) -> bool {
-    let options = connection_options(parts.headers.get_all(header::CONNECTION).iter().map(|value| value.as_bytes()));
-    let protocol = text(parts, &header::UPGRADE).unwrap_or_default();
-    options.iter().any(|option| option == "upgrade") && !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c")
-}
+    fn bypass(&self, destination: Destination) -> Option<Bypass> {
+        if self.service_worker.is_some_and(|value| value.trim() == "script") {
+            return Some(Bypass::Script);
+        }
+        match destination {
+            Destination::ServiceWorker => Some(Bypass::Script),
+            Destination::Embed | Destination::Object => Some(Bypass::Embedded),
+            _ => self.asks_for_upgrade().then_some(Bypass::Upgrade),
+        }
+    }
 
-fn text(parts: &Parts, name: impl header::AsHeaderName) -> Option<&str> {
-    parts.headers.get(name)?.to_str().ok()
+    /// Whether another protocol is asked for; HTTP/2 in clear text, which clients offer by themselves, does not count.
+    fn asks_for_upgrade(&self) -> bool {
+        let protocol = self.upgrade.unwrap_or_default();
+        self.connection.iter().any(|option| option == "upgrade")
+            && !protocol.is_empty()
+            && !protocol.eq_ignore_ascii_case("h2c")
+    }
 }
 
 /// The header names that `Connection` lists, in lower case.

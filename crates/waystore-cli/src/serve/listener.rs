@@ -5,7 +5,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -13,7 +13,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    handler::{Gateway, handle},
+    deadline::HeadTimer,
+    handler::{Gateway, Peer, handle},
     socket::Socket,
 };
 use crate::failure::Failure;
@@ -56,7 +57,8 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Ca
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let connection = connection(stream, peer, Arc::clone(&gateway), stop.clone());
+                // A token of its own: asked each time the connection is woken, and all threads would meet at a shared one.
+                let connection = connection(stream, peer, Arc::clone(&gateway), stop.child_token());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -91,16 +93,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, 
         return;
     }
     let stream = Socket::new(stream, gateway.config.timeouts.body);
-    let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move {
-            let response = handle(gateway, peer, request).await;
-            let status = response.status().as_u16();
-            Ok::<_, Infallible>(response.map(|body| body.status(status)))
-        }
+    // Shared by this connection's requests only, one after the other, so that counting costs little.
+    let peer = Arc::new(Peer { gateway, address: peer });
+    let service = service_fn(|request| {
+        let peer = Arc::clone(&peer);
+        async move { Ok::<_, Infallible>(handle(&peer, request).await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MOST_HEADERS)
@@ -115,6 +115,6 @@ async fn connection(stream: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, 
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%peer, error = crate::failure::chain(&error), "a connection ended early");
+        tracing::debug!(peer = %peer.address, error = crate::failure::chain(&error), "a connection ended early");
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod ahead;
 pub(crate) mod causes;
 pub(crate) mod clear;
 pub(crate) mod config;
+mod deadline;
 mod handler;
 pub(crate) mod inbound;
 mod keeping;

@@ -78,11 +78,20 @@ impl Public {
             || self.aliases.iter().any(|alias| alias.host == name && (alias.port.is_none() || alias.port == port))
     }
 
-    /// The URL of a request target, which begins with `/`.
+    /// The URL of a request target, which begins with `/` and has no fragment.
     pub(crate) fn url(&self, path_and_query: &str) -> Option<Url> {
-        // Joined as text: as a relative reference, `//other/x` would leave the origin.
-        let url = Url::parse(&[&self.serialized, path_and_query].concat()).ok()?;
-        (path_and_query.starts_with('/') && self.owns(&url)).then_some(url)
+        if !path_and_query.starts_with('/') {
+            return None;
+        }
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        // The path alone is parsed: as a relative reference, `//other/x` would leave the origin; and the rest is known.
+        let mut url = self.origin.clone();
+        url.set_path(path);
+        url.set_query(query);
+        Some(url)
     }
 }
 
@@ -107,6 +116,8 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn public(origin: &str, aliases: &[&str]) -> Public {
@@ -134,7 +145,19 @@ mod tests {
     fn a_target_never_leaves_the_origin() {
         let shop = public("https://shop.example", &[]);
         assert_eq!(shop.url("//evil.example/x").unwrap().as_str(), "https://shop.example//evil.example/x");
-        assert_eq!(shop.url("/a/../b?q#f").unwrap().path(), "/b");
+        assert_eq!(shop.url("/a/../b?q").unwrap().as_str(), "https://shop.example/b?q");
         assert!(shop.url("@evil.example/").is_none() && shop.url("*").is_none() && shop.url(":9/").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_means_what_it_means_at_the_end_of_a_url(
+            target in r"/([!-~]|/|//|\.|\.\.|%2e|%2E|\?|\\){0,24}",
+            origin in prop::sample::select(vec!["https://shop.example", "http://localhost:8080", "http://[::1]"]),
+        ) {
+            prop_assume!(!target.contains('#') && target.parse::<http::uri::PathAndQuery>().is_ok());
+            let whole = Url::parse(&format!("{origin}{target}")).unwrap();
+            prop_assert_eq!(public(origin, &[]).url(&target), Some(whole));
+        }
     }
 }

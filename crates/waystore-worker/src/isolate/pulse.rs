@@ -30,8 +30,13 @@ impl Pulse {
 
     /// A slice begins, in the place of the one before.
     pub(crate) fn begin(&self) {
-        let now = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
-        self.began.store(now + 1, Ordering::Relaxed);
+        self.begin_at(Instant::now());
+    }
+
+    /// The same, for who knows the time.
+    pub(crate) fn begin_at(&self, now: Instant) {
+        let now = now.saturating_duration_since(self.base).as_micros();
+        self.began.store(u64::try_from(now).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
     }
 
     /// The slice ended: the thread waits.

@@ -228,15 +228,17 @@ async fn serve(
                         busy_at = Instant::now();
                         // Both may have come since the changes were looked at, and the event builds on them.
                         while let Some(view) = views.told() {
+                            shared.set_task(None);
                             scope.set_view(&view);
                         }
                         dispatch(scope, id, busy_at, shared);
                         if shared.pulse.tripped() || shared.revoked.is_cancelled() {
                             // What comes after it is for another isolate.
-                            return;
+                            return shared.set_task(None);
                         }
                         next = if left > 0 { commands.try_recv().ok() } else { None };
                     }
+                    shared.set_task(None);
                 }
                 None => {
                     open = false;
@@ -257,14 +259,13 @@ async fn serve(
     }
 }
 
-/// A task of the event loop: what its microtasks leave behind is this event's.
+/// A task of the event loop: what its microtasks leave behind is this event's, until the next one.
 fn dispatch(scope: &Scope<'_>, id: u64, now: Instant, shared: &Shared) {
     let Some(ticket) = shared.ticket(id) else { return };
     shared.set_task(Some(Arc::clone(&ticket)));
     scope.dispatch(id, &ticket, now);
     scope.checkpoint();
     scope.notify_rejections();
-    shared.set_task(None);
 }
 
 /// A future whose polls are slices of script. What was answered in one is handed over at its end.

@@ -5,7 +5,10 @@
 
 use std::{
     future,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::{broadcast, watch};
@@ -36,13 +39,20 @@ pub(crate) struct Seen {
 pub(crate) struct Views {
     latest: watch::Sender<View>,
     each: broadcast::Sender<View>,
+    /// How many were told.
+    count: Arc<AtomicU64>,
     /// Held while both are told, so that who subscribes misses nothing and hears nothing twice.
     telling: Mutex<()>,
 }
 
 impl Views {
     pub(crate) fn new() -> Self {
-        Self { latest: watch::Sender::default(), each: broadcast::Sender::new(BEHIND), telling: Mutex::default() }
+        Self {
+            latest: watch::Sender::default(),
+            each: broadcast::Sender::new(BEHIND),
+            count: Arc::default(),
+            telling: Mutex::default(),
+        }
     }
 
     /// Tells what the slots are now.
@@ -50,6 +60,7 @@ impl Views {
         let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody listens where no isolate runs.
         drop(self.each.send(view.clone()));
+        self.count.fetch_add(1, Ordering::Release);
         self.latest.send_replace(view);
     }
 
@@ -62,7 +73,8 @@ impl Views {
     pub(crate) fn follow(&self) -> Following {
         let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let first = self.latest.borrow().clone();
-        Following { first, rest: self.each.subscribe() }
+        let rest = self.each.subscribe();
+        Following { first, rest, count: Arc::clone(&self.count), known: self.count.load(Ordering::Acquire) }
     }
 }
 
@@ -71,16 +83,27 @@ impl Views {
 pub(crate) struct Following {
     pub(crate) first: View,
     rest: broadcast::Receiver<View>,
+    /// How many were told, and how many there were when there was nothing more to hear.
+    count: Arc<AtomicU64>,
+    known: u64,
 }
 
 impl Following {
     /// A change that was told already.
     pub(crate) fn told(&mut self) -> Option<View> {
+        // Asked before each event, and mostly there is nothing.
+        let count = self.count.load(Ordering::Acquire);
+        if count == self.known {
+            return None;
+        }
         loop {
             match self.rest.try_recv() {
                 Ok(view) => return Some(view),
                 Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return None,
+                Err(_) => {
+                    self.known = count;
+                    return None;
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ pub(crate) use self::convert::{ByteString, Convert, Dictionary, DomString, Nulla
 use super::{
     exception::{Outcome, Thrown},
     kit::{Kit, kit},
-    realm::realm,
+    realm::{realm, revocation, stopped},
 };
 
 /// The arguments of one call, and the engine's context for converting them.
@@ -235,10 +235,12 @@ pub(crate) fn function<'js>(
     length: usize,
     called: impl Fn(&Params<'_, 'js>) -> Outcome<'js, Value<'js>> + 'js,
 ) -> Result<Function<'js>> {
+    let revoked = revocation(ctx)?;
     let native = Native(move |params: Params<'_, 'js>| {
-        let ctx = params.ctx().clone();
-        let allowed = realm(&ctx).map(drop).map_err(Thrown::from);
-        allowed.and_then(|()| called(&params)).map_err(|thrown| thrown.throw(&ctx))
+        if revoked.is_cancelled() {
+            return Err(stopped(params.ctx()));
+        }
+        called(&params).map_err(|thrown| thrown.throw(params.ctx()))
     });
     Function::new(ctx.clone(), native)?.with_name(name)?.with_length(length)
 }
@@ -250,7 +252,11 @@ pub(crate) fn global_operation<'js, R: IntoJs<'js>>(
     required: usize,
     operation: impl Fn(&Arguments<'js>) -> Outcome<'js, R> + 'js,
 ) -> Result<()> {
-    let called = native_operation(ctx, name, required, operation)?;
+    let called = function(ctx, name, required, move |params| {
+        check_global(params, name)?;
+        check_count(params, name, required)?;
+        Ok(operation(&Arguments::of(params))?.into_js(params.ctx())?)
+    })?;
     ctx.globals().prop(name, Property::from(called).writable().enumerable().configurable())
 }
 
@@ -266,7 +272,8 @@ where
     R: IntoJs<'js> + 'js,
 {
     let called = function(ctx, name, required, move |params| {
-        let begun = check_count(params, name, required).and_then(|()| operation(&Arguments::of(params)));
+        let checked = check_global(params, name).and_then(|()| check_count(params, name, required));
+        let begun = checked.and_then(|()| operation(&Arguments::of(params)));
         Ok(promised(params.ctx(), begun)?)
     })?;
     ctx.globals().prop(name, Property::from(called).writable().enumerable().configurable())
@@ -331,6 +338,15 @@ fn receive<'js, T: JsClass<'js>>(params: &Params<'_, 'js>, name: &str, required:
     let this = this.map_err(|_| Thrown::type_error(format!("{}.{name}: called on something else", T::NAME)))?;
     check_count(params, name, required)?;
     Ok(Call { this, arguments: Arguments::of(params) })
+}
+
+/// The receiver of a member of the global: the global, or none at all.
+fn check_global<'js>(params: &Params<'_, 'js>, name: &str) -> Outcome<'js, ()> {
+    let this = params.this();
+    if this.is_undefined() || this.is_null() || this == params.ctx().globals().into_value() {
+        return Ok(());
+    }
+    Err(Thrown::type_error(format!("{name}: called on something else")))
 }
 
 fn check_count<'js>(params: &Params<'_, 'js>, name: &str, required: usize) -> Outcome<'js, ()> {

@@ -9,10 +9,9 @@ use std::{
 
 use rquickjs::{Ctx, Exception, JsLifetime};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::event::ConsoleLine;
+use crate::{event::ConsoleLine, isolate::Revocation};
 
 /// The world outside one context.
 pub(crate) struct Realm {
@@ -35,7 +34,7 @@ pub(crate) struct Realm {
     /// Time and randomness.
     pub(crate) clock: Arc<waystore::Clock>,
     /// Cancelled when the isolate is abandoned: every native call fails from then on.
-    pub(crate) revoked: CancellationToken,
+    pub(crate) revoked: Revocation,
     /// What the script waits for.
     pub(crate) work: Work,
 }
@@ -111,6 +110,16 @@ pub(crate) fn realm(ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Realm>> {
     let realm = slot.map(|slot| Rc::clone(&slot.0.borrow()));
     match realm {
         Some(realm) if !realm.revoked.is_cancelled() => Ok(realm),
-        _ => Err(Exception::throw_internal(ctx, "this worker was stopped")),
+        _ => Err(stopped(ctx)),
     }
+}
+
+/// What tells that the isolate of `ctx` was abandoned, for who asks often; and what is thrown then.
+pub(super) fn revocation(ctx: &Ctx<'_>) -> rquickjs::Result<Revocation> {
+    Ok(realm(ctx)?.revoked.clone())
+}
+
+/// Throws that the isolate was abandoned.
+pub(super) fn stopped(ctx: &Ctx<'_>) -> rquickjs::Error {
+    Exception::throw_internal(ctx, "this worker was stopped")
 }

@@ -177,7 +177,7 @@ pub(super) fn install(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
     })?;
     interface
         .attribute("method", |call| Ok(native(call).method.as_str().to_owned()))?
-        .attribute("url", |call| Ok(native(call).url.to_string()))?
+        .attribute("url", |call| Ok(native(call).url.as_str().to_owned()))?
         .attribute("headers", |call| call.this.borrow().headers(call.ctx()))?
         .attribute("destination", |call| Ok(native(call).destination.as_str()))?
         .attribute("referrer", |call| Ok(referrer(&native(call).referrer)))?

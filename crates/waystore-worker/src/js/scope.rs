@@ -9,6 +9,7 @@ mod broadcasts;
 mod clients;
 mod imports;
 mod modules;
+mod page;
 mod ports;
 mod preload;
 mod registration;
@@ -23,7 +24,9 @@ use self::ports::Ports;
 pub(crate) use self::{
     bridge::Bridge,
     clients::ClientLink,
-    modules::Modules,
+    imports::Importer,
+    modules::{Modules, OfPage},
+    page::install_page,
     registration::{Link, UpdateRefused},
 };
 use super::{Kit, Realm, describe, idl::native_operation, kit, new_request, realm, timers::now};
@@ -39,6 +42,7 @@ const AGENT: &str = concat!("Waystore/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Scope<'js> {
     ctx: Ctx<'js>,
     kit: Kit<'js>,
+    realm: Rc<Realm>,
     dispatch_fetch: Function<'js>,
     bridge: Rc<Bridge>,
     ports: Ports,
@@ -88,16 +92,6 @@ pub(super) fn install_worker<'js>(ctx: &Ctx<'js>, script: &url::Url, global: Glo
     Ok(rejected)
 }
 
-/// Makes the global of `ctx`, which is fresh, that of a page without a document.
-pub(crate) fn install_plain<'js>(ctx: &Ctx<'js>, url: &url::Url, realm: Realm) -> Result<Plain<'js>, String> {
-    let install = || {
-        super::install(ctx, Rc::new(realm))?;
-        let rejected = install_worker(ctx, url, Global::Page)?;
-        Ok(Plain { ctx: ctx.clone(), kit: kit(ctx)?, rejected })
-    };
-    install().map_err(|error| words_of(ctx, &error))
-}
-
 /// Makes the global of `ctx`, which is fresh, that of a service worker.
 pub(crate) fn install<'js>(
     ctx: &Ctx<'js>,
@@ -115,7 +109,7 @@ pub(crate) fn install<'js>(
 fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquickjs::Result<Scope<'js>> {
     bridge::install(ctx, &bridge)?;
     imports::install(ctx, &bridge)?;
-    modules::install(ctx, &bridge)?;
+    modules::install(ctx, Rc::new(modules::OfWorker(Rc::clone(&bridge))))?;
     preload::install(ctx, &bridge)?;
     let ports = ports::install(ctx)?;
     broadcasts::install(ctx, &bridge)?;
@@ -128,7 +122,7 @@ fn install_scope<'js>(ctx: &Ctx<'js>, bridge: Rc<Bridge>, view: &View) -> rquick
     let (version, script) = (bridge.version.as_str(), bridge.script.as_str());
     start.call::<_, ()>((version, script, bridge.scope.as_str(), bridge.update_via_cache.as_str()))?;
     let dispatch_fetch = kit.function("dispatchFetch")?;
-    let scope = Scope { ctx: ctx.clone(), kit, dispatch_fetch, bridge, ports, rejected };
+    let scope = Scope { ctx: ctx.clone(), kit, realm: realm(ctx)?, dispatch_fetch, bridge, ports, rejected };
     scope.set_view(view);
     Ok(scope)
 }
@@ -181,7 +175,7 @@ impl<'js> Scope<'js> {
     pub(crate) fn dispatch(&self, id: u64, ticket: &Arc<Ticket>, now: Instant) {
         let Some(event) = self.bridge.begin(id, ticket, now) else { return };
         // One turn of the loop may take many events; each has a slice of its own.
-        self.bridge.shared.pulse.begin();
+        self.bridge.shared.pulse.begin_at(now.into_std());
         let is_message = matches!(event, Event::Message { .. });
         let dispatched = self.dispatch_event(id, event);
         if is_message && dispatched.is_ok() {
@@ -216,10 +210,10 @@ impl<'js> Scope<'js> {
             Event::Fetch { request, client_id, resulting_client_id, preload } => {
                 let has_preload = preload.is_some_and(|preload| self.bridge.keep_preload(id, &preload));
                 let request = new_request(&self.ctx, *request).map_err(|error| words_of(&self.ctx, &error))?;
-                let time = realm(&self.ctx).map(|realm| now(&realm)).map_err(|error| words_of(&self.ctx, &error))?;
-                let given = (number, request, client_id, resulting_client_id, has_preload, time);
-                let called = self.dispatch_fetch.call(given);
-                called.map_err(|error| words_of(&self.ctx, &error))
+                let given = (number, request, client_id, resulting_client_id, has_preload, now(&self.realm));
+                let told = self.dispatch_fetch.call(given).map_err(|error| words_of(&self.ctx, &error))?;
+                self.bridge.dispatched(id, told);
+                Ok(())
             }
         }
     }
@@ -267,30 +261,6 @@ impl<'js> Scope<'js> {
     fn call<A: IntoArgs<'js>, R: FromJs<'js>>(&self, name: &str, args: A) -> Result<R, String> {
         let called = self.kit.function(name).and_then(|function| function.call(args));
         called.map_err(|error| words_of(&self.ctx, &error))
-    }
-}
-
-/// A context with the global of a page without a document, and so without events of its own.
-pub(crate) struct Plain<'js> {
-    ctx: Ctx<'js>,
-    kit: Kit<'js>,
-    rejected: Rejected,
-}
-
-impl Plain<'_> {
-    /// Evaluates a classic script.
-    pub(crate) fn evaluate(&self, source: &[u8], url: &url::Url) -> Result<(), String> {
-        evaluate(&self.ctx, source, url.as_str()).map_err(|error| words_of(&self.ctx, &error))
-    }
-
-    /// Runs the microtasks that wait, and those they queue, while the slice lasts.
-    pub(crate) fn checkpoint(&self, pulse: &Pulse) {
-        checkpoint(&self.ctx, pulse);
-    }
-
-    /// Tells of rejections that nobody handled.
-    pub(crate) fn notify_rejections(&self) {
-        notify(&self.ctx, &self.kit, &self.rejected);
     }
 }
 

@@ -7,13 +7,12 @@ mod network;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use rquickjs::{AsyncContext, AsyncRuntime, CatchResultExt, Class, Coerced, Ctx, Value};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 use waystore::{Body, Clock, CredentialHash, Request, Response, ResponseSource, Visitor, Waystore};
 
 use self::network::Canned;
 use super::{Realm, Work, install, new_request, response::NotAResponse, take_response};
-use crate::event::ConsoleLine;
+use crate::{event::ConsoleLine, isolate::Revocation};
 
 /// The script whose interfaces are tried.
 const BASE: &str = "https://a.test/app/sw.js";
@@ -51,7 +50,7 @@ fn realm_of_tests(console: Rc<dyn Fn(ConsoleLine)>) -> Rc<Realm> {
         console,
         uncaught: Rc::new(|_| {}),
         clock: Arc::new(Clock::system()),
-        revoked: CancellationToken::new(),
+        revoked: Revocation::default(),
         work: Work::default(),
     })
 }

@@ -93,7 +93,7 @@ impl Source {
     }
 
     /// Whether the script has a part in it.
-    pub(super) fn needs_script(&self) -> bool {
+    pub(crate) fn needs_script(&self) -> bool {
         matches!(self, Self::FetchEvent | Self::Race)
     }
 }

@@ -9,7 +9,7 @@ use http::Method;
 use tokio_util::task::AbortOnDropHandle;
 use waystore::{CacheName, MultiCacheQueryOptions, Request, Response};
 
-use super::{Inner, events::fallback};
+use super::{Inner, Site, events::fallback};
 use crate::{
     FallbackReason, FetchEvent, FetchOutcome,
     accept::refusal,
@@ -28,21 +28,68 @@ pub(super) struct Way {
     pub(super) raced: bool,
 }
 
+/// Whom a request goes to.
+enum Addressee {
+    /// The active worker, activated or about to be.
+    Worker(Arc<Worker>),
+    /// A worker yet to come, if one comes.
+    Nobody,
+    /// The upstream: the worker is switched off.
+    Upstream,
+}
+
+impl Site {
+    /// Sends a request where a static route of the active worker leads past its script: to a cache, to the network.
+    ///
+    /// Never waits for a worker, and makes no event. Where the script is to be asked, or there is none to ask, the
+    /// event comes back as it was, for [`fetch`](Self::fetch). For hosts that prepare something for every event: what
+    /// is routed needs none of it.
+    ///
+    /// ```
+    /// # async fn example(site: waystore_worker::Site, event: waystore_worker::FetchEvent) {
+    /// let outcome = match site.fetch_routed(event).await {
+    ///     Ok(outcome) => outcome,
+    ///     Err(event) => site.fetch(*event).await,
+    /// };
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The event, where it is the script's.
+    pub async fn fetch_routed(&self, event: FetchEvent) -> Result<FetchOutcome, Box<FetchEvent>> {
+        let outcome = self.inner.fetch_routed(event).await?;
+        self.inner.counts.fetch_events.add();
+        self.inner.counts.count(&outcome);
+        Ok(outcome)
+    }
+}
+
 impl Inner {
     pub(super) async fn fetch(self: &Arc<Self>, event: FetchEvent) -> FetchOutcome {
         if self.closed.is_cancelled() {
             return fallback(event.request, FallbackReason::Stopped, None);
         }
-        if self.life().off {
-            return fallback(event.request, FallbackReason::Off, None);
-        }
-        match self.active() {
-            Some(worker) => {
+        match self.fetch_addressee() {
+            Addressee::Upstream => fallback(event.request, FallbackReason::Off, None),
+            Addressee::Worker(worker) => {
                 self.control(&event.resulting_client_id);
                 self.follow_routes(&worker, event).await
             }
-            None => self.ask_script(event, Way::default()).await,
+            Addressee::Nobody => self.ask_script(event, Way::default()).await,
         }
+    }
+
+    async fn fetch_routed(&self, event: FetchEvent) -> Result<FetchOutcome, Box<FetchEvent>> {
+        let Addressee::Worker(worker) = self.fetch_addressee() else { return Err(Box::new(event)) };
+        let source = worker.route(&event.request).filter(|source| !source.needs_script());
+        let Some(source) = source.filter(|_| !self.closed.is_cancelled()) else { return Err(Box::new(event)) };
+        self.control(&event.resulting_client_id);
+        Ok(match source {
+            Source::CacheName(name) => self.cached_answer(&worker, event.request, Some(name)).await,
+            Source::Cache => self.cached_answer(&worker, event.request, None).await,
+            _ => fallback(event.request, FallbackReason::Routed, Some(worker.version.clone())),
+        })
     }
 
     /// The active worker has the client that a navigation is about to make, whatever it says to the request.
@@ -52,11 +99,14 @@ impl Inner {
         }
     }
 
-    /// The active worker, activated or about to be.
-    fn active(&self) -> Option<Arc<Worker>> {
+    /// Whom a request goes to at this moment.
+    fn fetch_addressee(&self) -> Addressee {
         let life = self.life();
-        let active = life.cycle.active.filter(|_| !life.cycle.unregistered)?;
-        life.workers.get(&active.id).cloned()
+        if life.off {
+            return Addressee::Upstream;
+        }
+        let active = life.cycle.active.filter(|_| !life.cycle.unregistered);
+        active.and_then(|active| life.workers.get(&active.id)).cloned().map_or(Addressee::Nobody, Addressee::Worker)
     }
 
     /// Sends a request where the static routes of `worker` lead, without script if they do not lead there.

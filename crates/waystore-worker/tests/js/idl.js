@@ -1,8 +1,7 @@
-// What a browser shows of each interface: its object, its members, and what they refuse. Left out of what
-// is so in browsers: `isTrusted` is a property of each event there.
+// What a browser shows of each interface: its object, its members, and what they refuse.
 const TABLE = `
 EventTarget(0) | addEventListener/2 dispatchEvent/1 removeEventListener/2
-Event(1) | isTrusted type target srcElement currentTarget composedPath/0 #NONE #CAPTURING_PHASE #AT_TARGET #BUBBLING_PHASE eventPhase stopPropagation/0 cancelBubble= stopImmediatePropagation/0 bubbles cancelable returnValue= preventDefault/0 defaultPrevented composed timeStamp initEvent/1
+Event(1) | type target srcElement currentTarget composedPath/0 #NONE #CAPTURING_PHASE #AT_TARGET #BUBBLING_PHASE eventPhase stopPropagation/0 cancelBubble= stopImmediatePropagation/0 bubbles cancelable returnValue= preventDefault/0 defaultPrevented composed timeStamp initEvent/1
 CustomEvent(1) : Event | detail initCustomEvent/1
 ErrorEvent(1) : Event | message filename lineno colno error
 PromiseRejectionEvent(2) : Event | promise reason
@@ -12,7 +11,7 @@ AbortSignal() : EventTarget | +abort/0 +timeout/1 +any/1 aborted reason throwIfA
 Headers(0) | append/2 delete/1 get/1 getSetCookie/0 has/1 set/2 entries/0 forEach/1 keys/0 values/0
 Request(1) | method url headers destination referrer referrerPolicy mode credentials cache redirect integrity keepalive isReloadNavigation isHistoryNavigation signal duplex clone/0 body bodyUsed arrayBuffer/0! blob/0! bytes/0! formData/0! json/0! text/0! textStream/0
 Response(0) | +error/0 +redirect/1 +json/1 type url redirected status ok statusText headers clone/0 body bodyUsed arrayBuffer/0! blob/0! bytes/0! formData/0! json/0! text/0! textStream/0
-Blob(0) | size type slice/0 stream/0 text/0! arrayBuffer/0! bytes/0!
+Blob(0) | size type slice/0 stream/0 textStream/0 text/0! arrayBuffer/0! bytes/0!
 File(2) : Blob | name lastModified webkitRelativePath
 FileReader(0) : EventTarget | readAsArrayBuffer/1 readAsBinaryString/1 readAsText/1 readAsDataURL/1 abort/0 #EMPTY #LOADING #DONE readyState result error onloadstart= onprogress= onload= onabort= onerror= onloadend=
 ProgressEvent(1) : Event | lengthComputable loaded total
@@ -52,7 +51,7 @@ CacheStorage() | match/1! has/1! open/1! delete/1! keys/0!
 StorageManager() | persisted/0! estimate/0!
 StorageBucketManager() | open/1! keys/0! delete/1!
 StorageBucket() | name persisted/0! estimate/0! setExpires/1! expires/0! caches
-WorkerGlobalScope() : EventTarget |
+WorkerGlobalScope() : EventTarget | onerror= onlanguagechange= onoffline= ononline= onrejectionhandled= onunhandledrejection= fetch/1! caches crypto performance= atob/1 btoa/1 setTimeout/1 setInterval/1 clearTimeout/0 clearInterval/0 queueMicrotask/1 structuredClone/1 reportError/1 self location navigator origin= isSecureContext crossOriginIsolated
 WorkerLocation() | href origin protocol host hostname port pathname search hash toString/0
 WorkerNavigator() | userAgent onLine language languages hardwareConcurrency storage storageBuckets appCodeName appName appVersion platform product
 `;
@@ -77,8 +76,27 @@ test("globals are those of a worker", () => {
     ["string", true, "en", "en", true]);
   is(navigator.hardwareConcurrency >= 1, true);
   throws(TypeError, () => (location = 1));
+  throws(TypeError, () => (self.self = 1));
   performance = 5;
   is(performance, 5);
+  is("SharedArrayBuffer" in self, false);
+});
+
+test("an event's isTrusted is its own, and cannot be changed", () => {
+  for (const event of [new Event("a"), new CustomEvent("a"), new (class extends Event {})("a")]) {
+    const { get, set, enumerable, configurable } = Object.getOwnPropertyDescriptor(event, "isTrusted");
+    is([get.name, set, enumerable, configurable], ["get isTrusted", undefined, true, false]);
+    is(event.isTrusted, false);
+    throws(TypeError, () => get.call({}));
+    throws(TypeError, () => (event.isTrusted = true));
+  }
+  is("isTrusted" in Event.prototype, false);
+});
+
+test("the console is a namespace whose prototype is empty", () => {
+  const above = Object.getPrototypeOf(console);
+  is([Object.getOwnPropertyNames(above).length, Object.getPrototypeOf(above) === Object.prototype], [0, true]);
+  is([console.log.length, console.dir.length, console.table.length], [0, 0, 0]);
 });
 
 test("operations of the global are functions of their names and lengths", () => {
@@ -87,7 +105,8 @@ test("operations of the global are functions of their names and lengths", () => 
     setTimeout: 1, structuredClone: 1,
   };
   for (const [name, length] of Object.entries(operations)) {
-    const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(self, name);
+    is(Object.hasOwn(self, name), false, name);
+    const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(WorkerGlobalScope.prototype, name);
     is([value.name, value.length, writable && enumerable && configurable], [name, length, true], name);
   }
 });
@@ -132,6 +151,7 @@ test("a body can be read as a stream of text", async () => {
   const used = new Response("x");
   await used.text();
   throws(TypeError, () => used.textStream());
+  is(await read(new Blob(["\uFEFFé"]).textStream()), "é");
   const request = new Request("/", { method: "POST", body: "b" });
   is(await read(request.textStream()), "b");
   is(request.bodyUsed, true);

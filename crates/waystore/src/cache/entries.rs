@@ -3,7 +3,7 @@
 //! Not in the standard, whose `keys()` is all at once. Walks the pages of the list and decides on
 //! nothing but the range that was asked for.
 
-use std::{collections::VecDeque, sync::Arc, time::SystemTime};
+use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
 
 use futures::{Stream, stream};
 use url::Url;
@@ -62,7 +62,6 @@ impl EntryRange {
 }
 
 /// A walk over a cache, oldest entry first: see [`Cache::entries`].
-#[derive(Debug)]
 pub struct Entries {
     cache: Arc<Cache>,
     prefix: Option<String>,
@@ -100,8 +99,16 @@ impl Entries {
     }
 }
 
+/// Without the entries that wait.
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Entries");
+        shown.field("cache", &self.cache).field("after", &self.after).finish_non_exhaustive()
+    }
+}
+
 /// One entry of a cache, decoded no further than asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredEntry {
     found: Candidate,
     cache: Arc<Cache>,
@@ -204,6 +211,14 @@ impl StoredEntry {
         let response = response_of(&self.found)?;
         check_readable(&response.head, &self.cache.reader)?;
         Ok(response)
+    }
+}
+
+/// Without its headers and its body.
+impl fmt::Debug for StoredEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("StoredEntry");
+        shown.field("id", &self.id()).field("url", &self.url()).field("status", &self.status()).finish_non_exhaustive()
     }
 }
 

@@ -55,7 +55,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As for [`put`](Self::put).
+    /// As for [`put`](Self::put). Where a [`PutLevel::Durable`] put fails because the disk could not be synced
+    /// ([`Error::Unavailable`]), the entry is stored, and may be lost with the power.
     pub async fn put_with<'a>(
         &self,
         request: impl Into<RequestInfo<'a>>,

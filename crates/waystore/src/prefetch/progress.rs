@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_URLS, Outcome, Prefetched, Reason, Source, Summary};
+use super::{Outcome, Prefetched, Reason, Source, Summary};
 use crate::{Error, Result};
 
 /// How far a prefetch is: what [`Running::progress`](super::Running::progress) gives and
@@ -117,11 +117,16 @@ impl Progress {
     /// Whether it holds together: it may come from a file.
     pub(super) fn check(&self) -> Result<()> {
         let count = self.rows.len();
-        let fits = |row: &Row| {
-            let followed = row.done.as_ref().and_then(|done| done.followed).unwrap_or_default();
-            row.from.is_none_or(|from| from < count) && followed.0 <= followed.1 && followed.1 <= count
+        // A row is new in one document, so that all documents together name no more rows than there are.
+        let mut left = count;
+        let mut fits = |row: &Row| {
+            let (first, end) = row.done.as_ref().and_then(|done| done.followed).unwrap_or_default();
+            let length = end.checked_sub(first).filter(|_| end <= count);
+            let rest = length.and_then(|length| left.checked_sub(length));
+            left = rest.unwrap_or_default();
+            rest.is_some() && row.from.is_none_or(|from| from < count)
         };
-        if count > MAX_URLS || !self.rows.iter().all(fits) {
+        if !self.rows.iter().all(&mut fits) {
             return Err(Error::type_error("the progress of a prefetch does not hold together; start it anew"));
         }
         Ok(())

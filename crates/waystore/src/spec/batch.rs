@@ -62,7 +62,8 @@ pub(crate) fn plan_batch<'a>(cached: impl Iterator<Item = &'a Candidate>, steps:
         let before = plan.remove.len();
         let candidates = by_path.as_ref().map_or(Some(&cached), |by_path| by_path.get(path));
         for candidate in candidates.into_iter().flatten() {
-            if step.removes(&candidate.entry) && gone.insert(candidate.id) {
+            // One step sees each candidate once.
+            if step.removes(&candidate.entry) && (steps.len() == 1 || gone.insert(candidate.id)) {
                 plan.remove.push(candidate.id);
             }
         }

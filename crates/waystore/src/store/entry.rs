@@ -92,13 +92,19 @@ impl Entry {
         ]);
         bytes.put_u16_le(response.status);
         bytes.put_slice(&response.personal.map_or([0; 16], |hash| hash.0));
-        for section in sections {
-            bytes.put_u32_le(u32::try_from(section.len()).expect("heads are bounded by who parsed them"));
+        let (mut ends, mut end) = ([0; SECTIONS], FIXED as u32);
+        for (section, place) in sections.iter().zip(&mut ends) {
+            let length = u32::try_from(section.len()).expect("heads are bounded by who parsed them");
+            bytes.put_u32_le(length);
+            end = end.checked_add(length).expect("heads are bounded by who parsed them");
+            *place = end;
         }
         for section in sections {
             bytes.put_slice(section);
         }
-        Self::parse(bytes.freeze()).expect("what was encoded is decodable")
+        let entry = Self { bytes: bytes.freeze(), ends };
+        debug_assert!(Self::parse(entry.bytes.clone()).is_ok_and(|parsed| parsed == entry), "it cannot be decoded");
+        entry
     }
 
     /// The same entry with this padding: what is counted beside its length, in steps, so that usage does
@@ -250,9 +256,19 @@ impl Entry {
     ///
     /// [`Error::Damaged`]: a URL in it is none.
     pub fn response(&self) -> Result<ResponseHead> {
+        self.response_with(parse_url)
+    }
+
+    /// The same, for a look-up of `asked`: most responses came from the very URL that is looked for, and copying that
+    /// costs less than parsing its text once more.
+    pub(crate) fn response_to(&self, asked: &Url) -> Result<ResponseHead> {
+        self.response_with(|url| if url == asked.as_str() { Ok(asked.clone()) } else { parse_url(url) })
+    }
+
+    fn response_with(&self, parse: impl Fn(&str) -> Result<Url>) -> Result<ResponseHead> {
         Ok(ResponseHead {
             kind: self.kind(),
-            url_list: self.lines(URL_LIST).map(parse_url).collect::<Result<_>>()?,
+            url_list: self.lines(URL_LIST).map(parse).collect::<Result<_>>()?,
             status: self.status(),
             status_text: self.slice(STATUS_TEXT),
             headers: self.response_headers(),
@@ -361,6 +377,15 @@ mod tests {
         let read = Entry::parse(stored.as_bytes().clone()).unwrap();
         assert_eq!(read.request().unwrap(), request);
         assert_eq!(read.response().unwrap(), response);
+    }
+
+    #[test]
+    fn a_response_has_its_own_urls_whatever_was_looked_for() {
+        let (request, response) = entry();
+        let stored = Entry::new(&request, &response);
+        for asked in ["https://a.test/y", "https://a.test/y#f", "https://b.test/"] {
+            assert_eq!(stored.response_to(&Url::parse(asked).unwrap()).unwrap(), response);
+        }
     }
 
     #[test]

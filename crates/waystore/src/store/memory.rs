@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -29,10 +30,8 @@ pub struct MemoryStore {
     clock: Arc<Clock>,
 }
 
-#[derive(Debug)]
 struct Shared(Mutex<State>);
 
-#[derive(Debug)]
 struct State {
     places: HashMap<Place, Names>,
     lists: HashMap<ListId, ListState>,
@@ -40,7 +39,6 @@ struct State {
     ledger: Ledger,
 }
 
-#[derive(Debug)]
 struct ListState {
     place: Place,
     usage: Usage,
@@ -52,12 +50,18 @@ struct ListState {
     doomed: bool,
 }
 
-#[derive(Debug)]
 struct Kept {
     stored_at_ms: u64,
     entry: Entry,
     body: CandidateBody,
     uses: Uses,
+}
+
+/// Without what is stored.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lists", self.lock().lists.len())
+    }
 }
 
 impl MemoryStore {

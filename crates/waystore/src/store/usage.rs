@@ -5,10 +5,11 @@
 //! beside its lists, under the same lock, and asks it before it commits.
 
 use std::{
-    collections::HashMap,
     ops::{AddAssign, SubAssign},
     sync::Arc,
 };
+
+use hashbrown::HashMap;
 
 use super::Entry;
 use crate::{CacheName, Error, Limits, Place, Result, StorageKey, key::DEFAULT_BUCKET};
@@ -192,6 +193,9 @@ impl Ledger {
 
     /// Charges the key and bucket of `place`.
     pub fn charge(&mut self, place: &Place, usage: Usage) {
+        if usage == Usage::default() {
+            return;
+        }
         self.total += usage;
         match self.keys.get_mut(&place.key) {
             Some(of_key) => *of_key += usage,
@@ -204,6 +208,9 @@ impl Ledger {
 
     /// Takes back what `place` was charged.
     pub fn discharge(&mut self, place: &Place, usage: Usage) {
+        if usage == Usage::default() {
+            return;
+        }
         self.total -= usage;
         if let Some(of_key) = self.keys.get_mut(&place.key) {
             *of_key -= usage;

@@ -2,7 +2,8 @@
 
 use super::support::{IGNORE_METHOD, IGNORE_SEARCH, PLAIN, caches, get, put, put_varying, text, with_method};
 use crate::{
-    CacheName, CacheQueryOptions, CacheStorage, Error, MultiCacheQueryOptions, Response, StorageKey, Waystore,
+    BucketOptions, CacheName, CacheQueryOptions, CacheStorage, EntryRange, Error, MultiCacheQueryOptions, Response,
+    StorageKey, Waystore,
 };
 
 super::case_list!(Case:
@@ -27,6 +28,7 @@ super::case_list!(Case:
     s65_a_clock_that_is_set_back_changes_nothing,
     origins_with_something_are_listed,
     registrations_are_kept_apart_from_caches,
+    what_is_shown_of_a_handle_is_not_what_is_stored,
 );
 
 async fn names(caches: &CacheStorage) -> Vec<String> {
@@ -219,4 +221,23 @@ async fn registrations_are_kept_apart_from_caches(store: Waystore) {
     put(&registrations.open("v1").await.unwrap(), "/x", "1").await;
     assert!(caches(&store).keys().await.unwrap().is_empty());
     assert_eq!(find(&registrations, "/x", PLAIN).await, "1");
+}
+
+async fn what_is_shown_of_a_handle_is_not_what_is_stored(store: Waystore) {
+    store.pad_opaque_responses();
+    let caches = caches(&store);
+    let bucket = caches.buckets().open("b", BucketOptions::default()).await.unwrap();
+    let cache = caches.open("c").await.unwrap();
+    cache.put("/x", Response::new("secret ".repeat(1000)).header("x", "secret")).await.unwrap();
+    let mut walk = cache.entries(&EntryRange::all()).unwrap();
+    let entry = walk.next().await.unwrap().unwrap();
+    let hold = store.hold(caches.storage_key());
+    for shown in [
+        format!("{store:?} {caches:?} {cache:?}"),
+        format!("{bucket:?} {:?} {:?}", caches.buckets(), caches.spooler()),
+        format!("{entry:?} {walk:?} {hold:?}"),
+    ] {
+        assert!(shown.len() < 1000 && !shown.contains("secret"), "{shown}");
+    }
+    assert!(format!("{cache:?}").contains("https://a.test") && format!("{entry:?}").contains("https://a.test/x"));
 }

@@ -172,6 +172,36 @@ async fn whatever_a_damaged_sector_holds_nothing_wrong_is_served_and_the_store_w
     }
 }
 
+/// How far the second copy helps: `docs/format.md`, "Batches".
+#[tokio::test]
+async fn a_deletion_lost_with_both_copies_is_reported_and_undone_only_where_no_checkpoint_tells_of_it() {
+    const LOG: &str = "log/0000000001.seg";
+    const SCRIPT: &[Op] = &[
+        Op::Open("v1"),
+        Op::Put("v1", &[("/deleted", 40), ("/kept", 2000)]),
+        Op::Delete("v1", "/deleted"),
+        Op::Put("v1", &[("/last", 2000)]),
+    ];
+    let (disk, _) = checkpointed(SCRIPT, short()).await;
+    let mut came_back = 0;
+    for at in (0..8 * 1024).step_by(64) {
+        let disk = disk.copy();
+        disk.edit(LOG, |bytes| bytes[at..at + 512.min(8 * 1024 - at)].fill(0));
+        let with_checkpoint = open(&disk.copy(), short()).unwrap();
+        disk.remove("checkpoint");
+        let without = open(&disk, short()).unwrap();
+        let is_back =
+            async |store| state(store).await.iter().flat_map(|(_, all)| all).any(|(url, _)| url == "/deleted");
+        assert!(!is_back(&with_checkpoint).await, "512 bytes at {at}");
+        if is_back(&without).await {
+            came_back += 1;
+            let told = &without.report().damage;
+            assert!(told.iter().any(|finding| finding.contains("may be back")), "512 bytes at {at}: {told:?}");
+        }
+    }
+    assert!(came_back > 0, "the limit is gone: docs/format.md need not name it any more");
+}
+
 #[tokio::test]
 async fn a_log_of_noise_is_opened_without_a_panic() {
     let (disk, _) = closed(SMALL, short()).await;

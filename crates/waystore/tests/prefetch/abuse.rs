@@ -138,7 +138,7 @@ async fn where_the_network_does_not_go_is_asked_for_once_however_much_it_is_want
         (FetchError::Network("connection refused".into()), 4),
     ] {
         let network = only(move |_| Err(error.clone()));
-        let rows = run(Prefetch::default().require("/x"), &new_cache().await, &network).await;
+        let rows = run(Prefetch::new(Vec::<String>::new()).require("/x"), &new_cache().await, &network).await;
         assert_eq!(outcomes(&rows), [(Outcome::Failed, Some(Reason::Network))]);
         assert_eq!(rows[0].attempts, attempts, "{rows:?}");
     }

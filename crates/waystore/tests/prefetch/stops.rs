@@ -123,3 +123,28 @@ async fn nothing_is_fetched_that_nobody_asks_the_stream_for() {
     assert!(!asked.load(Ordering::SeqCst));
     assert_eq!(running.finish().await[0].outcome, Outcome::Stored);
 }
+
+#[tokio::test]
+async fn progress_of_more_urls_than_a_plan_may_name_goes_on() {
+    let done = r#"{"url": "https://a.test/x", "done": {"outcome": "stored"}}"#;
+    let rows = vec![done; waystore::prefetch::MAX_URLS + 1].join(",");
+    let progress: Progress = serde_json::from_str(&format!(r#"{{"rows": [{rows}], "bytes": 0, "spentMs": 0}}"#)).unwrap();
+    let running = plan().resume(new_cache().await, Arc::new(only(|_| Ok(Response::new("x")))), progress).unwrap();
+    assert_eq!(running.rows().len(), waystore::prefetch::MAX_URLS + 1);
+}
+
+#[tokio::test]
+async fn progress_whose_documents_name_more_than_there_is_does_not_hold_together() {
+    let resumed = async |followed: &str| {
+        let row = format!(r#"{{"url": "https://a.test/x", "done": {{"outcome": "stored", "followed": {followed}}}}}"#);
+        let progress = format!(r#"{{"rows": [{row}, {row}, {row}], "bytes": 0, "spentMs": 0}}"#);
+        let progress: Progress = serde_json::from_str(&progress).unwrap();
+        let network = Arc::new(only(|_| Ok(Response::new("x"))));
+        plan().resume(new_cache().await, network, progress).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(resumed("[1, 2]").await, Ok(()));
+    // What each row repeats of the others would grow with the square of their number.
+    for wrong in ["[0, 3]", "[2, 1]", "[3, 4]"] {
+        assert!(resumed(wrong).await.unwrap_err().contains("does not hold together"), "{wrong}");
+    }
+}

@@ -21,7 +21,7 @@ async fn printed(world: &World, script: &str) -> Vec<String> {
     };
     let url = Url::parse("http://shop.example/sw.js").unwrap();
     let script = format!("(async () => {{ {script} }})();");
-    let options = RunOptions { url: url.clone(), limits: Limits::default(), may_persist: false };
+    let options = RunOptions { url: url.clone(), limits: Limits::default(), may_persist: false, files: None };
     run_scripts(options, vec![(url, script.into_bytes())], &Waystore::in_memory(), host).await.unwrap();
     let lines = lines.lock().unwrap();
     lines.clone()

@@ -67,12 +67,15 @@ export default function (kit) {
   }
 
   const console = {
+    // Spec: https://console.spec.whatwg.org/#console-namespace
+    __proto__: {},
     log: (...args) => write(INFO, args),
     info: (...args) => write(INFO, args),
     debug: (...args) => write(DEBUG, args),
     warn: (...args) => write(WARN, args),
     error: (...args) => write(ERROR, args),
-    dir: (value) => write(INFO, [inspect(value)]),
+    // Nothing is required of `dir` and `table`: their lengths are 0.
+    dir: (...given) => write(INFO, [inspect(given[0])]),
     dirxml: (...args) => write(INFO, args),
     assert: (condition = false, ...args) => {
       if (condition) return;
@@ -84,7 +87,7 @@ export default function (kit) {
       const frames = new Error().stack.split("\n").slice(1).join("\n").trimEnd();
       write(DEBUG, [`Trace${args.length ? `: ${format(args)}` : ""}\n${frames}`]);
     },
-    table: (data) => write(INFO, [typeof data === "object" && data !== null ? table(data) : data]),
+    table: (...given) => write(INFO, [typeof given[0] === "object" && given[0] !== null ? table(given[0]) : given[0]]),
     group: (...args) => {
       if (args.length) write(INFO, args);
       if (indent.length < 40) indent += "  ";

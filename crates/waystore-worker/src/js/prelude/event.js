@@ -1,19 +1,24 @@
 // Event, CustomEvent, EventTarget, and dispatch without a tree: a target has no parents here.
 // Spec: https://dom.spec.whatwg.org/#events
 export default function (kit) {
-  const { defineProperty, freeze } = Object;
+  const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
   const NONE = 0;
   const AT_TARGET = 2;
   // What an event is, in one array: the engine makes an array at once, and an object property by property.
   // What comes after these is of events that extend it.
-  const [TYPE, FLAGS, TARGET, CURRENT_TARGET, TIME] = [0, 1, 2, 3, 4];
+  const [TYPE, FLAGS, TARGET, TIME] = [0, 1, 2, 3];
   // The bits of FLAGS.
   const [BUBBLES, CANCELABLE, COMPOSED, TRUSTED, CANCELED] = [1, 2, 4, 8, 16];
   const [STOPPED, STOPPED_AT_ONCE, PASSIVE, DISPATCHING] = [32, 64, 128, 256];
+  const STOPS = STOPPED | STOPPED_AT_ONCE;
+  // The bits of a listener's marks: those of most are none. HANDLES: its callback is an object.
+  const [CAPTURES, ONCE, IS_PASSIVE, REMOVED, HANDLES] = [1, 2, 4, 8, 16];
   // Given to a constructor in the place of a type, this says that what follows is the state as it is to be.
   const ready = freeze({});
   // For dispatch: the states of events, and the listeners of each target.
   let stateOf;
+  let isEvent;
+  let partGetter;
   const listenersOf = new WeakMap();
 
   class Event {
@@ -21,10 +26,25 @@ export default function (kit) {
 
     static {
       stateOf = (event) => event.#state;
+      isEvent = (value) => typeof value === "object" && value !== null && #state in value;
+      // The getter of an attribute that is a part of the state, and never undefined where it is there.
+      partGetter = (part, name) =>
+        ({
+          get() {
+            const value = this.#state[part];
+            if (value === undefined) throw new TypeError(`${name}: called on something else`);
+            return value;
+          },
+        }).get;
     }
 
     constructor(...given) {
-      this.#state = given[0] === ready ? given[1] : initial(given, new.target);
+      if (given[0] === ready) {
+        this.#state = given[1];
+      } else {
+        this.#state = initial(given, new.target);
+        defineProperty(this, "isTrusted", isTrusted);
+      }
     }
 
     get type() {
@@ -40,7 +60,7 @@ export default function (kit) {
     }
 
     get currentTarget() {
-      return this.#state[CURRENT_TARGET];
+      return currentTarget(this.#state);
     }
 
     get eventPhase() {
@@ -68,6 +88,7 @@ export default function (kit) {
     }
 
     set returnValue(value) {
+      void this.#state;
       if (!value) this.preventDefault();
     }
 
@@ -76,11 +97,7 @@ export default function (kit) {
     }
 
     set cancelBubble(value) {
-      if (value) this.#state[FLAGS] |= STOPPED;
-    }
-
-    get isTrusted() {
-      return (this.#state[FLAGS] & TRUSTED) !== 0;
+      this.#state[FLAGS] |= value ? STOPPED : 0;
     }
 
     get timeStamp() {
@@ -88,7 +105,7 @@ export default function (kit) {
     }
 
     composedPath() {
-      const current = this.#state[CURRENT_TARGET];
+      const current = currentTarget(this.#state);
       return current === null ? [] : [current];
     }
 
@@ -111,6 +128,17 @@ export default function (kit) {
     }
   }
 
+  // An own property of each event, which script cannot change. Spec: https://webidl.spec.whatwg.org/#LegacyUnforgeable
+  const { get } = getOwnPropertyDescriptor(
+    {
+      get isTrusted() {
+        return (stateOf(this)[FLAGS] & TRUSTED) !== 0;
+      },
+    },
+    "isTrusted",
+  );
+  const isTrusted = freeze({ __proto__: null, get, enumerable: true });
+
   // The state of an event that script makes.
   function initial(given, Interface) {
     if (given.length === 0) throw new TypeError(`${Interface.name} needs 1 argument, but was given 0`);
@@ -119,7 +147,11 @@ export default function (kit) {
     let flags = init?.bubbles ? BUBBLES : 0;
     if (init?.cancelable) flags |= CANCELABLE;
     if (init?.composed) flags |= COMPOSED;
-    return [type, flags, null, null, kit.now()];
+    return [type, flags, null, kit.now()];
+  }
+
+  function currentTarget(state) {
+    return (state[FLAGS] & DISPATCHING) === 0 ? null : state[TARGET];
   }
 
   function initialise(event, type, bubbles, cancelable) {
@@ -161,16 +193,19 @@ export default function (kit) {
       const listeners = listenersIn(this, "addEventListener");
       if (arguments.length < 2) throw new TypeError(`addEventListener needs 2 arguments, but was given ${arguments.length}`);
       type = `${type}`;
-      const { capture, once = false, passive = false, signal } = listenerOptions(options);
+      const { capture, once, passive, signal } = listenerOptions(options);
       if (signal !== undefined && !kit.isAbortSignal(signal)) throw new TypeError("`signal` is not an AbortSignal");
       if (callback === null || callback === undefined) return;
       if (typeof callback !== "function" && typeof callback !== "object") {
         throw new TypeError("an event listener must be a function or an object");
       }
       if (signal?.aborted) return;
-      const known = (listener) => listener.type === type && listener.callback === callback && listener.capture === capture;
-      if (listeners.all.some(known)) return;
-      const listener = { type, callback, capture, once: Boolean(once), passive: Boolean(passive), removed: false };
+      if (listeners.all.some((listener) => isSame(listener, type, callback, capture))) return;
+      let marks = capture ? CAPTURES : 0;
+      if (once) marks |= ONCE;
+      if (passive) marks |= IS_PASSIVE;
+      if (typeof callback !== "function") marks |= HANDLES;
+      const listener = { type, callback, marks };
       add(listeners, listener);
       kit.heard?.(this ?? globalThis, type);
       if (signal !== undefined) kit.whenAborted(signal, () => remove(listeners, listener));
@@ -181,8 +216,7 @@ export default function (kit) {
       if (arguments.length < 2) throw new TypeError(`removeEventListener needs 2 arguments, but was given ${arguments.length}`);
       type = `${type}`;
       const { capture } = listenerOptions(options);
-      const same = (listener) => listener.type === type && listener.callback === callback && listener.capture === capture;
-      const found = listeners.all.find(same);
+      const found = listeners.all.find((listener) => isSame(listener, type, callback, capture));
       if (found) remove(listeners, found);
     }
 
@@ -209,6 +243,14 @@ export default function (kit) {
     return { capture: Boolean(options.capture), once: options.once, passive: options.passive, signal: options.signal };
   }
 
+  function isSame(listener, type, callback, capture) {
+    return listener.type === type && listener.callback === callback && captures(listener) === capture;
+  }
+
+  function captures(listener) {
+    return (listener.marks & CAPTURES) !== 0;
+  }
+
   // The listeners of a target: all in the order in which they came, and by type, as far as somebody asked.
   function noListeners() {
     return { all: [], byType: { __proto__: null } };
@@ -227,7 +269,7 @@ export default function (kit) {
   }
 
   function remove(listeners, listener) {
-    listener.removed = true;
+    listener.marks |= REMOVED;
     const index = listeners.all.indexOf(listener);
     if (index >= 0) listeners.all.splice(index, 1);
     listeners.byType = { __proto__: null };
@@ -237,7 +279,7 @@ export default function (kit) {
   function hearersOf(listeners, type) {
     const known = listeners.byType[type];
     if (known !== undefined) return known;
-    const hear = (capture) => listeners.all.filter((listener) => listener.type === type && listener.capture === capture);
+    const hear = (capture) => listeners.all.filter((listener) => listener.type === type && captures(listener) === capture);
     const hearers = [...hear(true), ...hear(false)];
     // Types that nobody listens to are without number.
     if (hearers.length > 0) listeners.byType[type] = hearers;
@@ -252,8 +294,7 @@ export default function (kit) {
   // A listener of the prelude's own.
   kit.listen = (target, type, callback) => {
     kit.heard?.(target, type);
-    const listener = { type, callback, capture: false, once: false, passive: false, removed: false };
-    add(listenersIn(target, "addEventListener"), listener);
+    add(listenersIn(target, "addEventListener"), { type, callback, marks: 0 });
   };
 
   // Whether any listener hears `type`, and which types are heard at all.
@@ -274,46 +315,47 @@ export default function (kit) {
   // `after` runs after each listener: the microtasks, where no script is below.
   kit.dispatch = (target, event, after) => {
     const state = stateOf(event);
-    const threw = fire(listenersIn(target, "dispatchEvent"), target, event, state, after);
+    const hearers = hearersOf(listenersIn(target, "dispatchEvent"), state[TYPE]);
+    const threw = fire(hearers, target, event, state, after);
     return { allowed: (state[FLAGS] & CANCELED) === 0, threw };
   };
 
-  // The same, for who has the state and the listeners; whether a listener threw.
-  function fire(listeners, target, event, state, after) {
-    const hearers = listeners.byType[state[TYPE]] ?? hearersOf(listeners, state[TYPE]);
+  // The same, for who has the state and knows who hears it; whether a listener threw.
+  function fire(hearers, target, event, state, after) {
     let threw = false;
     let capturing = true;
     state[FLAGS] |= DISPATCHING;
     state[TARGET] = target;
-    state[CURRENT_TARGET] = target;
     for (let index = 0; index < hearers.length; index += 1) {
       const listener = hearers[index];
-      if (capturing && !listener.capture) {
+      const { marks } = listener;
+      if (state[FLAGS] & STOPS && (state[FLAGS] & STOPPED_AT_ONCE || (capturing && (marks & CAPTURES) === 0))) break;
+      if (marks === 0) {
         capturing = false;
-        if (state[FLAGS] & STOPPED) break;
+      } else {
+        capturing &&= captures(listener);
+        if (marks & REMOVED) continue;
+        if (marks & ONCE) remove(listenersIn(target, "dispatchEvent"), listener);
+        if (marks & IS_PASSIVE) state[FLAGS] |= PASSIVE;
       }
-      if (state[FLAGS] & STOPPED_AT_ONCE) break;
-      if (listener.removed) continue;
-      if (listener.once) remove(listeners, listener);
-      if (listener.passive) state[FLAGS] |= PASSIVE;
       try {
         const { callback } = listener;
-        if (typeof callback === "function") callback.call(target, event);
-        else callback.handleEvent(event);
+        if (marks & HANDLES) callback.handleEvent(event);
+        else callback.call(target, event);
       } catch (thrown) {
         threw = true;
         kit.report(thrown);
       }
-      state[FLAGS] &= ~PASSIVE;
+      if (marks & IS_PASSIVE) state[FLAGS] &= ~PASSIVE;
       after?.();
     }
-    state[CURRENT_TARGET] = null;
-    state[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_AT_ONCE);
+    state[FLAGS] &= ~(DISPATCHING | STOPS);
     return threw;
   }
 
   // For events of the runtime's own that extend this one.
-  kit.events = { ready, stateOf, listenersIn, fire, FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPPED, STOPPED_AT_ONCE, PARTS: 5 };
+  kit.events = { ready, isTrusted, stateOf, isEvent, partGetter, listenersIn, hearersOf, fire };
+  Object.assign(kit.events, { TYPE, FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPS, PARTS: 4 });
 
   defineProperty(Event, "length", { value: 1, configurable: true });
   kit.Event = kit.expose(Event);

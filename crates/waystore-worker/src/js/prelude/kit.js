@@ -61,14 +61,35 @@ export default function (kit) {
     });
   };
 
-  // A read-only attribute of the global that is always the same object.
-  kit.globalAttribute = (name, value) => kit.accessor(globalThis, name, () => value, undefined);
+  // What a member of the global is called on: the global, or nothing.
+  kit.ofGlobal = (receiver, name) => {
+    if (receiver === undefined || receiver === null || receiver === globalThis) return;
+    throw new TypeError(`${name}: called on something else`);
+  };
+
+  // A read-only attribute of the global.
+  kit.globalGetter = (name, value) => {
+    const { get } = {
+      get() {
+        kit.ofGlobal(this, name);
+        return value();
+      },
+    };
+    kit.accessor(globalThis, name, get, undefined);
+  };
+
+  // One that is always the same object.
+  kit.globalAttribute = (name, value) => kit.globalGetter(name, () => value);
 
   // An attribute of the global that script may read, and shadow by assigning.
   kit.replaceable = (name, value) => {
     const { get, set } = {
-      get: () => value,
+      get() {
+        kit.ofGlobal(this, name);
+        return value;
+      },
       set(other) {
+        kit.ofGlobal(this, name);
         defineProperty(globalThis, name, { value: other, writable: true, enumerable: true, configurable: true });
       },
     };
@@ -86,7 +107,7 @@ export default function (kit) {
 
   // An event handler attribute: `holder.onname`. What is no object counts as null, and what cannot be
   // called is kept and never called. Spec: https://html.spec.whatwg.org/#event-handler-attributes
-  kit.handler = (holder, type) => {
+  kit.handler = (holder, type, run = runHandler) => {
     const handlers = new WeakMap();
     const targetOf = (receiver) => {
       const target = receiver ?? globalThis;
@@ -108,13 +129,16 @@ export default function (kit) {
         const handler = { callback: usable };
         handlers.set(target, handler);
         kit.listen(target, type, function (event) {
-          if (typeof handler.callback !== "function") return;
-          if (handler.callback.call(target, event) === false) event.preventDefault();
+          if (typeof handler.callback === "function") run(handler.callback, target, event);
         });
       },
     };
     kit.accessor(holder, `on${type}`, get, set);
   };
+
+  function runHandler(callback, target, event) {
+    if (callback.call(target, event) === false) event.preventDefault();
+  }
 
   kit.domException = (message, name) => new DOMExceptionOfEngine(message, name);
 

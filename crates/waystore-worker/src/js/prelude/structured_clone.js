@@ -343,6 +343,7 @@ export default function (kit) {
 
   const { structuredClone } = {
     structuredClone(value, options = {}) {
+      kit.ofGlobal(this, "structuredClone");
       if (arguments.length === 0) throw new TypeError("structuredClone needs 1 argument, but was given 0");
       if (options !== null && typeof options !== "object" && typeof options !== "function") {
         throw new TypeError("the options of structuredClone must be an object");

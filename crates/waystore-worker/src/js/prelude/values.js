@@ -1,6 +1,8 @@
 // Values on their way between script and the native side.
 export default function (kit) {
   const { freeze } = Object;
+  // Scripts do not see it, but may be given one.
+  const SharedArrayBufferHere = SharedArrayBuffer;
   const isView = ArrayBuffer.isView;
   const toBase64 = Function.prototype.call.bind(Uint8Array.prototype.toBase64);
   const MAX_ERRORS = 256;
@@ -9,7 +11,7 @@ export default function (kit) {
 
   kit.freeze = freeze;
 
-  kit.isBytes = (value) => isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
+  kit.isBytes = (value) => isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBufferHere;
 
   // The bytes of a buffer or view, as text: the native side reads no memory of the engine.
   kit.encoded = (value) => {

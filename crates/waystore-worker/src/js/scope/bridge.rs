@@ -33,6 +33,12 @@ use crate::{
     script::ScriptMap,
 };
 
+/// What `events.js` tells of a fetch event: nobody answered it,
+const LEFT: u8 = 1;
+/// and a listener threw;
+const THREW: u8 = 2;
+/// it is no longer active.
+const ENDED: u8 = 4;
 /// Of a value in a reason.
 const MOST_CHARS: usize = 120;
 
@@ -137,10 +143,24 @@ impl Bridge {
         Some(event)
     }
 
+    /// Takes what script told of a fetch event at the end of its dispatch.
+    pub(super) fn dispatched(&self, id: u64, told: u8) {
+        if told & LEFT != 0 {
+            self.answer(id, Answer::Left { threw: told & THREW != 0 });
+        }
+        if told & ENDED != 0 {
+            self.end(id, Ok(()));
+        }
+    }
+
     /// The event is no longer active.
     pub(super) fn end(&self, id: u64, result: Result<(), String>) {
         let ended = self.events.borrow_mut().remove(&id);
-        self.preloads.borrow_mut().remove(&id);
+        let mut preloads = self.preloads.borrow_mut();
+        if !preloads.is_empty() {
+            preloads.remove(&id);
+        }
+        drop(preloads);
         // It stands there as well, for others to end it.
         drop(self.shared.take(id));
         if let Some(Active { ticket, .. }) = ended {
@@ -248,10 +268,6 @@ pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> rquickjs::Result<()
     give(ctx, bridge, "eventPrevented", |call, bridge| {
         let words = "preventDefault was called, and respondWith was not".to_owned();
         bridge.answer(number(call), Answer::Failed(words));
-        None
-    })?;
-    give(ctx, bridge, "eventLeft", |call, bridge| {
-        bridge.answer(number(call), Answer::Left { threw: is_true(&argument(call, 1)) });
         None
     })?;
     give(ctx, bridge, "eventOver", |call, bridge| {

@@ -2,16 +2,18 @@
 // Spec: https://w3c.github.io/ServiceWorker/#extendableevent-interface
 export default function (kit) {
   const { Event, domException } = kit;
-  const { checkpoint, eventEntered, eventLeft, eventOver, eventPrevented, eventRejected, eventRespond } = kit;
-  const { FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPPED, STOPPED_AT_ONCE } = kit.events;
-  const { fire, listenersIn, ready, stateOf } = kit.events;
+  const { checkpoint, eventEntered, eventOver, eventPrevented, eventRejected, eventRespond } = kit;
+  const { TYPE, FLAGS, CANCELABLE, TRUSTED, CANCELED, STOPS } = kit.events;
+  const { fire, hearersOf, isEvent, listenersIn, partGetter, ready, stateOf } = kit.events;
   const { Request, queueMicrotask } = globalThis;
   const then = Function.prototype.call.bind(Promise.prototype.then);
   const promiseOf = Promise.resolve.bind(Promise);
+  const { construct } = Reflect;
+  const scope = globalThis;
   const { defineProperty, freeze } = Object;
   const nothing = () => {};
   // What the state of an extendable event has after the parts of every event. ID is the number that the native
-  // side gave it, null for events that script made: nothing waits for those. Under way, PLACE is where.
+  // side gave it, null for events that script made: nothing waits for those. PLACE is where those under way are.
   const [ID, PLACE, LIFE, PENDING, REASON] = [0, 1, 2, 3, 4].map((part) => kit.events.PARTS + part);
   // And that of a fetch event. Promises are made when script asks for them: most scripts do not. UNHANDLED says
   // why it was not handled, or is undefined where it was; null until that is known.
@@ -19,12 +21,12 @@ export default function (kit) {
     [5, 6, 7, 8, 9, 10, 11, 12].map((part) => kit.events.PARTS + part);
   // The bits of LIFE. HAS_PRELOAD: there is one, and nobody asked for it.
   const [DISPATCHING, TIMED_OUT, OVER, FAILED, ENTERED, HAS_PRELOAD] = [1, 2, 4, 8, 16, 32];
-  // The states of the first `active` entries are those of events under way, in no order.
+  // What the native side is told of a fetch event at the end of its dispatch.
+  const [LEFT, THREW, ENDED] = [1, 2, 4];
+  // The states of the events under way that were dispatched, in no order.
   const underWay = [];
-  let active = 0;
   // Those of the global, once there is an event for them.
   let listeners;
-  let isFetchEvent;
 
   class ExtendableEvent extends Event {
     waitUntil(...given) {
@@ -48,36 +50,14 @@ export default function (kit) {
   }
 
   class FetchEvent extends ExtendableEvent {
-    #state;
-
-    static {
-      isFetchEvent = (value) => typeof value === "object" && value !== null && #state in value;
-    }
-
     constructor(type, init) {
       super(type, init);
-      this.#state = type === ready ? init : initialFetch(stateOf(this), init);
-    }
-
-    get request() {
-      return this.#state[REQUEST];
-    }
-
-    get clientId() {
-      return this.#state[CLIENT_ID];
-    }
-
-    get resultingClientId() {
-      return this.#state[RESULTING_CLIENT_ID];
-    }
-
-    get replacesClientId() {
-      return this.#state[REPLACES_CLIENT_ID];
+      completeFetch(stateOf(this), init);
     }
 
     get preloadResponse() {
       if (!isFetchEvent(this)) return wrongReceiver("preloadResponse");
-      const state = this.#state;
+      const state = stateOf(this);
       if (state[LIFE] & HAS_PRELOAD) {
         state[LIFE] &= ~HAS_PRELOAD;
         state[PRELOAD_RESPONSE] = kit.askForPreload(state[ID]);
@@ -90,7 +70,7 @@ export default function (kit) {
 
     get handled() {
       if (!isFetchEvent(this)) return wrongReceiver("handled");
-      const state = this.#state;
+      const state = stateOf(this);
       if (state[HANDLED] === null) {
         state[HANDLED] = new Promise((resolve, reject) => {
           state[SETTLE_HANDLED] = () => {
@@ -106,30 +86,33 @@ export default function (kit) {
     }
 
     respondWith(...given) {
-      const state = this.#state;
+      const state = stateOf(this);
+      if (state[REQUEST] === undefined) throw new TypeError("FetchEvent.respondWith: called on something else");
       if (given.length === 0) throw new TypeError("respondWith needs 1 argument, but was given 0");
+      // Only the runtime's own are ever dispatched in this sense.
       if ((state[LIFE] & DISPATCHING) === 0) throw invalidState("respondWith: the event is not being dispatched");
       if (state[LIFE] & ENTERED) throw invalidState("respondWith was called already");
       const response = given[0];
       // What could not be a promise needs none: its turn is a microtask from now all the same.
       const isPlain = typeof response === "object" && response !== null && !("then" in response);
       const promise = isPlain ? null : promiseOf(response);
-      begin(state, "respondWith");
+      state[PENDING] += 1;
       state[LIFE] |= ENTERED;
-      state[FLAGS] |= STOPPED | STOPPED_AT_ONCE;
+      state[FLAGS] |= STOPS;
       eventEntered(state[ID]);
-      const answering = takeAnswering(state);
       if (isPlain) {
-        answering.response = response;
-        queueMicrotask(answering.given);
+        answered = state;
+        answer = response;
+        queueMicrotask(answerNow);
       } else {
+        const answering = takeAnswering(state);
         then(promise, answering.fulfilled, answering.rejected);
       }
     }
   }
 
-  // The state of a fetch event that script makes: that of every event, and more.
-  function initialFetch(state, init) {
+  // Completes the state of a fetch event that script makes.
+  function completeFetch(state, init) {
     if (typeof init !== "object" || init === null || !(init.request instanceof Request)) {
       throw new TypeError("FetchEvent needs a request");
     }
@@ -147,7 +130,25 @@ export default function (kit) {
     state[HANDLED] = null;
     state[SETTLE_HANDLED] = undefined;
     state[UNHANDLED] = null;
-    return state;
+  }
+
+  function isFetchEvent(value) {
+    return isEvent(value) && stateOf(value)[REQUEST] !== undefined;
+  }
+
+  // What an event was answered with that could not be a promise. There is one at most: its microtask comes before
+  // the end of its event's dispatch, and so before the next event. Until that end anything extends the event, so
+  // that what was answered need not wait for another microtask to let go of it.
+  let answered;
+  let answer;
+
+  function answerNow() {
+    const state = answered;
+    const response = answer;
+    answered = undefined;
+    answer = undefined;
+    settleHandled(state, eventRespond(state[ID], response));
+    state[PENDING] -= 1;
   }
 
   // What answers an event once its promise is settled. Functions cost the engine more than all else here, so
@@ -164,35 +165,35 @@ export default function (kit) {
   }
 
   function newAnswering() {
-    const answering = { state: null, response: undefined, given, fulfilled, rejected };
-    function given() {
-      const { response } = answering;
-      answering.response = undefined;
-      fulfilled(response);
-    }
+    const answering = { state: null, fulfilled, rejected };
     function fulfilled(value) {
-      const { state } = answering;
-      settleHandled(state, eventRespond(state[ID], value));
-      queueMicrotask(drop);
+      settle(eventRespond(answering.state[ID], value));
     }
     function rejected(reason) {
+      eventRejected(answering.state[ID], reason);
+      settle("the promise given to respondWith was rejected");
+    }
+    function settle(unhandled) {
       const { state } = answering;
-      eventRejected(state[ID], reason);
-      settleHandled(state, "the promise given to respondWith was rejected");
-      queueMicrotask(drop);
+      settleHandled(state, unhandled);
+      if (state[LIFE] & DISPATCHING) rest()[PENDING] -= 1;
+      else queueMicrotask(drop);
     }
     function drop() {
+      dropPromise(rest());
+    }
+    function rest() {
       const { state } = answering;
       answering.state = null;
       if (resting < MOST_RESTING) answerings[resting++] = answering;
-      dropPromise(state);
+      return state;
     }
     return answering;
   }
 
   function settleHandled(state, unhandled) {
     state[UNHANDLED] = unhandled;
-    state[SETTLE_HANDLED]?.();
+    if (state[HANDLED] !== null) state[SETTLE_HANDLED]();
   }
 
   class ExtendableMessageEvent extends ExtendableEvent {
@@ -264,7 +265,7 @@ export default function (kit) {
   // It does no longer. Called a microtask after the promise settled, so that its own reactions can extend on.
   function dropPromise(state) {
     state[PENDING] -= 1;
-    conclude(state);
+    if (isOver(state)) conclude(state);
   }
 
   // The first failure counts.
@@ -274,22 +275,38 @@ export default function (kit) {
     state[REASON] = reason;
   }
 
-  function conclude(state) {
+  function isOver(state) {
     const life = state[LIFE];
-    if (life & (OVER | DISPATCHING) || (state[PENDING] > 0 && (life & TIMED_OUT) === 0)) return;
-    state[LIFE] |= OVER;
+    return (life & (OVER | DISPATCHING)) === 0 && (state[PENDING] === 0 || (life & TIMED_OUT) !== 0);
+  }
+
+  // Ends an event that was under way.
+  function conclude(state) {
     // The last one takes its place.
-    active -= 1;
-    const last = underWay[active];
-    underWay[active] = undefined;
+    const last = underWay.pop();
     if (last !== state) {
       underWay[state[PLACE]] = last;
       last[PLACE] = state[PLACE];
     }
-    eventOver(state[ID], (life & FAILED) !== 0, state[REASON]);
+    tellOver(state);
+  }
+
+  function tellOver(state) {
+    state[LIFE] |= OVER;
+    eventOver(state[ID], (state[LIFE] & FAILED) !== 0, state[REASON]);
   }
 
   for (const Interface of [ExtendableEvent, InstallEvent, FetchEvent, ExtendableMessageEvent]) kit.expose(Interface);
+  // To define it on each of them would cost more than all else that a request's event is made of.
+  defineProperty(FetchEvent.prototype, "isTrusted", { ...kit.events.isTrusted, configurable: true });
+  for (const [name, part] of Object.entries({
+    request: REQUEST,
+    clientId: CLIENT_ID,
+    resultingClientId: RESULTING_CLIENT_ID,
+    replacesClientId: REPLACES_CLIENT_ID,
+  })) {
+    kit.accessor(FetchEvent.prototype, name, partGetter(part, `FetchEvent.${name}`), undefined);
+  }
   for (const holder of [ExtendableEvent, InstallEvent, ExtendableEvent.prototype.waitUntil, FetchEvent.prototype.respondWith]) {
     defineProperty(holder, "length", { value: 1, configurable: true });
   }
@@ -300,10 +317,12 @@ export default function (kit) {
     const state = stateOf(event);
     state[ID] = id;
     state[PLACE] = 0;
-    state[LIFE] = 0;
+    state[LIFE] = DISPATCHING;
     state[PENDING] = 0;
     state[REASON] = undefined;
     run(event, state);
+    if (isOver(state)) tellOver(state);
+    else goOn(state);
   }
 
   kit.dispatchInstall = (id) => adopt(new InstallEvent("install"), id);
@@ -312,44 +331,61 @@ export default function (kit) {
     const init = { origin, source: kit.sourceOf(source) };
     adopt(kit.arrived(text, ports, init, ExtendableMessageEvent), id);
   };
+  // Returns what the native side is told: one call less than to tell it.
   kit.dispatchFetch = (id, request, clientId, resultingClientId, hasPreload, time) => {
-    const life = hasPreload ? HAS_PRELOAD : 0;
+    const life = hasPreload ? DISPATCHING | HAS_PRELOAD : DISPATCHING;
     // In the order of the parts.
     const state = [
-      "fetch", CANCELABLE | TRUSTED, null, null, time,
+      "fetch", CANCELABLE | TRUSTED, null, time,
       id, 0, life, 0, undefined,
       request, clientId, resultingClientId, "", null, null, undefined, null,
     ];
-    run(new FetchEvent(ready, state), state, leave);
+    parts[1] = state;
+    // Past the constructors of what it extends, which have nothing to do.
+    const event = construct(Event, parts, FetchEvent);
+    parts[1] = null;
+    const threw = run(event, state);
+    const told = state[LIFE] & ENTERED ? 0 : leave(state, threw);
+    if (state[PENDING] > 0) {
+      goOn(state);
+      return told;
+    }
+    if (state[LIFE] & FAILED) {
+      tellOver(state);
+      return told;
+    }
+    state[LIFE] |= OVER;
+    return told | ENDED;
   };
+  const parts = [ready, null];
 
-  // Nobody called `respondWith`, unless somebody did.
+  // Nobody called `respondWith`.
   function leave(state, threw) {
-    if (state[LIFE] & ENTERED) return;
     if (state[FLAGS] & CANCELED) {
       eventPrevented(state[ID]);
       settleHandled(state, "the default was prevented, and no response given");
-    } else {
-      eventLeft(state[ID], threw);
-      settleHandled(state, undefined);
+      return 0;
     }
+    settleHandled(state, undefined);
+    return threw ? LEFT | THREW : LEFT;
   }
 
   // The dispatch flag stays set through the microtasks that follow each listener.
-  function run(event, state, dispatched = nothing) {
-    state[PLACE] = active;
-    underWay[active] = state;
-    active += 1;
-    state[LIFE] |= DISPATCHING;
-    listeners ??= listenersIn(globalThis, "dispatchEvent");
-    const threw = fire(listeners, globalThis, event, state, checkpoint);
+  function run(event, state) {
+    listeners ??= listenersIn(scope, "dispatchEvent");
+    const threw = fire(hearersOf(listeners, state[TYPE]), scope, event, state, checkpoint);
     state[LIFE] &= ~DISPATCHING;
-    dispatched(state, threw);
-    conclude(state);
+    return threw;
+  }
+
+  // It was dispatched, and is not over.
+  function goOn(state) {
+    state[PLACE] = underWay.length;
+    underWay.push(state);
   }
 
   kit.timeOutEvent = (id) => {
-    const state = underWay.find((state) => state?.[ID] === id);
+    const state = underWay.find((state) => state[ID] === id);
     if (state === undefined) return;
     state[LIFE] |= TIMED_OUT;
     fail(state, domException("the event took too long", "TimeoutError"));

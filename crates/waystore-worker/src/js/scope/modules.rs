@@ -1,9 +1,12 @@
-//! Module workers: the graph of static imports, and `import()`, which a service worker may not call.
+//! Modules: the graph of imports, and `import()`.
 //!
-//! A module is linked and evaluated by the engine; here is how it finds what it imports: in the
-//! worker's scripts, like `importScripts` does, and by the network only while the worker is installed.
+//! A module is linked and evaluated by the engine; here is how it finds what it imports, for a worker
+//! ([`OfWorker`]) and for a page ([`OfPage`]): what each may import, and where that is, is theirs to say.
 //! Spec: <https://html.spec.whatwg.org/#hostloadimportedmodule>,
 //! <https://html.spec.whatwg.org/#resolve-a-module-specifier>
+
+mod awaits;
+mod sources;
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,65 +14,93 @@ use std::{
     rc::Rc,
 };
 
+use bytes::Bytes;
 use rquickjs::{
-    Ctx, JsLifetime, Module, Result,
+    Ctx, JsLifetime, Module, Promise, Result,
     loader::{ImportAttributes, Loader, Resolver},
     module::Declared,
     promise::PromiseState,
 };
 use url::Url;
 
-use super::{Bridge, imports::source, text_of};
+use self::awaits::awaits_at_the_top;
+pub(crate) use self::sources::OfPage;
+pub(super) use self::sources::OfWorker;
+use super::text_of;
 use crate::{
     js::exception::{Outcome, Thrown},
     update::ImportKind,
 };
 
-/// Of one worker, its main module included. What is linked is linked in one piece on one stack.
+/// Of one global, main modules included. What is linked is linked in one piece on one stack.
 const MOST_MODULES: usize = 1024;
 /// Before the URL of a module that is JSON: as the same URL's script it would be another module.
 const JSON: &str = "json:";
 
-/// What the engine's loader needs of the worker that it links.
+/// Where the modules of a global are.
+pub(super) trait Sources {
+    /// Whether modules import at their top only, and await nothing there: a service worker's.
+    fn are_static(&self) -> bool;
+
+    /// Whether the module or script at `base` may import `url`; else why not.
+    fn check(&self, base: &str, url: &Url) -> std::result::Result<(), &'static str>;
+
+    /// The bytes of what is imported.
+    fn source(&self, url: &Url, kind: ImportKind) -> std::result::Result<Bytes, String>;
+}
+
+/// What the engine's loader needs of the global that it links for.
 #[derive(Clone, JsLifetime)]
 struct Linker(Rc<Linking>);
 
 struct Linking {
-    bridge: Rc<Bridge>,
-    /// Set while the main module is linked: what is asked for then is a static import.
+    sources: Rc<dyn Sources>,
+    /// Set while a main module is linked: what is asked for then is a static import.
     active: Cell<bool>,
     known: RefCell<BTreeSet<String>>,
 }
 
-/// Lets modules find what they import in the scripts of `bridge`.
-pub(super) fn install(ctx: &Ctx<'_>, bridge: &Rc<Bridge>) -> Result<()> {
-    let linking = Linking { bridge: Rc::clone(bridge), active: Cell::default(), known: RefCell::default() };
+/// Lets modules find what they import in `sources`.
+pub(super) fn install(ctx: &Ctx<'_>, sources: Rc<dyn Sources>) -> Result<()> {
+    let linking = Linking { sources, active: Cell::default(), known: RefCell::default() };
     ctx.store_userdata(Linker(Rc::new(linking)))?;
     Ok(())
 }
 
-/// Links and evaluates the worker's main module.
+/// Links and evaluates a worker's main module.
 pub(super) fn evaluate<'js>(ctx: &Ctx<'js>, script: &[u8], url: &Url) -> Outcome<'js, ()> {
-    let linker = ctx.userdata::<Linker>().ok_or_else(|| Thrown::type_error("there are no modules here"))?.0.clone();
-    linker.known.borrow_mut().insert(url.as_str().to_owned());
-    linker.active.set(true);
-    let declared = declare(ctx, url.as_str(), script);
-    linker.active.set(false);
-    let (_, evaluated) = declared?.eval()?;
+    let evaluated = begin(ctx, script, url)?;
     match evaluated.state() {
         PromiseState::Resolved => Ok(()),
         // What awaits nothing is settled by now, even where its promise has reactions.
-        PromiseState::Pending => {
-            Err(Thrown::type_error("a service worker's modules have no `await` at their top level"))
-        }
+        PromiseState::Pending => Err(awaits()),
         PromiseState::Rejected => Ok(evaluated.result::<()>().transpose().map(drop)?),
     }
 }
 
-fn declare<'js>(ctx: &Ctx<'js>, url: &str, script: &[u8]) -> Result<Module<'js, Declared>> {
+/// Links a main module and begins to evaluate it.
+pub(super) fn begin<'js>(ctx: &Ctx<'js>, script: &[u8], url: &Url) -> Outcome<'js, Promise<'js>> {
+    let linker = ctx.userdata::<Linker>().ok_or_else(|| Thrown::type_error("there are no modules here"))?.0.clone();
+    linker.known.borrow_mut().insert(url.as_str().to_owned());
+    linker.active.set(true);
+    let declared = declare(ctx, &linker, url.as_str(), script);
+    linker.active.set(false);
+    let (_, evaluated) = declared?.eval()?;
+    Ok(evaluated)
+}
+
+fn declare<'js>(ctx: &Ctx<'js>, linking: &Linking, url: &str, script: &[u8]) -> Outcome<'js, Module<'js, Declared>> {
     let module = Module::declare(ctx.clone(), url, text_of(script))?;
     module.meta()?.set("url", url)?;
+    if linking.sources.are_static() && awaits_at_the_top(&module, script)? {
+        return Err(awaits());
+    }
     Ok(module)
+}
+
+/// Spec: <https://w3c.github.io/ServiceWorker/#update-algorithm>
+fn awaits<'js>() -> Thrown<'js> {
+    Thrown::type_error("a service worker's modules have no `await` at their top level")
 }
 
 /// Says which module an import means, and finds it.
@@ -101,7 +132,7 @@ impl Loader for Modules {
 
 fn linking<'js>(ctx: &Ctx<'js>) -> Outcome<'js, Rc<Linking>> {
     let linker = ctx.userdata::<Linker>().map(|linker| Rc::clone(&linker.0));
-    linker.filter(|linker| linker.active.get()).ok_or_else(|| {
+    linker.filter(|linker| linker.active.get() || !linker.sources.are_static()).ok_or_else(|| {
         Thrown::type_error("import(): a service worker imports at the top of its modules, or with importScripts")
     })
 }
@@ -112,18 +143,17 @@ fn resolve<'js>(
     name: &str,
     attributes: Option<&ImportAttributes<'js>>,
 ) -> Outcome<'js, String> {
-    linking(ctx)?;
+    let linking = linking(ctx)?;
     let fails = |reason: String| Thrown::Type(format!("`{name}`, imported by {base}, {reason}"));
     let relative = ["/", "./", "../"].iter().any(|start| name.starts_with(start));
     let url = match Url::parse(name) {
         Err(_) if relative => Url::parse(base).and_then(|base| base.join(name)).ok(),
         parsed => parsed.ok(),
     };
-    // The engine knows other modules by other names: the runtime's own.
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.ok_or_else(|| {
-        fails("is not at an HTTP(S) URL: what is imported begins with `/`, `./` or `../`, or is a whole URL".to_owned())
+        fails("is no URL: what is imported begins with `/`, `./` or `../`, or is a whole URL".to_owned())
     })?;
+    linking.sources.check(base, &url).map_err(|rule| fails(rule.to_owned()))?;
     let mut is_json = false;
     if let Some(attributes) = attributes {
         for key in attributes.keys() {
@@ -146,17 +176,17 @@ fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Outcome<'js, Module<'js, Declared>> 
         known.len()
     };
     if known > MOST_MODULES {
-        return Err(Thrown::Range(format!("a worker has at most {MOST_MODULES} modules")));
+        return Err(Thrown::Range(format!("there are at most {MOST_MODULES} modules")));
     }
     let parse = |url: &str| Url::parse(url).map_err(|_| Thrown::Type(format!("`{url}` is not a URL")));
     let fails = |reason: String| Thrown::Type(format!("import: {reason}"));
     match name.strip_prefix(JSON) {
         None => {
-            let script = source(&linking.bridge, &parse(name)?, ImportKind::Module, fails)?;
-            Ok(declare(ctx, name, &script)?)
+            let script = linking.sources.source(&parse(name)?, ImportKind::Module).map_err(fails)?;
+            declare(ctx, &linking, name, &script)
         }
         Some(url) => {
-            let json = source(&linking.bridge, &parse(url)?, ImportKind::Json, fails)?;
+            let json = linking.sources.source(&parse(url)?, ImportKind::Json).map_err(fails)?;
             let value = ctx.json_parse(text_of(&json))?;
             let module = Module::declare(ctx.clone(), name, "export default import.meta.json")?;
             module.meta()?.set("json", value)?;

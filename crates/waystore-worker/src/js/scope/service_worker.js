@@ -213,20 +213,23 @@ export default function (kit) {
     workers.set(version, new ServiceWorker(secret, version, script, "parsed"));
     registration = new ServiceWorkerRegistration(secret, scope, updateViaCache);
     const clients = kit.makeClients();
-    kit.readonly(globalThis, "clients", () => clients);
-    kit.readonly(globalThis, "registration", () => registration);
-    kit.readonly(globalThis, "serviceWorker", () => own());
+    kit.globalAttribute("clients", clients);
+    kit.globalAttribute("registration", registration);
+    kit.globalGetter("serviceWorker", own);
     for (const type of TYPES) kit.handler(globalThis, type);
-    const operations = {
+    const { skipWaiting, importScripts } = {
       async skipWaiting() {
+        kit.ofGlobal(this, "skipWaiting");
         kit.skipWaiting();
       },
       importScripts(...urls) {
+        kit.ofGlobal(this, "importScripts");
         kit.importScripts(urls.map((url) => `${url}`));
       },
     };
-    for (const [name, value] of Object.entries(operations)) {
-      defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
-    }
+    const operation = (value) => ({ value, writable: true, enumerable: true, configurable: true });
+    defineProperty(globalThis, "skipWaiting", operation(skipWaiting));
+    // Of all workers.
+    defineProperty(kit.GlobalScope.prototype, "importScripts", operation(importScripts));
   };
 }

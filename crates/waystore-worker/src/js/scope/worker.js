@@ -2,12 +2,13 @@
 // Spec: https://html.spec.whatwg.org/#the-workerglobalscope-common-interface
 export default function (kit) {
   const { Event, EventTarget } = kit;
-  const { defineProperty, freeze, setPrototypeOf } = Object;
+  const { defineProperty, freeze, getOwnPropertyDescriptor, setPrototypeOf } = Object;
 
   // A page without a document is not a worker, and says so.
   const [scopeName, locationName, navigatorName] = kit.isPage
     ? ["Window", "Location", "Navigator"]
     : ["WorkerGlobalScope", "WorkerLocation", "WorkerNavigator"];
+  const then = Function.prototype.call.bind(Promise.prototype.then);
   let making = false;
 
   class Scope extends EventTarget {
@@ -186,54 +187,70 @@ export default function (kit) {
   kit.expose(ErrorEvent);
   kit.GlobalScope = Scope;
 
-  // One that script cannot change.
-  kit.readonly = (holder, name, get) => kit.accessor(holder, name, get, undefined);
+  // A worker's members are of the interface that all kinds of workers have, so on its prototype; a page's are
+  // its own, since its interface is that of one global only. Spec: https://webidl.spec.whatwg.org/#Global
+  const holder = kit.isPage ? globalThis : Scope.prototype;
+  const OF_EVERY_SCOPE = [
+    "fetch", "caches", "crypto", "performance", "atob", "btoa", "setTimeout", "setInterval", "clearTimeout", "clearInterval",
+    "queueMicrotask", "structuredClone", "reportError", "self", "location", "navigator", "origin", "isSecureContext",
+    "crossOriginIsolated",
+  ];
+
+  function settleMembers() {
+    if (holder === globalThis) return;
+    for (const name of OF_EVERY_SCOPE) {
+      defineProperty(holder, name, getOwnPropertyDescriptor(globalThis, name));
+      delete globalThis[name];
+    }
+  }
 
   // `place` is the script's URL in parts, `agent` what the navigator says.
   kit.startWorkerScope = (Interface, place, agent) => {
     setPrototypeOf(globalThis, Interface.prototype);
     // The engine's own: what the interface says counts.
     delete globalThis[Symbol.toStringTag];
-    defineProperty(globalThis, "queueMicrotask", { enumerable: true });
+    // Memory is shared with nobody. Spec: https://html.spec.whatwg.org/#creating-a-new-javascript-realm
+    delete globalThis.SharedArrayBuffer;
     kit.adoptEventTarget(globalThis);
-    defineErrorHandler();
-    kit.handler(globalThis, "unhandledrejection");
-    kit.handler(globalThis, "rejectionhandled");
+    defineMicrotasks();
+    kit.handler(holder, "error", runErrorHandler);
+    for (const type of ["languagechange", "offline", "online", "rejectionhandled", "unhandledrejection"]) {
+      kit.handler(holder, type);
+    }
 
     making = true;
     const location = new Location(place);
     const navigator = new Navigator(agent);
     making = false;
 
-    kit.replaceable("self", globalThis);
-    kit.readonly(globalThis, "location", () => location);
-    kit.readonly(globalThis, "navigator", () => navigator);
+    if (kit.isPage) kit.replaceable("self", globalThis);
+    else kit.globalAttribute("self", globalThis);
+    kit.globalAttribute("location", location);
+    kit.globalAttribute("navigator", navigator);
     kit.replaceable("origin", place.origin);
-    kit.readonly(globalThis, "isSecureContext", () => true);
-    kit.readonly(globalThis, "crossOriginIsolated", () => false);
+    kit.globalAttribute("isSecureContext", true);
+    kit.globalAttribute("crossOriginIsolated", false);
+    settleMembers();
   };
+
+  // The engine's own takes any receiver.
+  function defineMicrotasks() {
+    const { queueMicrotask: queue } = globalThis;
+    const { queueMicrotask } = {
+      queueMicrotask(callback) {
+        kit.ofGlobal(this, "queueMicrotask");
+        queue(callback);
+      },
+    };
+    defineProperty(globalThis, "queueMicrotask", { value: queueMicrotask, writable: true, enumerable: true, configurable: true });
+  }
 
   // `onerror` is given the parts of the event, and says `true` where it took care of it.
   // Spec: https://html.spec.whatwg.org/#onerroreventhandler
-  function defineErrorHandler() {
-    let handler = null;
-    let listening = false;
-    const hear = (event) => {
-      if (handler === null) return;
-      const isError = event instanceof ErrorEvent;
-      const given = isError ? [event.message, event.filename, event.lineno, event.colno, event.error] : [event];
-      if (handler.call(globalThis, ...given) === isError) event.preventDefault();
-    };
-    defineProperty(globalThis, "onerror", {
-      get: () => handler,
-      set: (callback) => {
-        handler = typeof callback === "function" ? callback : null;
-        if (handler !== null && !listening) kit.listen(globalThis, "error", hear);
-        listening ||= handler !== null;
-      },
-      enumerable: true,
-      configurable: true,
-    });
+  function runErrorHandler(callback, target, event) {
+    const isError = event instanceof ErrorEvent;
+    const given = isError ? [event.message, event.filename, event.lineno, event.colno, event.error] : [event];
+    if (callback.call(target, ...given) === isError) event.preventDefault();
   }
 
   // Tells the global of what a callback threw; whether a listener took care of it.
@@ -252,6 +269,10 @@ export default function (kit) {
       reporting = false;
     }
   };
+
+  // What a module throws is an error of the global, not a rejection.
+  // Spec: https://html.spec.whatwg.org/#run-a-module-script
+  kit.followModule = (evaluated) => void then(evaluated, undefined, kit.report);
 
   // Spec: https://html.spec.whatwg.org/#the-hostpromiserejectiontracker-implementation
   let rejected = [];

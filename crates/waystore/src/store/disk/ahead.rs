@@ -55,17 +55,13 @@ impl Ahead {
 
     /// Makes the segment that will be needed, unless it is there.
     pub(super) fn prepare(&self, io: &dyn DiskIo, wanted: &Wanted) -> io::Result<()> {
-        let made = {
-            let mut state = self.state();
-            if state.last >= wanted.number {
-                return Ok(());
-            }
-            let made = state.make(io, wanted, wanted.length)?;
-            state.last = wanted.number;
-            Arc::clone(state.made.insert(made))
-        };
-        // Who writes to it would make its pages one by one, and who reads from it map them so. Nobody waits for this here.
-        made.populate();
+        let mut state = self.state();
+        if state.last >= wanted.number {
+            return Ok(());
+        }
+        let made = state.make(io, wanted, wanted.length)?;
+        state.last = wanted.number;
+        state.made = Some(made);
         Ok(())
     }
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers that are kept, at most: 6.5 MiB together.
-const KEPT: usize = 6;
+/// Buffers that are kept, at most: 6.4 MiB together.
+const KEPT: usize = 12;
 /// What each of them holds, at most.
-const LONGEST: usize = 1088 * 1024;
+const LONGEST: usize = 544 * 1024;
 
 /// Buffers nobody uses.
 #[derive(Debug, Default)]

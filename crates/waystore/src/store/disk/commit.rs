@@ -99,7 +99,8 @@ impl Inner {
     /// Appends the records of `plan`, and shows all at once what they change.
     pub(super) fn carry_out(&self, log: &mut Log, plan: Plan, owner: [u8; 16], op: OpId) -> Result<(), AppendError> {
         // Names and removals come twice: one damaged place must not bring back what is gone.
-        let mut drafts: Vec<&Draft> = plan.control.iter().map(|control| &control.draft).collect();
+        let mut drafts: Vec<&Draft> = Vec::with_capacity(2 * plan.control.len() + plan.inserts.len());
+        drafts.extend(plan.control.iter().map(|control| &control.draft));
         drafts.extend(plan.inserts.iter().map(|insert| &insert.draft));
         drafts.extend(plan.control.iter().map(|control| &control.draft));
         let batch = Batch { drafts: &drafts, key: owner, op, synced: self.synced() };
@@ -198,6 +199,8 @@ impl Plan {
         seen: &[(ListId, Found)],
     ) -> Result<Option<Self>> {
         let mut plan = Self::default();
+        plan.control.reserve_exact(changes.names.len() + changes.lists.len());
+        plan.inserts.reserve_exact(changes.lists.iter().map(|change| change.insert.len()).sum());
         if !plan.names(index, log, &changes.names) {
             return Ok(None);
         }

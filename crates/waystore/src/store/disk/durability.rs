@@ -131,9 +131,13 @@ impl Inner {
     }
 
     /// What somebody who commits leaves to be done.
-    fn do_asked(&self) {
+    fn do_asked(&self, populated: &mut Position) {
         self.drop_trash();
-        if let Err(error) = self.prepare_segment() {
+        let made = self.prepare_segment().and_then(|()| {
+            *populated = self.populate_since(*populated)?;
+            Ok(())
+        });
+        if let Err(error) = made {
             tracing::warn!(%error, "making a segment ahead failed");
         }
     }
@@ -146,6 +150,18 @@ impl Inner {
             tracing::debug!(%error, "no segment could be made ahead");
         }
         Ok(())
+    }
+
+    /// Has the pages of what was written since `since` at hand for who reads them: nobody waits for that here. Returns
+    /// where the log ends.
+    fn populate_since(&self, since: Position) -> Result<Position> {
+        let end = self.log()?.end;
+        for number in since.segment()..=end.segment() {
+            let Some(segment) = self.index().usage.segment(number).cloned() else { continue };
+            let start = if number == since.segment() { since.offset() } else { 0 };
+            segment.populate(start..if number == end.segment() { end.offset() } else { u32::MAX });
+        }
+        Ok(end)
     }
 
     /// What is done when the store is closed, so that the next open need not read the log.
@@ -224,10 +240,10 @@ impl Background {
         let weak = Arc::downgrade(inner);
         let mut background = Self { inner: Weak::clone(&weak), stop: Some(stop), threads: Vec::new() };
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
-        let of_sync = Weak::clone(&weak);
+        let (of_sync, end) = (Weak::clone(&weak), inner.log()?.end);
         let started = thread("waystore-sync").spawn(move || sync(&of_sync, every, &stopped));
         background.threads.push(started.map_err(Error::unavailable)?);
-        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked));
+        let started = thread("waystore-segment").spawn(move || make_segments(&weak, &asked, end));
         background.threads.push(started.map_err(Error::unavailable)?);
         inner.log()?.maker = Some(maker);
         Ok(background)
@@ -258,11 +274,12 @@ fn sync(inner: &Weak<Inner>, every: Duration, stopped: &mpsc::Receiver<()>) {
     }
 }
 
-fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
+fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, opened_at: Position) {
     let Some(opened) = inner.upgrade() else { return };
+    let mut populated = opened_at;
     let warmed = warm(&opened, || match asked.try_recv() {
         Ok(()) => {
-            opened.do_asked();
+            opened.do_asked(&mut populated);
             ControlFlow::Continue(())
         }
         Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
@@ -272,6 +289,6 @@ fn make_segments(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
     drop(opened);
     while warmed.is_continue() && asked.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
-        inner.do_asked();
+        inner.do_asked(&mut populated);
     }
 }

@@ -138,23 +138,25 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn encode(&self, seed: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER);
-        bytes.put_slice(&RECORD_MAGIC);
-        bytes.put_u8(self.kind as u8);
-        bytes.put_u8(if self.end { END } else { 0 });
-        bytes.put_u16_le(0);
-        bytes.put_u32_le(self.index);
-        bytes.put_u32_le(self.payload_length);
-        bytes.put_u64_le(self.batch);
-        bytes.put_u64_le(self.position.0);
-        bytes.put_u64_le(self.synced.0);
-        bytes.put_u64_le(self.list);
-        bytes.put_u64_le(self.entry);
-        bytes.put_slice(&self.key);
-        bytes.put_u128_le(self.op.0);
-        bytes.put_u64_le(self.payload_checksum);
-        bytes.put_u64_le(xxh3(&bytes, seed));
+    fn encode(&self, seed: u64) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let mut rest = &mut bytes[..];
+        rest.put_slice(&RECORD_MAGIC);
+        rest.put_u8(self.kind as u8);
+        rest.put_u8(if self.end { END } else { 0 });
+        rest.put_u16_le(0);
+        rest.put_u32_le(self.index);
+        rest.put_u32_le(self.payload_length);
+        rest.put_u64_le(self.batch);
+        rest.put_u64_le(self.position.0);
+        rest.put_u64_le(self.synced.0);
+        rest.put_u64_le(self.list);
+        rest.put_u64_le(self.entry);
+        rest.put_slice(&self.key);
+        rest.put_u128_le(self.op.0);
+        rest.put_u64_le(self.payload_checksum);
+        let (before, checksum) = bytes.split_at_mut(HEADER - 8);
+        checksum.copy_from_slice(&xxh3(before, seed).to_le_bytes());
         bytes
     }
 
@@ -261,15 +263,17 @@ impl Written {
     }
 }
 
-/// Encodes a batch that will stand at `start`. The caller made sure that it fits there.
+/// Encodes a batch that will stand at `start` into `bytes`, in place of what is in there. The caller made sure that it fits
+/// in its segment.
 pub(super) fn encode_batch(
     drafts: &[&Draft],
     head: BatchHead,
     start: Position,
     seed: u64,
-) -> Option<(Vec<u8>, Vec<Written>)> {
-    let length = drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
-    let mut bytes = Vec::with_capacity(length);
+    bytes: &mut Vec<u8>,
+) -> Option<Vec<Written>> {
+    bytes.clear();
+    bytes.reserve(drafts.iter().map(|draft| record_length(draft.payload_length())).sum());
     let mut written = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.iter().enumerate() {
         let header_at = bytes.len();
@@ -300,7 +304,7 @@ pub(super) fn encode_batch(
             checksum: header.payload_checksum,
         });
     }
-    Some((bytes, written))
+    Some(written)
 }
 
 /// Puts the checksum of an inline body into the payload. Returns that of the sealed part.

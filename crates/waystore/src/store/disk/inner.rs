@@ -16,6 +16,7 @@ use super::{
     checkpoint,
     compact::Compaction,
     durability::{Checkpointed, SharedSync},
+    fill::Filled,
     format::{Position, Removed},
     hold::Holder,
     home,
@@ -95,12 +96,15 @@ impl Inner {
             ahead: Arc::default(),
             maker: None,
             asked: 0,
+            tells_at: replayed.read,
             segment: replayed.segment.clone(),
+            filled: Filled::default(),
             end: replayed.end,
             marked: if replayed.marked { replayed.end } else { Position::default() },
             next: replayed.next,
             unsynced: replayed.unsynced.clone(),
             failed: None,
+            buffer: Vec::new(),
             owner: None,
         };
         bodies.set_log_end(log.end);

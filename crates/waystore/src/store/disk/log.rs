@@ -11,6 +11,7 @@ use super::{
     ahead::{Ahead, Wanted},
     bodies::owner_of,
     failure::disk_error,
+    fill::Filled,
     format::{
         BatchHead, Draft, FIRST_RECORD, HEADER, Kind, Position, Written, encode_batch, encode_mark, record_length,
     },
@@ -22,6 +23,11 @@ use crate::{Clock, Error, StorageKey, store::OpId};
 /// The least length of a segment. The length grows with what is live in the log, up to what is configured,
 /// so that a small store takes little room.
 const LEAST_SEGMENT_BYTES: u32 = 1024 * 1024;
+
+/// Bytes after which who works in the background is told that there is something new.
+const TOLD_EVERY: u64 = 4 * 1024 * 1024;
+/// Memory for encoding that is kept from batch to batch, at most.
+const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The writing end of the log.
 #[derive(Debug)]
@@ -35,12 +41,17 @@ pub(super) struct Log {
     /// How many bytes of the log are of entries and names that are there.
     pub(super) live: u64,
     pub(super) ahead: Arc<Ahead>,
-    /// Who makes the next segment, and drops lists that are gone, when it is told that there is something to do.
+    /// Who makes the next segment, drops lists that are gone, and maps what was written, when it is told that there is
+    /// something to do.
     pub(super) maker: Option<SyncSender<()>>,
     /// The last segment for which it was told.
     pub(super) asked: u32,
+    /// What has been appended when it is told again.
+    pub(super) tells_at: u64,
     /// The segment that is written to; `None` before the first.
     pub(super) segment: Option<Arc<Segment>>,
+    /// How far its pages are made.
+    pub(super) filled: Filled,
     /// Where the next batch goes.
     pub(super) end: Position,
     /// Where the log ended when the last mark was written: nothing came since.
@@ -50,6 +61,8 @@ pub(super) struct Log {
     pub(super) unsynced: Vec<Arc<Segment>>,
     /// Why nothing can be written any more.
     pub(super) failed: Option<String>,
+    /// Where batches are encoded, one after the other.
+    pub(super) buffer: Vec<u8>,
     /// Who committed last, and what names them: mostly it is the same one again.
     pub(super) owner: Option<(StorageKey, [u8; 16])>,
 }
@@ -104,8 +117,12 @@ impl Log {
         let length: usize = batch.drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
         let segment = self.segment_with_room(length, batch)?;
         let written = self.write(&segment, batch)?;
-        if self.asked != segment.number() && self.needs_next_soon() {
-            self.asked = segment.number();
+        let needs_next = self.asked != segment.number() && self.needs_next_soon();
+        if needs_next || self.written >= self.tells_at {
+            if needs_next {
+                self.asked = segment.number();
+            }
+            self.tells_at = self.written.saturating_add(TOLD_EVERY);
             self.wake();
         }
         Ok((segment, written))
@@ -194,6 +211,7 @@ impl Log {
             self.write(&full, Batch { drafts: &[&seal], ..batch })?;
         }
         self.segment = Some(Arc::clone(&made));
+        self.filled = Filled::default();
         self.end = Position::new(number, FIRST_RECORD);
         Ok(made)
     }
@@ -203,22 +221,25 @@ impl Log {
         // Never used again, whether the write succeeds or not: what a failed write leaves behind
         // must not pass for a part of a later batch.
         self.next.batch += 1;
-        let (bytes, written) = encode_batch(batch.drafts, head, self.end, segment.header.seed)
+        let written = encode_batch(batch.drafts, head, self.end, segment.header.seed, &mut self.buffer)
             .expect("a segment with room for the batch was chosen");
-        let offset = self.end.offset();
-        if let Err(error) = segment.write(&bytes, offset) {
+        let (offset, length) = (self.end.offset(), self.buffer.len());
+        let done = self.filled.write(segment, &self.buffer, offset);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BYTES);
+        if let Err(error) = done {
             // However much of it was written: without its first header the batch is not there.
-            let undone = segment.write(&vec![0; bytes.len()], offset).and_then(|()| segment.sync());
+            let undone = segment.write(&vec![0; length], offset).and_then(|()| segment.sync());
             return Err(match undone {
-                Ok(()) => AppendError::NotDone(disk_error(error, bytes.len() as u64)),
+                Ok(()) => AppendError::NotDone(disk_error(error, length as u64)),
                 Err(_) => {
                     self.fail(&error);
                     AppendError::Unknown
                 }
             });
         }
-        let after = offset as usize + bytes.len();
-        self.written += bytes.len() as u64;
+        let after = offset as usize + length;
+        self.written += length as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));

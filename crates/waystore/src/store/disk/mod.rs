@@ -4,7 +4,7 @@
 //! others may look. Decides nothing about matching.
 //!
 //! ```text
-//! commit      commit.rs ─► log.rs ─► ahead.rs, segment.rs ─► io.rs (format.rs: the bytes)
+//! commit      commit.rs ─► log.rs ─► ahead.rs, fill.rs ─► segment.rs ─► io.rs (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
 //! background  durability.rs ─► checkpoint.rs, compact.rs, warm.rs  (usage.rs: what is needed)
 //! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs, piece.rs: the bytes; lane.rs: side by side)
@@ -25,6 +25,7 @@ mod commit;
 mod compact;
 mod durability;
 mod failure;
+mod fill;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
@@ -51,6 +52,7 @@ mod usage;
 mod warm;
 
 use std::{
+    fmt,
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -107,7 +109,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct DiskStore {
     // Before `inner`: it must have ended when the directory is given up.
     background: Option<Background>,
@@ -253,6 +254,13 @@ impl DiskStore {
     /// [`Error::Unavailable`], [`Error::QuotaExceeded`]: the disk refused.
     pub fn tick(&self) -> Result<()> {
         if self.inner.is_writable() { self.inner.tick() } else { Ok(()) }
+    }
+}
+
+/// Without what is stored.
+impl fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskStore").field("writable", &self.inner.is_writable()).finish_non_exhaustive()
     }
 }
 

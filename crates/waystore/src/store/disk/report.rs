@@ -9,12 +9,15 @@ use super::{
 
 /// How many findings are kept in words; beyond that they are only counted.
 const KEPT: usize = 1000;
+/// What bytes may have told that hold no record any more.
+const UNTOLD: &str = "what was deleted there may be back";
 
 /// What was found when the log was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenReport {
-    /// Places that had been written and synced and cannot be read: what was there is lost, and nothing else.
+    /// Places that had been written and synced and cannot be read. What was there is lost and nothing else, except where it
+    /// was the only word of a deletion: what that took away may be back (`docs/format.md`, "Batches").
     pub damage_count: u64,
     /// The first thousand of them, in words.
     pub damage: Vec<String>,
@@ -84,10 +87,10 @@ impl fmt::Display for Damage {
                 write!(f, "checkpoint: {detail}; the whole log was read instead, nothing is lost by that")
             }
             Self::Gap { segment, from, to: None } => {
-                write!(f, "{}: unreadable from byte {from} on", Segment::path(*segment))
+                write!(f, "{}: unreadable from byte {from} on; {UNTOLD}", Segment::path(*segment))
             }
             Self::Gap { segment, from, to: Some(to) } => {
-                write!(f, "{}: bytes {from} to {to} are unreadable", Segment::path(*segment))
+                write!(f, "{}: bytes {from} to {to} are unreadable; {UNTOLD}", Segment::path(*segment))
             }
             Self::Record { at, kind, list, entry, detail, .. } => {
                 let path = Segment::path(at.segment());

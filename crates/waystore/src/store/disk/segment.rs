@@ -110,6 +110,11 @@ impl Segment {
         self.file.write_at(bytes, offset.into())
     }
 
+    /// Has some of its pages at hand for who reads from it.
+    pub(super) fn populate(&self, range: Range<u32>) {
+        self.map.populate(range.start as usize..range.end.min(self.header.length) as usize);
+    }
+
     /// Makes what was written survive power loss.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
@@ -147,11 +152,6 @@ impl Segment {
         let start = offset as usize;
         let length = BEGINNING.min(record_length(payload_length as usize));
         self.map.touch(start..start.saturating_add(length).min(self.map.length()));
-    }
-
-    /// Has all of its pages at hand, before they are needed.
-    pub(super) fn populate(&self) {
-        self.map.populate(0..self.map.length());
     }
 
     /// Has a `piece` of its pages at hand, if they are in memory. Returns whether they are, as far as one can tell from some.

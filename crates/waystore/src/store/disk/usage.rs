@@ -30,8 +30,8 @@ pub(super) struct Used {
 impl Usage {
     /// Makes a segment known.
     pub(super) fn add(&mut self, segment: &Arc<Segment>) {
-        let unused = Used { segment: Arc::clone(segment), live: 0, removals: HashMap::new() };
-        self.segments.entry(segment.number()).or_insert(unused);
+        let unused = || Used { segment: Arc::clone(segment), live: 0, removals: HashMap::new() };
+        self.segments.entry(segment.number()).or_insert_with(unused);
     }
 
     /// Makes a segment known, and what a checkpoint said of it.

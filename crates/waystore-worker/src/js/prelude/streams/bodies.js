@@ -2,6 +2,7 @@
 export default function (kit) {
   const S = kit.streams;
   const { stateOf } = S;
+  const { defineProperty, getOwnPropertyDescriptor } = Object;
   const ReadableStreamHere = ReadableStream;
   const pipeThrough = Function.prototype.call.bind(ReadableStream.prototype.pipeThrough);
 
@@ -58,7 +59,6 @@ export default function (kit) {
 
   // Spec: https://fetch.spec.whatwg.org/#dom-body-textstream
   kit.addTextStream = (Interface) => {
-    const { getOwnPropertyDescriptor, defineProperty } = Object;
     const bodyOf = Function.prototype.call.bind(getOwnPropertyDescriptor(Interface.prototype, "body").get);
     const { textStream } = {
       textStream() {
@@ -68,8 +68,21 @@ export default function (kit) {
         return pipeThrough(body, new kit.TextDecoderStream());
       },
     };
-    defineProperty(Interface.prototype, "textStream", { value: textStream, writable: true, enumerable: true, configurable: true });
+    addOperation(Interface.prototype, "textStream", textStream);
   };
+
+  // Spec: https://w3c.github.io/FileAPI/#dom-blob-textstream
+  const streamOfBlob = Function.prototype.call.bind(Blob.prototype.stream);
+  const { textStream } = {
+    textStream() {
+      return pipeThrough(streamOfBlob(this), new kit.TextDecoderStream());
+    },
+  };
+  addOperation(Blob.prototype, "textStream", textStream);
+
+  function addOperation(holder, name, value) {
+    defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true });
+  }
 
   // Locks the stream for ever and reads it for the native side: `read` gives bytes or null.
   kit.drain = (stream) => {

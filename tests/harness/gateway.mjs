@@ -1,17 +1,34 @@
-// `waystore serve` in a process of its own, which can be killed and started again where it was.
+// `waystore serve` in a process of its own, which can be killed and started again where it was, and a client that asks it
+// as browsers do.
 
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { PATIENCE } from "./browser.mjs";
+import { PATIENCE } from "./patience.mjs";
 
-export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BINARY = process.env.WAYSTORE_BINARY ?? path.join(ROOT, "target", "debug", "waystore");
+
+/** The headers by which a gateway knows that somebody opens a page. */
+export const NAVIGATION = {
+  accept: "text/html",
+  "sec-fetch-dest": "document",
+  "sec-fetch-mode": "navigate",
+  "sec-fetch-site": "none",
+};
+
+/** `waystore run WORDS`: its exit code, the lines that it printed, and what it said beside them. */
+export async function run(...words) {
+  const ran = promisify(execFile)(BINARY, ["run", ...words], { timeout: PATIENCE });
+  const { code = 0, stdout, stderr } = await ran.catch((failed) => failed);
+  return { code, lines: stdout.trimEnd().split("\n"), complaint: stderr };
+}
 
 export class Gateway {
   #process;
@@ -26,7 +43,7 @@ export class Gateway {
   /** In front of `origin`, with the script at `worker` there, and more flags. */
   static async start(t, origin, { worker = "/sw.js", flags = [], site = [] } = {}) {
     const gateway = new Gateway();
-    gateway.#home = await mkdtemp(path.join(tmpdir(), "waystore-browser-"));
+    gateway.#home = await mkdtemp(path.join(tmpdir(), "waystore-gateway-"));
     const upstream = ["--upstream", origin.url ?? origin, "--worker", worker];
     gateway.#words = ["serve", ...site, ...upstream, "--data", gateway.data, "--log", "json", ...flags];
     t.after(async () => {
@@ -39,6 +56,11 @@ export class Gateway {
 
   get data() {
     return path.join(this.#home, "data");
+  }
+
+  /** Where it listens. */
+  get address() {
+    return `http://${this.#listen}`;
   }
 
   get pid() {
@@ -58,6 +80,21 @@ export class Gateway {
       return;
     }
     throw new Error(`the gateway did not start:\n${this.#text()}`);
+  }
+
+  /** Asks for `target`, a path. The response's body is a `Buffer`. */
+  get(target, headers = {}) {
+    return this.#ask("GET", target, headers);
+  }
+
+  /** Sends `body` to `target`, a path. */
+  post(target, body) {
+    return this.#ask("POST", target, {}, body);
+  }
+
+  /** Opens the page at `target`. */
+  visit(target) {
+    return this.get(target, NAVIGATION);
   }
 
   async kill() {
@@ -80,6 +117,13 @@ export class Gateway {
     return new Map(entries.map((entry) => [new URL(entry.url).pathname, entry]));
   }
 
+  /** The URLs in a cache, without the origin, in their order. */
+  async keys(name) {
+    const keys = JSON.parse(await this.command("cache", "keys", name, "--json"));
+    return keys.map(({ url }) => new URL(url)).map(({ pathname, search }) => pathname + search);
+  }
+
+  /** The names of all caches. */
   async caches() {
     return JSON.parse(await this.command("cache", "ls", "--json")).map(({ cache }) => cache);
   }
@@ -89,7 +133,10 @@ export class Gateway {
     const written = this.#log.slice(after).find(is);
     if (written !== undefined) return Promise.resolve(written);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no such line was logged, but:\n${this.#text()}`)), PATIENCE);
+      const timer = setTimeout(() => {
+        this.#watchers.delete(watcher);
+        reject(new Error(`no such line was logged, but:\n${this.#text()}`));
+      }, PATIENCE);
       const watcher = (line) => {
         if (!is(line)) return;
         clearTimeout(timer);
@@ -103,6 +150,29 @@ export class Gateway {
   /** How many lines were logged so far, for `logged`. */
   get lines() {
     return this.#log.length;
+  }
+
+  /** What the log says of errors in the script so far. */
+  get errors() {
+    return this.#log.filter((line) => line.level === "ERROR");
+  }
+
+  #ask(method, target, headers, body) {
+    return new Promise((resolve, reject) => {
+      const options = { method, headers, agent: false, timeout: PATIENCE };
+      const request = http.request(new URL(target, this.address), options, (response) => {
+        const chunks = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const body = Buffer.concat(chunks);
+          resolve({ status: response.statusCode, headers: response.headers, body, text: body.toString() });
+        });
+      });
+      request.on("timeout", () => request.destroy(new Error(`no answer to ${target} in time`)));
+      request.on("error", reject);
+      request.end(body);
+    });
   }
 
   #text() {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { PATIENCE } from "./browser.mjs";
+import { PATIENCE } from "./patience.mjs";
 
 /** Waits until `is` holds of what `look` returns, which it returns: for what happens after an answer, of which nobody is told. */
 export async function until(look, is) {

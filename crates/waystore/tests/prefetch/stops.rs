@@ -128,7 +128,8 @@ async fn nothing_is_fetched_that_nobody_asks_the_stream_for() {
 async fn progress_of_more_urls_than_a_plan_may_name_goes_on() {
     let done = r#"{"url": "https://a.test/x", "done": {"outcome": "stored"}}"#;
     let rows = vec![done; waystore::prefetch::MAX_URLS + 1].join(",");
-    let progress: Progress = serde_json::from_str(&format!(r#"{{"rows": [{rows}], "bytes": 0, "spentMs": 0}}"#)).unwrap();
+    let progress: Progress =
+        serde_json::from_str(&format!(r#"{{"rows": [{rows}], "bytes": 0, "spentMs": 0}}"#)).unwrap();
     let running = plan().resume(new_cache().await, Arc::new(only(|_| Ok(Response::new("x")))), progress).unwrap();
     assert_eq!(running.rows().len(), waystore::prefetch::MAX_URLS + 1);
 }

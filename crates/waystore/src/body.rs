@@ -62,7 +62,8 @@ impl Body {
         Self { source: Source::End, remaining: Some(0) }
     }
 
-    /// A body whose bytes come from `stream`; `length` is their number, where it is known.
+    /// A body whose bytes come from `stream`; `length` is their number, where it is known. Where fewer come, reading
+    /// ends with an error, so that nothing is stored that broke off.
     pub fn from_stream(
         stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
         length: Option<u64>,
@@ -183,11 +184,17 @@ impl Stream for Body {
             }
             Source::End | Source::Stored(_) => None,
         };
-        match &item {
-            Some(Ok(chunk)) => this.remaining = this.remaining.map(|left| left.saturating_sub(chunk.len() as u64)),
-            Some(Err(_)) | None => this.source = Source::End,
+        if let Some(Ok(chunk)) = &item {
+            this.remaining = this.remaining.map(|left| left.saturating_sub(chunk.len() as u64));
+            return Poll::Ready(item);
         }
-        Poll::Ready(item)
+        this.source = Source::End;
+        match (this.remaining.replace(0), &item) {
+            (Some(left @ 1..), None) => {
+                Poll::Ready(Some(Err(BodyError::failed(format!("it ended {left} bytes early")))))
+            }
+            _ => Poll::Ready(item),
+        }
     }
 }
 

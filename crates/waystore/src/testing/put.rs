@@ -18,6 +18,7 @@ super::case_list!(Case:
     e81_a_star_in_vary_is_refused,
     e85_e86_e157_a_null_body_stays_null,
     e88_a_body_that_fails_stores_nothing,
+    a_body_that_ends_before_its_length_stores_nothing,
     e90_e91_errors_and_redirects_are_storable,
     e93_the_fragment_of_the_latest_put_is_kept,
     e94_an_aborted_request_is_stored_all_the_same,
@@ -92,6 +93,17 @@ async fn e88_a_body_that_fails_stores_nothing(store: Waystore) {
     put(&cache, "/x", "before").await;
     let result = cache.put("/x", Response::new(failing(&["a", "b", "c"]))).await;
     assert!(matches!(result, Err(Error::Body(BodyError::Failed(error))) if error.to_string() == "the source broke"));
+    assert_eq!(get(&cache, "/x").await, "before");
+}
+
+async fn a_body_that_ends_before_its_length_stores_nothing(store: Waystore) {
+    let cache = open(&store).await;
+    put(&cache, "/x", "before").await;
+    let chunks = futures::stream::iter([Ok(Bytes::from("half"))]);
+    let result = cache.put("/x", Response::new(Body::from_stream(chunks, Some(8)))).await;
+    assert!(
+        matches!(result, Err(Error::Body(BodyError::Failed(error))) if error.to_string() == "it ended 4 bytes early")
+    );
     assert_eq!(get(&cache, "/x").await, "before");
 }
 

@@ -127,7 +127,7 @@ fn main() -> Result {
         "", "requests/s", "CPU each, µs", "of bare hyper", "of plain proxying"
     );
     let medians: Vec<_> =
-        asked.iter().zip(rounds).map(|(contender, rounds)| (contender.name, Round::median(rounds))).collect();
+        asked.iter().zip(rounds).map(|(contender, rounds)| (contender.name, Round::median(&rounds))).collect();
     let rate_of = |name| medians.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, round)| round.rate);
     let (bare, proxying) = (rate_of(NAMES[0]), rate_of(NAMES[1]));
     for (name, Round { rate, cpu }) in &medians {
@@ -251,7 +251,7 @@ struct Round {
 }
 
 impl Round {
-    fn median(rounds: Vec<Self>) -> Self {
+    fn median(rounds: &[Self]) -> Self {
         let cpu = median(rounds.iter().map(|round| round.cpu).collect());
         Self { rate: median(rounds.iter().map(|round| round.rate).collect()), cpu }
     }

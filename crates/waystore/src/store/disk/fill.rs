@@ -1,6 +1,5 @@
-//! What is written goes a block at a time, with zeros behind it: the kernel makes the pages of a block together, and writing
-//! into them takes a third of the time that it takes to make them one by one. Nor more than a block at a time: what the
-//! kernel made together it goes through whole with every later write into it, and a segment is written again one day.
+//! Zeros behind what is written, a block at a time: the kernel makes the pages of a block together, and writing into them
+//! takes a third of the time that it takes to make them one by one.
 //!
 //! Knows a segment and how far it was written; no record.
 
@@ -10,7 +9,7 @@ use super::segment::Segment;
 
 /// What is filled by one write. Larger ones would save little more, and hold up who happens to make them.
 const BLOCK: u32 = 32 * 1024;
-/// Writes this long or longer need no zeros.
+/// Writes this long or longer make their pages together anyway.
 const LONG: usize = BLOCK as usize / 2;
 static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
@@ -23,25 +22,20 @@ impl Filled {
     /// none. After an error any of both may have been written.
     pub(super) fn write(&mut self, segment: &Segment, bytes: &[u8], offset: u32) -> io::Result<()> {
         let end = u32::try_from(bytes.len()).ok().and_then(|length| offset.checked_add(length)).unwrap_or(u32::MAX);
-        if bytes.len() >= LONG {
-            write_in_blocks(segment, bytes, offset)?;
-        } else {
+        if end > self.0 && bytes.len() < LONG {
             match self.fill(segment, offset, end) {
                 // There may be room for what is written, if not for what may come.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
                 filled => filled?,
             }
-            segment.write(bytes, offset)?;
         }
+        segment.write(bytes, offset)?;
         self.0 = self.0.max(end);
         Ok(())
     }
 
     /// First: the pages of what will be written are made with the others.
     fn fill(&mut self, segment: &Segment, offset: u32, end: u32) -> io::Result<()> {
-        if end <= self.0 {
-            return Ok(());
-        }
         let start = offset.max(self.0);
         let end = end.next_multiple_of(BLOCK).min(segment.header.length);
         for at in (start..end).step_by(ZEROS.len()) {
@@ -49,17 +43,6 @@ impl Filled {
         }
         self.0 = end;
         Ok(())
-    }
-}
-
-fn write_in_blocks(segment: &Segment, mut bytes: &[u8], mut offset: u32) -> io::Result<()> {
-    loop {
-        let (block, rest) = bytes.split_at(bytes.len().min((BLOCK - offset % BLOCK) as usize));
-        segment.write(block, offset)?;
-        if rest.is_empty() {
-            return Ok(());
-        }
-        (bytes, offset) = (rest, offset + block.len() as u32);
     }
 }
 
@@ -101,17 +84,6 @@ mod tests {
         let after = vec![7; (LENGTH - BLOCK) as usize];
         let parts = [vec![7; 1000], vec![1; 100], vec![2; 100], vec![0; BLOCK as usize - 1200], after];
         assert_eq!(content(&disk), parts.concat());
-    }
-
-    #[test]
-    fn a_long_write_goes_block_by_block() {
-        let disk = SimDisk::default();
-        let (segment, mut filled) = (used_before(&disk), Filled::default());
-        let before = disk.changes();
-        filled.write(&segment, &vec![1; BLOCK as usize], 1000).unwrap();
-        assert_eq!(disk.changes(), before + 2);
-        let after = vec![7; (LENGTH - BLOCK - 1000) as usize];
-        assert_eq!(content(&disk), [vec![7; 1000], vec![1; BLOCK as usize], after].concat());
     }
 
     #[test]

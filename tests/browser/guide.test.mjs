@@ -92,7 +92,8 @@ test("a reload, a second tab and two tabs at once find what one of them had fetc
   await third.waitForFunction("document.title === 'lemon, seen'");
 });
 
-test("a page that is closed in the middle costs nobody anything: what it asked for is fetched all the same", async (t) => {
+// The groceries, of which the cherry comes when it is released.
+async function slowGroceries() {
   const files = await groceries();
   let release;
   const held = new Promise((resolve) => (release = resolve));
@@ -100,6 +101,11 @@ test("a page that is closed in the middle costs nobody anything: what it asked f
     await held;
     response.writeHead(200, { "content-type": "application/json" }).end(product("cherry"));
   };
+  return { files, release };
+}
+
+test("a page that is closed in the middle costs nobody anything: what it asked for is fetched all the same", async (t) => {
+  const { files, release } = await slowGroceries();
   const { origin, gateway, context, page } = await opened(t, files);
   await page.goto(gateway.url);
   await page.getByRole("link", { name: "Cherry" }).hover();
@@ -113,13 +119,7 @@ test("a page that is closed in the middle costs nobody anything: what it asked f
 });
 
 test("a new version of the worker waits for what the old one still fetches", async (t) => {
-  const files = await groceries();
-  let release;
-  const held = new Promise((resolve) => (release = resolve));
-  files["/apis/data_2.json"] = async (_request, response) => {
-    await held;
-    response.writeHead(200, { "content-type": "application/json" }).end(product("cherry"));
-  };
+  const { files, release } = await slowGroceries();
   const { origin, gateway, page } = await opened(t, files);
   await page.goto(gateway.url);
   const answered = hover(page, "Cherry");

@@ -126,6 +126,20 @@ async fn a_body_that_nobody_commits_is_removed() {
 }
 
 #[tokio::test]
+async fn a_body_part_of_which_was_not_written_is_refused_though_who_read_it_back_was_told_first() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    let mut writer = store.write_body(&super::support::key());
+    disk.set_room(Some(100_000));
+    writer.write(content(300_000)).await.unwrap();
+    assert!(matches!(writer.read_back(0).await, Err(Error::QuotaExceeded { .. })));
+    disk.set_room(None);
+    if writer.write(content(300_000)).await.is_ok() {
+        assert!(writer.finish().await.is_err());
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_body_can_be_stored_again_before_its_file_is_gone() {
     let disk = SimDisk::default();
     let store = open(&disk, relaxed()).unwrap();

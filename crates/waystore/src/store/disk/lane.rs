@@ -94,7 +94,13 @@ impl<W: Work> Lane<W> {
 
 impl<W: Work> Drop for Lane<W> {
     fn drop(&mut self) {
-        self.0.state().waiting.clear();
+        let at_rest = {
+            let mut state = self.0.state();
+            state.waiting.clear();
+            state.worker.take()
+        };
+        // Here, and not with the thread that worked last, which may not have ended yet.
+        drop(at_rest);
     }
 }
 
@@ -238,6 +244,23 @@ mod tests {
         }
         lane.push(Bytes::from_static(&[1]));
         assert_eq!(lane.finish().await.err().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+    }
+
+    #[tokio::test]
+    async fn dropping_a_lane_at_rest_drops_its_worker_at_once() {
+        struct Held(#[expect(dead_code, reason = "it is only to be dropped")] Arc<()>);
+        impl Work for Held {
+            fn take(&mut self, _: &Bytes) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let held = Arc::new(());
+        let lane = Lane::new(Held(Arc::clone(&held)));
+        // The thread that worked last may not have gone yet.
+        let thread = Arc::clone(&lane.0);
+        drop(lane);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(thread);
     }
 
     #[tokio::test]

@@ -205,15 +205,18 @@ impl Inner {
 
     /// Leaves the log at rest: synced, with a mark that says so.
     pub(super) fn settle(&self) -> Result<()> {
-        let end = {
+        let (end, removed) = {
             let mut log = self.log()?;
-            self.remove_damaged(&mut log)?;
-            (log.end != log.marked).then_some(log.end)
+            let removed = self.remove_damaged(&mut log);
+            ((log.end != log.marked).then_some(log.end), removed)
         };
+        if end.is_some_and(|end| self.synced() < end) {
+            self.flush()?;
+        }
+        // Before anything that fails where the disk is full: this gives room back.
+        self.bodies.sweep(self.synced());
+        removed?;
         if let Some(end) = end {
-            if self.synced() < end {
-                self.flush()?;
-            }
             let mut log = self.log()?;
             // Only where nothing came since: what comes next says how far the log is synced, too.
             if log.end == end {
@@ -221,7 +224,6 @@ impl Inner {
                 self.note_segment(&log);
             }
         }
-        self.bodies.sweep(self.synced());
         Ok(())
     }
 }

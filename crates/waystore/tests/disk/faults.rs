@@ -91,6 +91,18 @@ async fn after_a_failed_sync_nothing_is_said_to_be_safe_and_nothing_more_is_writ
 }
 
 #[tokio::test]
+async fn after_a_failed_sync_no_more_bodies_pile_up() {
+    let disk = prepared().await;
+    let store = open(&disk, relaxed()).unwrap();
+    disk.set_syncs_fail(true);
+    assert!(apply(&store, Op::Put("c", &[("/x", 1)])).await);
+    assert!(store.sync().await.is_err());
+    let before = disk.files();
+    assert!(matches!(put(&store, "c", &[("/y", 300_000)]).await, Err(Error::Unavailable { .. })));
+    assert_eq!(disk.files(), before);
+}
+
+#[tokio::test]
 async fn s53_a_body_that_cannot_be_read_errors_and_may_be_read_later() {
     let disk = prepared().await;
     let store = open(&disk, relaxed()).unwrap();

@@ -315,6 +315,8 @@ impl Plan {
             NewBody::Null => (RecordBody::Null, None),
             NewBody::Inline(bytes) => (RecordBody::Inline(bytes.clone()), None),
             NewBody::Written(body) => {
+                // First: a file that no entry will name would stay in its place.
+                log.check()?;
                 let file = inner.place(body)?;
                 (RecordBody::File { hash: file.name.hash, length: file.length }, Some(file))
             }

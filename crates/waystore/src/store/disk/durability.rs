@@ -95,9 +95,7 @@ impl Inner {
         let _one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         let (segments, end, unsynced) = {
             let mut log = self.log()?;
-            if let Some(reason) = &log.failed {
-                return Err(Error::unavailable(reason.clone()));
-            }
+            log.check()?;
             (std::mem::take(&mut log.unsynced), log.end, self.bodies.take_unsynced())
         };
         let synced = self.bodies.sync(&unsynced).and_then(|()| segments.iter().try_for_each(|segment| segment.sync()));

@@ -79,7 +79,7 @@ impl Inner {
     /// Removes entries that were found damaged from the log too, so that they stay absent.
     pub(super) fn remove_damaged(&self, log: &mut Log) -> Result<()> {
         let damaged = self.take_damaged();
-        self.append_removals(log, &damaged)
+        self.append_removals(log, &damaged).inspect_err(|_| self.keep_damaged(damaged))
     }
 
     /// Removes entries for good.

@@ -96,3 +96,36 @@ async fn what_an_ended_round_moved_and_somebody_removed_stays_removed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_kill_between_two_rounds_keeps_no_removal_for_good() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    // The first segment has entries that all go, and the second what took them away and nothing else.
+    let urls: Vec<String> = (0..50).map(|number| format!("/{number}")).collect();
+    for url in &urls {
+        put(&store, "c", &[(url, 10)]).await.unwrap();
+    }
+    put(&store, "c", &[("/stays", 15_000)]).await.unwrap();
+    for url in &urls {
+        delete(&store, "c", url).await.unwrap();
+    }
+    put(&store, "c", &[("/last", 9_000)]).await.unwrap();
+    let before = store.log_usage().segments;
+    drop(store);
+    for changes in 0.. {
+        let disk = disk.copy();
+        let store = open(&disk, short()).unwrap();
+        disk.stop_after(changes, changes);
+        let finished = store.tick().is_ok();
+        drop(store);
+        disk.restart();
+        let store = open(&disk, short()).unwrap();
+        store.tick().unwrap();
+        assert_eq!(store.log_usage().segments, before - 2, "killed after {changes} changes");
+        if finished {
+            return;
+        }
+    }
+}

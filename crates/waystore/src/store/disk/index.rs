@@ -140,7 +140,9 @@ impl Index {
         let mut index = Self::new(checkpoint.seed);
         for state in &checkpoint.segments {
             if let Some(segment) = segments(state.number) {
-                index.usage.restore(&segment, state.live, &state.removals);
+                // What segments had that are gone since needs no removal.
+                let needed = state.removals.iter().filter(|(target, _)| segments(*target).is_some()).copied();
+                index.usage.restore(&segment, state.live, needed);
             }
             if state.leftover {
                 index.moved.insert(state.number);

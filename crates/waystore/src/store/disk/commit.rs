@@ -158,6 +158,12 @@ fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
     Some(all)
 }
 
+/// Whether names are what `change` needs them to be before the commit.
+fn is_as_expected(index: &Index, change: &NameChange) -> bool {
+    let NameChange::Expect { place, names } = change else { return true };
+    index.names(place).eq(names.iter().map(|(name, list)| (name, *list)))
+}
+
 /// What a batch writes and changes.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -237,14 +243,20 @@ impl Plan {
         self.strictly |= place.bottle == Bottle::ServiceWorkerRegistrations;
     }
 
-    /// Returns whether every name to take away or change is bound.
+    /// Returns whether every name to take away or change is bound, and names are as expected.
     fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) -> bool {
+        if !changes.iter().all(|change| is_as_expected(index, change)) {
+            return false;
+        }
         // What earlier changes of the same commit made of a name.
         let mut changed: HashMap<(&Place, &CacheName), Option<ListId>> = HashMap::new();
         for change in changes {
             let (NameChange::Bind(place, name)
             | NameChange::Unbind(place, name)
-            | NameChange::Rename { place, from: name, .. }) = change;
+            | NameChange::Rename { place, from: name, .. }) = change
+            else {
+                continue;
+            };
             self.note_bottle(place);
             let bound = changed.get(&(place, name)).copied().unwrap_or_else(|| index.list(place, name));
             match (change, bound) {
@@ -276,7 +288,7 @@ impl Plan {
                         self.unbind(displaced, index.bound_at(displaced));
                     }
                 }
-                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) => {}
+                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) | (NameChange::Expect { .. }, _) => {}
                 (NameChange::Unbind(..) | NameChange::Rename { .. }, None) => return false,
             }
         }

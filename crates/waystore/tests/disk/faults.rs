@@ -91,6 +91,20 @@ async fn after_a_failed_sync_nothing_is_said_to_be_safe_and_nothing_more_is_writ
 }
 
 #[tokio::test]
+async fn too_many_open_files_fail_a_sync_and_not_the_store() {
+    let disk = prepared().await;
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Put("c", &[("/x", 300_000)])).await);
+    disk.set_too_many_open(true);
+    assert!(matches!(store.sync().await, Err(Error::Unavailable { .. })));
+    disk.set_too_many_open(false);
+    store.sync().await.unwrap();
+    let synced = state(&store).await;
+    disk.lose_all_unsynced();
+    assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, synced);
+}
+
+#[tokio::test]
 async fn after_a_failed_sync_no_more_bodies_pile_up() {
     let disk = prepared().await;
     let store = open(&disk, relaxed()).unwrap();

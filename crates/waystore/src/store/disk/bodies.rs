@@ -162,8 +162,15 @@ impl Bodies {
     /// Takes what has to be synced before the log.
     pub(super) fn take_unsynced(&self) -> Unsynced {
         let mut unsynced = lock(&self.unsynced);
-        let owners_seen = unsynced.owners_seen.clone();
-        std::mem::replace(&mut unsynced, Unsynced { owners_seen, ..Unsynced::default() })
+        let (files, dirs) = (std::mem::take(&mut unsynced.files), std::mem::take(&mut unsynced.dirs));
+        Unsynced { files, dirs, ..Unsynced::default() }
+    }
+
+    /// What was taken could not be synced, and is still to be.
+    pub(super) fn keep_unsynced(&self, Unsynced { files, dirs, .. }: Unsynced) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.files.extend(files);
+        unsynced.dirs.extend(dirs);
     }
 
     /// Syncs files, then the directories they were renamed in.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     checkpoint,
-    failure::{blocking, disk_error},
+    failure::{blocking, disk_error, never_began},
     format::Position,
     inner::Inner,
     log::Log,
@@ -100,6 +100,13 @@ impl Inner {
         };
         let synced = self.bodies.sync(&unsynced).and_then(|()| segments.iter().try_for_each(|segment| segment.sync()));
         if let Err(error) = synced {
+            if never_began(&error) {
+                self.bodies.keep_unsynced(unsynced);
+                let mut log = self.log()?;
+                let since = std::mem::replace(&mut log.unsynced, segments);
+                since.into_iter().for_each(|segment| log.note_unsynced(&segment));
+                return Err(Error::unavailable(error));
+            }
             // Asking again would succeed and prove nothing: the disk may have dropped what it could not write.
             self.log()?.fail(&error);
             return Err(Error::unavailable(error));

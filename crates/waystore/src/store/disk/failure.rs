@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::{Error, Result};
 
 /// The error for a write of `requested` bytes that failed.
@@ -12,6 +14,11 @@ pub(super) fn disk_error(error: io::Error, requested: u64) -> Error {
         }
         _ => Error::unavailable(error),
     }
+}
+
+/// Whether a sync failed before the disk was asked: no file could be opened. It can be tried again.
+pub(super) fn never_began(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Runs what may wait for the disk on a thread that may, or here where there is no runtime.

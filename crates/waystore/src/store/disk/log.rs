@@ -247,9 +247,14 @@ impl Log {
         let after = offset as usize + length;
         self.written += length as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
+        self.note_unsynced(segment);
+        Ok(written)
+    }
+
+    /// The next sync has to sync this segment, too.
+    pub(super) fn note_unsynced(&mut self, segment: &Arc<Segment>) {
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));
         }
-        Ok(written)
     }
 }

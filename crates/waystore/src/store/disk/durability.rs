@@ -124,7 +124,7 @@ impl Inner {
         self.compact()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
         if since.is_some_and(|(written, length)| written >= length.saturating_mul(2).max(CHECKPOINT_EVERY)) {
-            self.checkpoint(&[])?;
+            self.checkpoint()?;
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Inner {
         let is_empty = self.log()?.end == Position::default();
         // Uses are in the checkpoint only; where nothing was ever stored, nothing was used.
         if since.is_some() || (self.looked_up.load(Ordering::Relaxed) && !is_empty) {
-            self.checkpoint(&[])?;
+            self.checkpoint()?;
         }
         let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
         let log = self.log()?;
@@ -189,14 +189,14 @@ impl Inner {
         checkpoint::write_closed(&*self.bodies.io, at, &temporary).map_err(|error| disk_error(error, 0))
     }
 
-    /// Writes what there is now, without `to_go`, which may go then.
-    pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
+    /// Writes what there is now. What is to go may go then.
+    pub(super) fn checkpoint(&self) -> Result<()> {
         let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         // First: what is used meanwhile may be in it or not.
         self.looked_up.store(false, Ordering::Relaxed);
         let (checkpoint, written) = {
             let log = self.log()?;
-            (self.index().checkpoint(log.end, log.next, to_go), log.written)
+            (self.index().checkpoint(log.end, log.next), log.written)
         };
         // It must not say more than the log does after power loss.
         if self.synced() < checkpoint.at {

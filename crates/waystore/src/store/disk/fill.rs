@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::segment::Segment;
+use super::{failure::is_full, segment::Segment};
 
 /// What is filled by one write. Larger ones would save little more, and hold up who happens to make them.
 const BLOCK: u32 = 32 * 1024;
@@ -25,7 +25,7 @@ impl Filled {
         if end > self.0 && bytes.len() < LONG {
             match self.fill(segment, offset, end) {
                 // There may be room for what is written, if not for what may come.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                Err(error) if is_full(&error) => {}
                 filled => filled?,
             }
         }

@@ -50,6 +50,8 @@ struct Faults {
     seed: u64,
     /// How many more bytes may be written.
     room: Option<u64>,
+    /// To how many bytes a file may be lengthened at once.
+    longest: Option<usize>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
     /// Sectors of files that cannot be read, wherever these are renamed to.
@@ -118,6 +120,11 @@ impl SimDisk {
     /// From now on only so many bytes more can be written.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.state().faults.room = bytes;
+    }
+
+    /// From now on whoever runs the process may make no file that is longer than this from the beginning.
+    pub fn set_longest(&self, bytes: Option<usize>) {
+        self.state().faults.longest = bytes;
     }
 
     /// From now on no file whose path begins so can be read.

@@ -81,8 +81,19 @@ impl CacheStorage {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(&name, list));
             }
-            self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
+            self.bind(&name).await?;
         }
+    }
+
+    /// Binds a name, in a bucket that is there. Where that may have changed meanwhile, nothing is done.
+    async fn bind(&self, name: &CacheName) -> Result<()> {
+        let mut changes = Vec::with_capacity(2);
+        if let Some(bucket) = &self.bucket {
+            // The look alone would not do: the bucket may go before the name comes, which would outlive it.
+            changes.push(bucket.expect_there(&*self.store).await?);
+        }
+        changes.push(NameChange::Bind(self.place.clone(), name.clone()));
+        self.change_names(changes).await.map(drop)
     }
 
     /// Returns whether there is a cache of this name.
@@ -420,9 +431,13 @@ impl CacheStorage {
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
+        self.change_names(vec![change]).await
+    }
+
+    async fn change_names(&self, names: Vec<NameChange>) -> Result<Commit> {
         self.check_bucket()?;
         let op = self.clock.op_id();
-        let changes = Changes { names: vec![change], ..Changes::default() };
+        let changes = Changes { names, ..Changes::default() };
         loop {
             return match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await {
                 Ok(Commit::OutcomeUnknown) => Err(Error::OutcomeUnknown { op }),

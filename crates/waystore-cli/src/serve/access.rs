@@ -14,6 +14,9 @@ use http::{Method, Uri};
 use http_body::{Frame, SizeHint};
 use waystore::{AbortSignal, Body, BodyError, ResponseSource};
 
+/// What the log calls the lines of requests.
+pub(super) const TARGET: &str = "waystore::access";
+
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -100,7 +103,7 @@ impl Drop for Record {
         let gone = || (!self.complete).then_some("the client went away");
         let error = self.error.as_deref().or_else(gone);
         tracing::info!(
-            target: "waystore::access",
+            target: TARGET,
             method = %self.method,
             path = %Target(&self.uri),
             route = self.route.as_str(),

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     BatchOperation, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, Place, PutLevel,
-    Response, Result, Spooler, StorageKey,
+    Request, Response, Result, Spooler, StorageKey,
     buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
@@ -252,7 +252,14 @@ impl CacheStorage {
             return Ok(None);
         }
         self.shared.touch(&self.place.key);
-        let lists = self.lists(options.cache_name.as_ref()).await?;
+        if let Some(name) = &options.cache_name {
+            self.check_bucket()?;
+            return match self.store.list(&self.place, name).await? {
+                Some(list) => self.match_in(&list, &request, options.query).await,
+                None => Ok(None),
+            };
+        }
+        let lists = self.lists().await?;
         let url = url_match(request.url.as_str(), options.query);
         // First: what is committed meanwhile is in what the store says.
         let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
@@ -419,15 +426,25 @@ impl CacheStorage {
         self.clock.op_id()
     }
 
-    async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+    /// What one list has. The steps of [`match_`](Self::match_), without what several lists need.
+    async fn match_in(&self, list: &List, request: &Request, options: CacheQueryOptions) -> Result<Option<Response>> {
+        let url = url_match(request.url.as_str(), options);
+        // First: what is committed meanwhile is in what the store says.
+        let recorded = self.shared.recorded.of(list.id());
+        let (_, found) = self.store.candidates(&[Read { list, url }]).await?;
+        let candidates = overlay(found, &recorded, url);
+        let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
+        if let Some(first) = found.first() {
+            self.shared.note_use(first, &self.clock);
+        }
+        first_readable(&found, &request.url, &self.reader)
+    }
+
+    /// The lists of all caches, in the order of their names.
+    async fn lists(&self) -> Result<Vec<List>> {
         self.check_bucket()?;
-        Ok(match name {
-            Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
-            None => {
-                let names = self.store.names(&self.place).await?.into_iter();
-                names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect()
-            }
-        })
+        let names = self.store.names(&self.place).await?.into_iter();
+        Ok(names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect())
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {

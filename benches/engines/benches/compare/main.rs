@@ -6,6 +6,7 @@
 //! * `--entries N`: the size of the small comparison (30,000);
 //! * `--large N`: the size of the large one (1,000,000); 0 leaves it out;
 //! * `--dir DIR`: where to write, on the disk to be measured;
+//! * `--only PART`: of `small`, `strict`, `long` and `large`, only that one;
 //! * `--profile WHO:WHAT`: only `put` or `match` of `waystore` or `LMDB`, in the small size, to be run under a
 //!   profiler;
 //! * `--quick`: small sizes and short rounds, to see that everything works.
@@ -65,11 +66,12 @@ fn main() -> Result {
         return bench.profile(profiled);
     }
     println!("Bodies of {} bytes, {} bytes of headers; one thread.", load::BODY, load::HEADERS);
-    bench.small(&mut report)?;
-    bench.strict(&mut report)?;
-    bench.long(&mut report)?;
-    if bench.arguments.large > 0 {
-        bench.large(&mut report)?;
+    let arguments = &bench.arguments;
+    let parts: [(&str, fn(&Bench, &mut Report) -> Result); 4] =
+        [("small", Bench::small), ("strict", Bench::strict), ("long", Bench::long), ("large", Bench::large)];
+    let wanted = |part: &str| arguments.only.as_ref().is_none_or(|only| only == part);
+    for (_, measure) in parts.iter().filter(|(part, _)| wanted(part) && (*part != "large" || arguments.large > 0)) {
+        measure(&bench, &mut report)?;
     }
     report.summary();
     println!("\nIn {} s.", began.elapsed().as_secs());
@@ -85,6 +87,7 @@ struct Arguments {
     effort: Effort,
     dir: Option<PathBuf>,
     child: Option<String>,
+    only: Option<String>,
     profile: Option<String>,
 }
 
@@ -98,6 +101,7 @@ impl Arguments {
             effort: Effort { round: Duration::from_millis(25), rounds: 31, most: 1000 },
             dir: None,
             child: None,
+            only: None,
             profile: None,
         };
         let mut given = std::env::args().skip(1);
@@ -109,6 +113,7 @@ impl Arguments {
                 "--middle" => parsed.middle = value()?.parse()?,
                 "--dir" => parsed.dir = Some(value()?.into()),
                 "--child" => parsed.child = Some(value()?),
+                "--only" => parsed.only = Some(value()?),
                 "--profile" => parsed.profile = Some(value()?),
                 "--quick" => {
                     (parsed.entries, parsed.large) = (3000, 20_000);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use waystore::{
     Bottle, Error, Place, StorageKey,
     store::{
@@ -87,6 +88,28 @@ async fn a_body_stays_readable_while_somebody_has_it() {
     store.tick().unwrap();
     assert_eq!(read(&page[0]).await.unwrap(), content(100_000));
     drop(page);
+    store.tick().unwrap();
+    assert_eq!(body_files(&disk), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_being_read_comes_whole_though_its_entry_is_deleted() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/a", 3_000_000)])).await);
+    let page = store.page(&list(&store, "c").await, None, 1).await.unwrap();
+    let waystore::store::CandidateBody::Stored(body) = &page[0].body else { panic!("a large body is stored") };
+    let mut chunks = Arc::clone(body).open();
+    let mut read = chunks.next().await.unwrap().unwrap().to_vec();
+    drop(page);
+    assert!(apply(&store, Op::Delete("c", "/a")).await);
+    store.tick().unwrap();
+    while let Some(chunk) = chunks.next().await {
+        read.extend(chunk.unwrap());
+    }
+    assert!(read == content(3_000_000));
+    drop(chunks);
     store.tick().unwrap();
     assert_eq!(body_files(&disk), 0);
 }
@@ -190,11 +213,19 @@ async fn a_body_written_to_another_store_is_refused() {
 }
 
 #[tokio::test]
-async fn bodies_of_every_awkward_length_come_back() {
+async fn bodies_of_every_awkward_length_come_back_whether_memory_has_them_or_the_disk() {
+    for far in [false, true] {
+        bodies_of_every_awkward_length_come_back(far).await;
+    }
+}
+
+async fn bodies_of_every_awkward_length_come_back(far: bool) {
     let disk = SimDisk::default();
     let store = open(&disk, relaxed()).unwrap();
+    disk.set_far(far);
     let block = 64 * 1024;
-    for length in [0, 1, block - 1, block, block + 1, 4 * block - 1, 4 * block, 4 * block + 1, 9 * block + 5] {
+    let short = [0, 1, block - 1, block, block + 1, 4 * block - 1, 4 * block, 4 * block + 1, 9 * block + 5];
+    for length in short.into_iter().chain([50 * block - 7]) {
         let mut writer = store.write_body(&super::support::key());
         for chunk in content(length).chunks(7777) {
             writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
@@ -253,7 +284,7 @@ async fn s64_a_body_over_4_gib_comes_back_and_takes_no_memory() {
     let waystore::store::CandidateBody::Stored(body) = &page[0].body else { panic!("a large body is stored") };
     let (mut length, mut last) = (0, 0);
     let mut stream = Arc::clone(body).open();
-    while let Some(block) = futures::StreamExt::next(&mut stream).await {
+    while let Some(block) = stream.next().await {
         let block = block.unwrap();
         length += block.len() as u64;
         last = *block.last().unwrap();

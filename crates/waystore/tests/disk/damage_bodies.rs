@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use waystore::{
     Body, BodyError,
     store::{Candidate, CandidateBody, Read, Store, StoredBody, UrlMatch, disk::sim::SimDisk},
@@ -73,11 +74,38 @@ async fn s35_an_entry_whose_body_was_cut_is_missing_reported_and_reclaimed() {
 }
 
 #[tokio::test]
+async fn a_body_whose_file_is_cut_while_it_is_read_ends_with_an_error() {
+    for far in [false, true] {
+        let disk = SimDisk::default();
+        let store = open(&disk, relaxed()).unwrap();
+        assert!(apply(&store, Op::Open("c")).await);
+        assert!(apply(&store, Op::Put("c", &[("/big", 6_000_000)])).await);
+        disk.set_far(far);
+        let held = list(&store, "c").await;
+        let page = store.page(&held, None, 1).await.unwrap();
+        let mut chunks = stored(&page[0]).open();
+        assert!(chunks.next().await.unwrap().is_ok());
+        disk.edit(&body_path(&disk), |bytes| bytes.truncate(5_000_000));
+        let mut rest = chunks.collect::<Vec<_>>().await;
+        assert!(matches!(rest.pop(), Some(Err(BodyError::Damaged(_)))));
+        assert!(rest.iter().all(Result::is_ok), "what was there before the cut came");
+        assert!(store.page(&held, None, 1).await.unwrap().is_empty(), "its entry is gone");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_block_ends_the_body_and_the_entry_is_gone_from_then_on() {
+    for far in [false, true] {
+        a_damaged_block_ends_the_body(far).await;
+    }
+}
+
+async fn a_damaged_block_ends_the_body(far: bool) {
     let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/big", 900_000), ("/a", 1)])], relaxed()).await;
     let path = body_path(&disk);
     disk.edit(&path, |bytes| bytes[700_000] ^= 4);
     let store = open(&disk, relaxed()).unwrap();
+    disk.set_far(far);
     let held = list(&store, "c").await;
     let page = store.page(&held, None, 10).await.unwrap();
     assert_eq!(page.len(), 2);

@@ -1,9 +1,12 @@
 //! The disk refuses: no room, failing writes, failing syncs, failing reads.
 
+use std::sync::Arc;
+
+use futures::StreamExt;
 use waystore::{
     BodyError, Bottle, Error, Place,
     store::{
-        Changes, Commit, NameChange, ReadSet, Store,
+        CandidateBody, Changes, Commit, NameChange, ReadSet, Store,
         disk::{Durability, sim::SimDisk},
     },
 };
@@ -146,6 +149,25 @@ async fn s53_a_body_that_cannot_be_read_errors_and_may_be_read_later() {
     assert!(matches!(read(&page[1]).await, Err(BodyError::Failed(_))));
     disk.set_unreadable(None);
     assert_eq!(read(&page[1]).await.unwrap().len(), 80_000);
+}
+
+#[tokio::test]
+async fn a_long_body_with_a_bad_sector_comes_up_to_there_and_ends_with_an_error() {
+    for far in [false, true] {
+        let disk = SimDisk::default();
+        let store = open(&disk, relaxed()).unwrap();
+        assert!(apply(&store, Op::Open("c")).await);
+        assert!(apply(&store, Op::Put("c", &[("/big", 6_000_000)])).await);
+        let path = disk.files().into_iter().map(|(path, _)| path).find(|path| path.starts_with("bodies/")).unwrap();
+        disk.spoil_sector(&path, 3_000_000);
+        disk.set_far(far);
+        let page = store.page(&list(&store, "c").await, None, 1).await.unwrap();
+        let CandidateBody::Stored(body) = &page[0].body else { panic!("a large body is stored") };
+        let mut chunks: Vec<_> = Arc::clone(body).open().collect().await;
+        assert!(matches!(chunks.pop(), Some(Err(BodyError::Failed(_)))));
+        let came: Vec<u8> = chunks.into_iter().flat_map(Result::unwrap).collect();
+        assert!(came.len() > 2_500_000 && came == content(6_000_000)[..came.len()], "{} bytes", came.len());
+    }
 }
 
 #[tokio::test]

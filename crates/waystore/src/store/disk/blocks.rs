@@ -1,7 +1,7 @@
 //! How the bytes of a body stand in its file: blocks of 64 KiB, each followed by its checksum
 //! (`docs/format.md`, "Body file").
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
@@ -38,41 +38,75 @@ pub(super) enum BlockError {
     /// The bytes are not what was written.
     Damaged(String),
     /// The disk gave an error.
-    Io(std::io::Error),
+    Io(io::Error),
 }
 
-/// Reads up to `count` blocks of a body of `length` bytes from block `first` on, each verified. `hash` is the body's BLAKE3,
-/// once that is known.
-pub(super) fn read_blocks(
-    file: &dyn DiskFile,
-    length: u64,
-    hash: Option<&[u8; 32]>,
-    first: u64,
-    count: usize,
-    buffers: &Arc<Buffers>,
-) -> Result<Vec<Bytes>, BlockError> {
-    let left = first.checked_mul(BLOCK as u64).and_then(|start| length.checked_sub(start)).unwrap_or(0);
-    let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(count * BLOCK);
-    let length = wanted + wanted.div_ceil(BLOCK) * CHECKSUM;
-    let mut buffer = buffers.take(length);
-    let mut number = first;
-    // A few at a time: they are still near when they are verified.
-    for some in buffer.as_mut().chunks_mut(AT_ONCE * BLOCK_IN_FILE) {
-        let read = file.read_at(some, number.saturating_mul(BLOCK_IN_FILE as u64)).map_err(BlockError::Io)?;
-        if read < some.len() {
-            return Err(BlockError::Damaged(format!("it ends {} bytes early", some.len() - read)));
-        }
-        for block in some.chunks(BLOCK_IN_FILE) {
-            let (bytes, stored) = block.split_at(block.len() - CHECKSUM);
-            let own = checksum(number, bytes);
-            let right = hash.filter(|_| number == 0).map_or(own, |hash| checksum_of_first(own, hash));
-            if right != stored {
-                return Err(BlockError::Damaged(format!("block {number} fails its checksum")));
-            }
-            number += 1;
-        }
+/// A body's blocks, to be read from its file.
+#[derive(Debug, Clone)]
+pub(super) struct Blocks {
+    pub(super) file: Arc<dyn DiskFile>,
+    /// The length of the body.
+    pub(super) length: u64,
+    /// The body's BLAKE3, once that is known.
+    pub(super) hash: Option<[u8; 32]>,
+    pub(super) buffers: Arc<Buffers>,
+}
+
+impl Blocks {
+    /// Reads up to `count` blocks from block `first` on, each verified.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockError::Damaged`] where they are not what was written, [`BlockError::Io`] where the disk cannot read them.
+    pub(super) fn read(&self, first: u64, count: usize) -> Result<Vec<Bytes>, BlockError> {
+        let read = self.read_by(first, count, |buffer, offset| self.file.read_at(buffer, offset).map(Some));
+        read.map(Option::unwrap_or_default)
     }
-    let buffer = buffer.into_bytes();
-    let places = (0..length).step_by(BLOCK_IN_FILE);
-    Ok(places.map(|start| buffer.slice(start..length.min(start + BLOCK_IN_FILE) - CHECKSUM)).collect())
+
+    /// The same without waiting for the disk. `None`: somebody has to.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(super) fn read_at_hand(&self, first: u64, count: usize) -> Result<Option<Vec<Bytes>>, BlockError> {
+        self.read_by(first, count, |buffer, offset| self.file.read_at_hand(buffer, offset))
+    }
+
+    fn read_by(
+        &self,
+        first: u64,
+        count: usize,
+        read: impl Fn(&mut [u8], u64) -> io::Result<Option<usize>>,
+    ) -> Result<Option<Vec<Bytes>>, BlockError> {
+        let left = first.checked_mul(BLOCK as u64).and_then(|start| self.length.checked_sub(start)).unwrap_or(0);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(count * BLOCK);
+        let length = wanted + wanted.div_ceil(BLOCK) * CHECKSUM;
+        let mut buffer = self.buffers.take(length);
+        let mut number = first;
+        // A few at a time: they are still near when they are verified.
+        for some in buffer.as_mut().chunks_mut(AT_ONCE * BLOCK_IN_FILE) {
+            let read = read(some, number.saturating_mul(BLOCK_IN_FILE as u64)).map_err(BlockError::Io)?;
+            let Some(read) = read else { return Ok(None) };
+            if read < some.len() {
+                return Err(BlockError::Damaged(format!("it ends {} bytes early", some.len() - read)));
+            }
+            for block in some.chunks(BLOCK_IN_FILE) {
+                self.verify(number, block)?;
+                number += 1;
+            }
+        }
+        let buffer = buffer.into_bytes();
+        let places = (0..length).step_by(BLOCK_IN_FILE);
+        Ok(Some(places.map(|start| buffer.slice(start..length.min(start + BLOCK_IN_FILE) - CHECKSUM)).collect()))
+    }
+
+    fn verify(&self, number: u64, block: &[u8]) -> Result<(), BlockError> {
+        let (bytes, stored) = block.split_at(block.len() - CHECKSUM);
+        let own = checksum(number, bytes);
+        let right = self.hash.filter(|_| number == 0).map_or(own, |hash| checksum_of_first(own, &hash));
+        if right != stored {
+            return Err(BlockError::Damaged(format!("block {number} fails its checksum")));
+        }
+        Ok(())
+    }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    blocks::{BLOCK, BlockError, checksum_of_first, read_blocks},
+    blocks::{BLOCK, BlockError, Blocks, checksum_of_first},
     bodies::{Bodies, BodyFile, BodyName},
     failure::{blocking, disk_error},
     io::DiskFile,
@@ -218,13 +218,13 @@ impl BodyWriter for Writer {
         let file = file.map_err(|error| self.failed(error))?;
         let file = file.ok_or_else(|| Error::unavailable(no_file()))?;
         let (number, within) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
-        let (buffers, length) = (Arc::clone(&self.bodies.buffers), self.handed);
-        let blocks = blocking(move || read_blocks(&*file, length, None, number, 1, &buffers)).await?;
-        let blocks = blocks.map_err(|error| match error {
+        let blocks = Blocks { file, length: self.handed, hash: None, buffers: Arc::clone(&self.bodies.buffers) };
+        let read = blocking(move || blocks.read(number, 1)).await?;
+        let read = read.map_err(|error| match error {
             BlockError::Damaged(detail) => Error::Damaged { detail: format!("a body being written: {detail}") },
             BlockError::Io(error) => Error::unavailable(error),
         })?;
-        Ok(blocks.first().map_or_else(Bytes::new, |block| block.slice(within.min(block.len())..)))
+        Ok(read.first().map_or_else(Bytes::new, |block| block.slice(within.min(block.len())..)))
     }
 
     async fn finish(self: Box<Self>) -> Result<WrittenBody> {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 /// Buffers that are kept, at most: 6.4 MiB together.
-const KEPT: usize = 12;
+const KEPT: usize = 24;
 /// What each of them holds, at most.
-const LONGEST: usize = 544 * 1024;
+const LONGEST: usize = 272 * 1024;
 
 /// Buffers nobody uses.
 #[derive(Debug, Default)]

@@ -77,6 +77,12 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Fills `buffer` from `offset` on, as far as the file goes; returns the bytes read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Like [`read_at`](Self::read_at), where all of that is in memory, so that nobody waits for the disk. `None`: it is not,
+    /// or nobody can tell, and what is in `buffer` then counts for nothing.
+    fn read_at_hand(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+
     /// Writes all of `bytes` at `offset`. After an error any of them may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
@@ -91,8 +97,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// Whether the byte at `offset` is in memory, so that nobody who reads it waits for the disk; `false` where nobody
     /// can tell.
-    fn is_at_hand(&self, _offset: u64) -> bool {
-        false
+    fn is_at_hand(&self, offset: u64) -> bool {
+        matches!(self.read_at_hand(&mut [0], offset), Ok(Some(1..)))
     }
 
     /// The first offset from `offset` on where there may be anything but zeros.
@@ -269,6 +275,23 @@ impl DiskFile for RealFile {
         Ok(filled)
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let rest = &mut [io::IoSliceMut::new(&mut buffer[filled..])];
+            match preadv2(&self.0, rest, offset + filled as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                // The last three are of systems and disks that cannot tell.
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(filled))
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
@@ -292,13 +315,6 @@ impl DiskFile for RealFile {
         self.0.sync_data()
     }
 
-    #[cfg(target_os = "linux")]
-    fn is_at_hand(&self, offset: u64) -> bool {
-        let mut byte = [0];
-        let read = preadv2(&self.0, &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
-        read.is_ok_and(|read| read > 0)
-    }
-
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
         match seek(&self.0, SeekFrom::Data(offset)) {
             Ok(data) => Ok(Some(data)),
@@ -310,5 +326,23 @@ impl DiskFile for RealFile {
 
     fn map(&self) -> io::Result<Arc<dyn Mapping>> {
         Ok(Arc::new(FileMap::new(&self.0)?))
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_memory_has_is_read_as_the_disk_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk::new(dir.path()).create("body").unwrap();
+        file.write_at(&[7; 10_000], 0).unwrap();
+        let mut buffer = [0; 8000];
+        assert_eq!(file.read_at_hand(&mut buffer, 1000).unwrap(), Some(8000), "it was just written");
+        assert_eq!(buffer, [7; 8000]);
+        assert_eq!(file.read_at_hand(&mut buffer, 9000).unwrap(), Some(1000));
+        assert_eq!(file.read_at_hand(&mut buffer, 10_000).unwrap(), Some(0));
     }
 }

@@ -7,7 +7,7 @@
 //! commit      commit.rs ─► log.rs ─► ahead.rs, fill.rs ─► segment.rs ─► io.rs (format.rs: the bytes)
 //! candidates  index.rs ─► slots.rs, checkpoint/section.rs ─► slot.rs ─► segment.rs ─► map.rs  (inline.rs: small bodies)
 //! background  durability.rs ─► checkpoint.rs, compact.rs, warm.rs  (usage.rs: what is needed)
-//! bodies      body_write.rs ─► bodies.rs ─► body_read.rs          (blocks.rs, piece.rs: the bytes; lane.rs: side by side)
+//! bodies      body_write.rs ─► bodies.rs ─► body_read.rs  (blocks.rs, piece.rs: the bytes; lane.rs, turns.rs: side by side)
 //! open        home.rs ─► begin.rs ─► survey.rs ─► replay.rs ─► inner.rs ─► durability.rs
 //! check       check/ ─► replay.rs, checkpoint.rs, body_read.rs     (compact.rs: to repair)
 //! ```
@@ -48,6 +48,7 @@ mod slot;
 mod slots;
 mod spare;
 mod survey;
+mod turns;
 mod usage;
 mod warm;
 

@@ -66,6 +66,8 @@ struct Faults {
     longest: Option<usize>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
+    /// Nothing of a file is in memory.
+    far: bool,
     /// Sectors of files that cannot be read, wherever these are renamed to.
     bad_sectors: BTreeSet<(usize, usize)>,
     /// Every sync fails.
@@ -156,6 +158,11 @@ impl SimDisk {
     /// From now on no file whose path begins so can be read.
     pub fn set_unreadable(&self, beginning: Option<&str>) {
         self.state().faults.unreadable = beginning.map(str::to_owned);
+    }
+
+    /// Whether every read has to wait for the disk from now on.
+    pub fn set_far(&self, far: bool) {
+        self.state().faults.far = far;
     }
 
     /// From now on the sector at `offset` of a file cannot be read.

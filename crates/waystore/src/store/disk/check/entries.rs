@@ -18,7 +18,7 @@ use crate::{
     store::{
         Entry, ListId, UrlMatch,
         disk::{
-            blocks::{BLOCK, BLOCK_IN_FILE, BlockError, read_blocks},
+            blocks::{BLOCK, BLOCK_IN_FILE, BlockError},
             bodies::BodyFile,
             format::{INSERT_FIXED, Kind, Position, RecordBody, Written, parse_insert},
             index::Index,
@@ -141,12 +141,11 @@ fn verify(file: &BodyFile, meter: &mut Meter<'_>) -> Result<(), (Option<u64>, St
         BlockError::Damaged(detail) => detail,
         BlockError::Io(error) => unreadable(&error),
     };
-    let open = file.open_file().map_err(|error| (None, told(error)))?;
+    let open = file.blocks().map_err(|error| (None, told(error)))?;
     let mut hasher = blake3::Hasher::new();
     for number in 0..file.length.div_ceil(BLOCK as u64) {
-        let blocks = read_blocks(&*open, file.length, Some(&file.name.hash), number, 1, &file.bodies.buffers)
-            .map_err(|error| (Some(number * BLOCK_IN_FILE as u64), told(error)))?;
-        for block in blocks {
+        let read = open.read(number, 1).map_err(|error| (Some(number * BLOCK_IN_FILE as u64), told(error)))?;
+        for block in read {
             hasher.update(&block);
             meter.advance(block.len() as u64 + 8);
         }

@@ -50,6 +50,13 @@ impl DiskFile for Handle {
         Ok(read)
     }
 
+    fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        if self.disk.state().faults.far {
+            return Ok(None);
+        }
+        self.read_at(buffer, offset).map(Some)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;

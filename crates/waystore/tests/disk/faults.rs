@@ -199,3 +199,32 @@ async fn a_sync_makes_everything_before_it_survive_power_loss() {
         assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, synced, "seed {seed}");
     }
 }
+
+#[tokio::test]
+async fn a_store_opens_though_there_is_no_room_to_say_which_body_is_gone() {
+    let short = || relaxed().segment_bytes(8 * 1024);
+    let prepared = SimDisk::default();
+    let store = open(&prepared, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/big", 80_000)])).await);
+    drop(store);
+    let mut full = 0;
+    // One of these lengths leaves so little of the segment that the removal does not fit.
+    for length in (5000..7000).step_by(8) {
+        let disk = prepared.copy();
+        put(&open(&disk, short()).unwrap(), "c", &[("/filler", length)]).await.unwrap();
+        let (body, _) = disk.files().into_iter().find(|(path, _)| path.starts_with("bodies/")).unwrap();
+        disk.remove(&body);
+        disk.set_longest(Some(0));
+        let store = open(&disk, short()).unwrap();
+        assert_eq!(state(&store).await[0].1, [("/filler".to_owned(), length)]);
+        full += u32::from(matches!(put(&store, "c", &[("/x", 1)]).await, Err(Error::QuotaExceeded { .. })));
+        disk.set_longest(None);
+        assert!(apply(&store, Op::Put("c", &[("/big", 3)])).await, "{length}");
+        let disk = disk.copy();
+        disk.remove("checkpoint");
+        let after = state(&open(&disk, short()).unwrap()).await;
+        assert_eq!(after[0].1.iter().filter(|(url, _)| url == "/big").count(), 1, "{length}: {after:?}");
+    }
+    assert!(full > 0);
+}

@@ -165,7 +165,7 @@ impl Checkpoint {
         let catalogue = bytes.get(catalogue_at..).filter(|catalogue| xxh3(catalogue, 0) == checksum)?;
         let mut rest = Rest(catalogue);
         let segments = (0..rest.long()?).map(|_| rest.segment()).collect::<Option<_>>()?;
-        let sections = bytes.slice(HEADER..catalogue_at);
+        let sections = (catalogue_at >= HEADER).then(|| bytes.slice(HEADER..catalogue_at))?;
         let lists = (0..rest.long()?).map(|_| rest.list(&sections, bodies)).collect::<Option<_>>()?;
         Some(Self { seed, at, next, segments, lists })
     }

@@ -126,4 +126,13 @@ mod tests {
         assert_eq!(end_of_block(1, u32::MAX), BLOCK);
         assert_eq!(end_of_block(u32::MAX - 5, u32::MAX - 3), u32::MAX - 3);
     }
+
+    #[test]
+    fn what_there_is_room_for_is_written_though_there_is_none_for_its_block() {
+        let disk = SimDisk::default();
+        let (segment, mut filled) = (used_before(&disk), Filled::default());
+        disk.set_room(Some(500));
+        filled.write(&segment, &[1; 100], 0).unwrap();
+        assert_eq!(content(&disk)[..500], [vec![1; 100], vec![0; 400]].concat());
+    }
 }

@@ -109,7 +109,11 @@ impl Inner {
         };
         bodies.set_log_end(log.end);
         let inner = Self::new(options, clock, bodies, replayed, Some(log), Some(claim));
-        inner.remove_for_good(&bodiless)?;
+        match inner.remove_for_good(&bodiless) {
+            // A full disk can be read, and the next commit says it.
+            Err(Error::QuotaExceeded { .. }) => inner.keep_damaged(bodiless),
+            done => done?,
+        }
         Ok(inner)
     }
 

@@ -39,7 +39,19 @@ struct State {
     /// Operations that changed something.
     changes: u64,
     syncs: u64,
+    memory: Memory,
     faults: Faults,
+}
+
+/// What the operating system is said to have of files in memory.
+#[derive(Default)]
+struct Memory {
+    /// So many bytes from the beginning of each file.
+    at_hand: usize,
+    /// The files of which somebody asked that, in order.
+    asked: Vec<String>,
+    /// The bytes that somebody had mapped.
+    mapped: usize,
 }
 
 #[derive(Default)]
@@ -117,6 +129,20 @@ impl SimDisk {
     pub fn lose_all_unsynced(&self) {
         self.restart();
         self.state().content.lose_power(&mut StdRng::seed_from_u64(0), 0.0);
+    }
+
+    /// From now on so many bytes from the beginning of each file are in memory. At first there are none.
+    pub fn set_at_hand(&self, bytes: usize) {
+        self.state().memory = Memory { at_hand: bytes, ..Memory::default() };
+    }
+
+    /// Since then: the paths of the files of which somebody asked what is in memory, each once and in order; and how many bytes
+    /// were mapped before they were needed.
+    pub fn mapped(&self) -> (Vec<String>, usize) {
+        let memory = &self.state().memory;
+        let mut asked = memory.asked.clone();
+        asked.dedup();
+        (asked, memory.mapped)
     }
 
     /// From now on only so many bytes more can be written.

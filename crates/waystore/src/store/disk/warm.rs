@@ -45,14 +45,17 @@ fn pieces(length: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::{
         Clock,
-        store::disk::{DiskOptions, DiskStore, io::RealDisk},
+        store::disk::{
+            DiskOptions, DiskStore,
+            io::{DiskIo, RealDisk},
+            sim::SimDisk,
+        },
     };
 
     const BODY: usize = 60_000;
@@ -60,10 +63,14 @@ mod tests {
 
     /// A store that was closed and opened again: most of its log was not looked at since.
     fn opened_again(dir: &Path) -> DiskStore {
+        opened_again_on(&(Arc::new(RealDisk::new(dir)) as Arc<dyn DiskIo>), DiskOptions::default())
+    }
+
+    fn opened_again_on(disk: &Arc<dyn DiskIo>, options: DiskOptions) -> DiskStore {
+        let options = options.sync_every(None);
         let open = || {
-            let disk = Arc::new(RealDisk::new(dir));
-            let store = DiskStore::open_on(disk, Arc::new(Clock::system()), DiskOptions::default().sync_every(None));
-            store.unwrap()
+            let disk = Arc::clone(disk);
+            DiskStore::open_on(disk, Arc::new(Clock::system()), options.clone()).unwrap()
         };
         let store: Arc<DiskStore> = Arc::new(open());
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -78,7 +85,41 @@ mod tests {
         open()
     }
 
+    /// Of which segments it is asked what is in memory, and how many bytes are mapped, where so many from the beginning of each
+    /// are.
+    fn warmed(at_hand: usize) -> (Vec<String>, usize) {
+        let disk = SimDisk::default();
+        let store =
+            opened_again_on(&(Arc::new(disk.clone()) as Arc<dyn DiskIo>), DiskOptions::default().segment_bytes(LENGTH));
+        disk.set_at_hand(at_hand);
+        assert!(warm(&store.inner, || ControlFlow::Continue(())).is_continue());
+        disk.mapped()
+    }
+
+    const LENGTH: u32 = 512 * 1024;
+    /// As many as the entries take.
+    const SEGMENTS: usize = 7;
+
+    #[test]
+    fn all_that_is_in_memory_is_mapped_the_youngest_segment_first() {
+        let (asked, mapped) = warmed(usize::MAX);
+        let paths: Vec<_> = (1..=SEGMENTS as u32).rev().map(Segment::path).collect();
+        assert_eq!((asked, mapped), (paths, SEGMENTS * LENGTH as usize));
+    }
+
+    #[test]
+    fn a_piece_of_which_some_is_not_in_memory_is_left_alone() {
+        assert_eq!(warmed(LENGTH as usize / 2).1, 0);
+    }
+
+    #[test]
+    fn a_log_that_is_not_in_memory_is_soon_left_alone() {
+        let (asked, mapped) = warmed(0);
+        assert_eq!((asked.len(), mapped), (MISSES, 0));
+    }
+
     /// How much of the log in `dir` is mapped, in KiB.
+    #[cfg(target_os = "linux")]
     fn mapped(dir: &Path) -> usize {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let (mut is_it, mut sum) = (false, 0);
@@ -93,6 +134,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn what_is_in_memory_of_the_log_is_mapped() {
         let dir = tempfile::tempdir().unwrap();
         let store = opened_again(dir.path());
@@ -104,6 +146,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn it_stops_between_two_pieces_when_it_is_told_to() {
         let dir = tempfile::tempdir().unwrap();
         let store = opened_again(dir.path());

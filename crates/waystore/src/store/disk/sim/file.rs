@@ -76,7 +76,8 @@ impl DiskFile for Handle {
             }
             _ => (bytes.len(), None),
         };
-        if let Some(room) = &mut state.faults.room {
+        if let Some(room) = state.faults.room.as_mut().filter(|_| error.is_none()) {
+            // A part that was written before there was no more room can be written again.
             *room -= written as u64;
         }
         state.content.file_mut(self.file).write(&bytes[..written], offset);
@@ -112,6 +113,12 @@ impl DiskFile for Handle {
         state.content.file_mut(self.file).sync();
         state.syncs += 1;
         Ok(())
+    }
+
+    fn is_at_hand(&self, offset: u64) -> bool {
+        let mut state = self.disk.state();
+        state.memory.asked.push(self.path.clone());
+        usize::try_from(offset).is_ok_and(|offset| offset < state.memory.at_hand)
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
@@ -154,6 +161,10 @@ impl Mapping for Mapped {
         let state = self.disk.state();
         let bytes = state.content.bytes_of(self.file).get(range)?;
         Some(Bytes::from_owner(Copied { bytes: bytes.to_vec(), _readers: self.readers.clone() }))
+    }
+
+    fn populate(&self, range: Range<usize>) {
+        self.disk.state().memory.mapped += range.len();
     }
 
     fn readers(&self) -> Weak<()> {

@@ -1,15 +1,18 @@
 //! An entry whose place in the log is known, and how it is read from there.
 
-use std::sync::{Arc, Weak};
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use super::{
     bodies::BodyFile,
-    format::{Kind, Position, RecordBody, Written, body_checksum, parse_insert},
-    inline::InlineBody,
+    format::{BodyPart, InsertParts, Kind, Position, Written},
+    inline::{InlineBodies, Unread},
     inner::Inner,
     segment::Segment,
 };
-use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId, Uses};
+use crate::store::{Candidate, CandidateBody, Entry, EntryId, ListId, StoredBody as _, Uses};
 
 /// Which entry, and where its record is.
 #[derive(Debug, Clone, Copy)]
@@ -40,37 +43,43 @@ impl Located {
     /// Reads the entry. `None`: its bytes are not what was written. They are checked each time,
     /// because the disk may change them at any time; those of the body not before it is read, and `home` is told then.
     pub(super) fn read(self, home: &Weak<Inner>) -> Option<Candidate> {
+        let (mut candidate, unread) = self.heads()?;
+        if let Some(unread) = unread {
+            candidate.body = CandidateBody::Stored(Arc::new(unread.body(home)));
+        }
+        Some(candidate)
+    }
+
+    /// The same, but for an inline body, of which only the place is told.
+    fn heads(self) -> Option<(Candidate, Option<Unread>)> {
         let Place { list, entry: id, at } = self.place;
         let header = self.segment.record_at(at.offset())?;
         if (header.kind, header.list, header.entry) != (Kind::Insert, list.0, id.0) {
             return None;
         }
-        let (payload, _) = self.segment.sealed(Written::of(&header)?)?;
-        let checksum = body_checksum(&payload)?;
-        let (stored_at_ms, entry, body) = parse_insert(payload)?;
-        let body = match (body, self.file) {
-            (RecordBody::Null, _) => CandidateBody::Null,
-            (RecordBody::Inline(bytes), _) => CandidateBody::Stored(Arc::new(InlineBody {
-                home: Weak::clone(home),
-                place: self.place,
-                bytes,
-                seed: self.segment.header.seed,
-                checksum,
-            })),
-            (RecordBody::File { .. }, Some(file)) => CandidateBody::Stored(file),
-            (RecordBody::File { .. }, None) => return None,
+        let written = Written::of(&header)?;
+        let parts = InsertParts::of(&self.segment.sealed(written)?)?;
+        let payload_at = written.payload_at as usize;
+        let in_segment = |part: Range<usize>| payload_at + part.start..payload_at + part.end;
+        let entry = Entry::parse(self.segment.bytes(in_segment(parts.entry()))?).ok()?;
+        let (body, unread) = match (parts.body, self.file) {
+            (BodyPart::Null, _) => (CandidateBody::Null, None),
+            (BodyPart::Inline(checksum), _) => {
+                let range = in_segment(parts.body_at..written.payload_length as usize);
+                let unread = Unread { place: self.place, segment: self.segment, range, checksum };
+                (CandidateBody::Null, Some(unread))
+            }
+            (BodyPart::File { .. }, Some(file)) => (CandidateBody::Stored(file), None),
+            (BodyPart::File { .. }, None) => return None,
         };
-        let entry = Entry::parse(entry).ok()?;
-        Some(Candidate { id, list, stored_at_ms, entry, body, uses: self.uses })
+        let candidate = Candidate { id, list, stored_at_ms: parts.stored_at_ms, entry, body, uses: self.uses };
+        Some((candidate, unread))
     }
 
     /// Whether all of its bytes in the log are what was written.
     pub(super) fn reads_whole(self) -> bool {
-        let is_in_file = self.file.is_some();
-        self.read(&Weak::new()).is_some_and(|read| match read.body {
-            CandidateBody::Stored(body) if !is_in_file => body.at_hand().is_some(),
-            CandidateBody::Null | CandidateBody::Inline(_) | CandidateBody::Stored(_) => true,
-        })
+        let read = self.heads();
+        read.is_some_and(|(_, unread)| unread.is_none_or(|body| body.body(&Weak::new()).at_hand().is_some()))
     }
 }
 
@@ -93,6 +102,32 @@ pub(super) fn read_all(
     near: Near,
     home: &Weak<Inner>,
 ) -> impl Iterator<Item = Result<Candidate, Place>> {
+    ahead(all, near).map(|located| {
+        let place = located.place;
+        located.read(home).ok_or(place)
+    })
+}
+
+/// Reads many entries, of whose small bodies hardly any will be asked for. Where one is damaged, its place is told instead.
+pub(super) fn read_page(all: Vec<Located>, home: &Weak<Inner>) -> Result<Vec<Candidate>, Place> {
+    let (mut page, mut unread) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for located in ahead(all, Near::Later) {
+        let place = located.place;
+        let (candidate, body) = located.heads().ok_or(place)?;
+        page.push(candidate);
+        unread.push(body);
+    }
+    let bodies = Arc::new(InlineBodies { home: Weak::clone(home), unread });
+    for (index, candidate) in page.iter_mut().enumerate() {
+        if bodies.unread[index].is_some() {
+            candidate.body = CandidateBody::Among(Arc::clone(&bodies) as _, index);
+        }
+    }
+    Ok(page)
+}
+
+/// Has what comes a little later brought near.
+fn ahead(all: Vec<Located>, near: Near) -> impl Iterator<Item = Located> {
     if near == Near::Later {
         all.iter().take(AHEAD).for_each(Located::touch);
     }
@@ -100,7 +135,6 @@ pub(super) fn read_all(
     std::iter::from_fn(move || {
         let located = all.next()?;
         all.as_slice().get(AHEAD - 1).into_iter().for_each(Located::touch);
-        let place = located.place;
-        Some(located.read(home).ok_or(place))
+        Some(located)
     })
 }

@@ -14,8 +14,8 @@ use crate::{
     store::{Candidate, CandidateBody, Entry, EntryId},
 };
 
-/// Entries fetched from the store at a time: what bounds the memory of a walk. As many as stay near the processor.
-const PAGE: usize = 128;
+/// Entries fetched from the store at a time: what bounds the memory of a walk.
+const PAGE: usize = 256;
 
 /// Which entries a walk visits: all of them, unless told otherwise.
 ///
@@ -116,7 +116,8 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// One entry of a cache, decoded no further than asked. Keeps the heads of those near it readable too, of 128 at most.
+/// One entry of a cache, decoded no further than asked. Keeps the heads of those that were fetched with it too, 256 at
+/// most.
 #[derive(Clone)]
 pub struct StoredEntry {
     page: Arc<Page>,

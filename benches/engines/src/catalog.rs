@@ -114,6 +114,13 @@ impl Catalog {
                     }
                 }
             }
+            NameChange::Expect { place, names } => {
+                let bound = self.places.get(place).map(Vec::as_slice).unwrap_or_default();
+                if bound != names.as_slice() {
+                    return Err(Unbound);
+                }
+                None
+            }
         };
         if let Some(held) = displaced.and_then(|list| self.lists.get_mut(&list)) {
             held.doomed = true;

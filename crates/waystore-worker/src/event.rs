@@ -58,6 +58,32 @@ pub enum FetchOutcome {
     },
 }
 
+/// Where a static route led a request past the script.
+///
+/// Spec: <https://w3c.github.io/ServiceWorker/#handle-fetch>
+#[derive(Debug)]
+pub enum Routed {
+    /// To a cache that has an answer. Its head can be sent before its body is complete.
+    Answer {
+        /// The answer.
+        response: Box<Response>,
+        /// The version whose route it was.
+        version: String,
+    },
+    /// To a cache whose answer this request may not be given.
+    Refused {
+        /// Why, for the log.
+        reason: String,
+        /// The version whose route it was.
+        version: String,
+    },
+    /// To the network, at once or because no cache has an answer.
+    Network {
+        /// The version whose route it was.
+        version: String,
+    },
+}
+
 /// Why a request goes to the network though a worker could have answered it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FallbackReason {

@@ -31,7 +31,7 @@ mod worker;
 pub use self::{
     clients::{Addressee, ClientChange, ClientError, ClientInfo, ClientKind, FrameType, Mirror, MirrorWorker, ToPage},
     error::{RunError, SiteError},
-    event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent},
+    event::{ConsoleLevel, ConsoleLine, FallbackReason, FetchEvent, FetchOutcome, MessageEvent, Routed},
     lifecycle::WorkerState,
     limits::Limits,
     message::{MessageError, MessagePort, PortMessage, SerializedValue},

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::{World, answer, fallback, get, tell, words};
 use waystore::{CredentialHash, Request, RequestMode, RequestRedirect, Response, Visitor};
-use waystore_worker::{FallbackReason, FetchEvent, FetchOutcome, Site, Updated};
+use waystore_worker::{FallbackReason, FetchEvent, FetchOutcome, Routed, Site, Updated};
 
 /// A script that adds `rules` and says what comes of it; its events say so too, and answer `script`.
 fn script(rules: &str) -> String {
@@ -70,28 +70,26 @@ async fn a_route_to_one_cache_looks_in_no_other() {
 }
 
 /// What comes of a request that is only routed.
-async fn routed_answer(site: &Site, path: &str) -> Option<FetchOutcome> {
-    site.fetch_routed(FetchEvent::of(get(path))).await.ok()
+async fn routed_answer(site: &Site, path: &str) -> Option<Routed> {
+    site.fetch_routed(&FetchEvent::of(get(path))).await
 }
 
 #[tokio::test]
-async fn what_is_only_routed_is_answered_by_routes_past_the_script_and_comes_back_where_there_is_none() {
+async fn what_is_only_routed_is_answered_by_routes_past_the_script_and_not_at_all_where_there_is_none() {
     let rules = "[{ condition: { urlPattern: '/kept' }, source: { cacheName: 'mine' } },
                   { condition: { urlPattern: '/net' }, source: 'network' },
                   { condition: { urlPattern: '/script' }, source: 'fetch-event' },
                   { condition: { urlPattern: '/race' }, source: 'race-network-and-fetch-handler' }]";
     let (world, site) = with_routes(rules).await;
     keep(&world, "mine", "/kept", "kept").await;
-    assert!(matches!(routed_answer(&site, "/kept").await, Some(FetchOutcome::Response { .. })));
-    assert!(matches!(
-        routed_answer(&site, "/net").await,
-        Some(FetchOutcome::Fallback { reason: FallbackReason::Routed, .. })
-    ));
+    let Some(Routed::Answer { response, version }) = routed_answer(&site, "/kept").await else { panic!("it is kept") };
+    assert_eq!(version, support::active(&site));
+    assert_eq!(words(FetchOutcome::Response { response, version }).await, "kept");
+    assert!(matches!(routed_answer(&site, "/net").await, Some(Routed::Network { .. })));
     let counted = site.status().counters;
     assert_eq!((counted.fetch_events, counted.responses, counted.fallbacks), (2, 1, 1));
     for path in ["/script", "/race", "/no-rule"] {
-        let event = site.fetch_routed(FetchEvent::of(get(path))).await.unwrap_err();
-        assert_eq!(event.request.url.path(), path);
+        assert!(routed_answer(&site, path).await.is_none(), "{path}");
     }
     assert_eq!(site.status().counters, counted);
     site.close(Duration::from_secs(5)).await;

@@ -111,7 +111,8 @@ impl CacheStorage {
     pub async fn set_persistent(&self, persisted: bool) -> Result<()> {
         let origin = self.clone();
         let options = BucketOptions { persisted, ..BucketOptions::default() };
-        self.shared.buckets.turns.take(async move { save(&origin, DEFAULT_BUCKET, options).await }).await
+        let saved = async move { save(&origin, DEFAULT_BUCKET, options).await.map(drop) };
+        self.shared.buckets.turns.take(saved).await
     }
 }
 
@@ -149,8 +150,8 @@ impl StorageBuckets {
                 options
             }
         };
-        save(&self.origin, name, kept).await?;
-        let life = self.origin.shared.buckets.of(self.key(), name, kept.quota_bytes);
+        let list = save(&self.origin, name, kept).await?;
+        let life = self.origin.shared.buckets.of(self.key(), name, kept.quota_bytes, list);
         self.origin.store.set_bucket_limit(self.key(), name, kept.quota_bytes);
         let caches = self.origin.in_place(place_of(self.key(), name), Some(Arc::clone(&life)));
         Ok(StorageBucket { origin: self.origin.clone(), caches, life })
@@ -237,7 +238,7 @@ impl StorageBuckets {
                 names.push(NameChange::Unbind(kept_place, kept_name));
             }
             self.origin.shared.buckets.end(key, name);
-            if names.is_empty() {
+            if !names.iter().any(|change| matches!(change, NameChange::Unbind(..))) {
                 return Ok(());
             }
             let op = self.origin.new_op();
@@ -333,7 +334,7 @@ impl StorageBucket {
         let changed = async move {
             let mut kept = bucket.options().await?;
             change(&mut kept);
-            save(&bucket.origin, &bucket.life.name, kept).await
+            save(&bucket.origin, &bucket.life.name, kept).await.map(drop)
         };
         self.origin.shared.buckets.turns.take(changed).await
     }

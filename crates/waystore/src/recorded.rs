@@ -48,6 +48,8 @@ pub(crate) struct Pending {
 enum Phase {
     /// Its body streams.
     Open,
+    /// So many batches take it away, should they be committed. Until that is known, its own commit waits.
+    Recalled(u32),
     /// It is being committed: too late to call it back.
     Committing,
     /// It is committed, or given up.
@@ -91,19 +93,22 @@ impl Recorded {
         self.lists().get(&list).cloned().unwrap_or_default()
     }
 
-    /// Calls back the puts that `step` removes; returns how many there were, and those that are being committed: who
-    /// comes after them has to wait for them.
-    pub(crate) fn call_back(&self, list: ListId, step: Step<'_>) -> (usize, Vec<Arc<Pending>>) {
-        let (mut called_back, mut late) = (0, Vec::new());
-        for pending in self.of(list).into_iter().filter(|pending| removes(step, &pending.candidate)) {
-            if pending.call_back() {
-                called_back += 1;
-                self.forget(&pending);
-            } else {
-                late.push(pending);
-            }
+    /// Calls back the puts that `step` removes, which is committed.
+    pub(crate) fn call_back(&self, list: ListId, step: Step<'_>) {
+        for pending in self.removed_by(list, step).filter(|pending| pending.call_back()) {
+            self.forget(&pending);
         }
-        (called_back, late)
+    }
+
+    /// Recalls the puts that `step` removes, which is to be committed. Returns them, and those that are being committed
+    /// themselves: who comes after them has to wait for them.
+    pub(crate) fn recall(self: &Arc<Self>, list: ListId, step: Step<'_>) -> (Vec<Recall>, Vec<Arc<Pending>>) {
+        let (recalled, late): (Vec<_>, _) = self.removed_by(list, step).partition(|pending| pending.recall());
+        (recalled.into_iter().map(|pending| Recall { all: Arc::clone(self), pending }).collect(), late)
+    }
+
+    fn removed_by(&self, list: ListId, step: Step<'_>) -> impl Iterator<Item = Arc<Pending>> {
+        self.of(list).into_iter().filter(move |pending| removes(step, &pending.candidate))
     }
 
     fn forget(&self, pending: &Arc<Pending>) {
@@ -148,13 +153,24 @@ impl Pending {
 
     /// Takes the put back; returns whether it was not too late. Readers of its body read on.
     fn call_back(&self) -> bool {
-        self.phase.send_if_modified(|phase| {
-            let open = *phase == Phase::Open;
-            if open {
-                *phase = Phase::Over;
-            }
-            open
+        self.change_to(|phase| match phase {
+            Phase::Open | Phase::Recalled(_) => Some(Phase::Over),
+            Phase::Committing | Phase::Over => None,
         })
+    }
+
+    /// Has its commit wait until it is known whether it is taken back; returns whether it was not too late.
+    fn recall(&self) -> bool {
+        self.change_to(|phase| match phase {
+            Phase::Open => Some(Phase::Recalled(1)),
+            Phase::Recalled(batches) => Some(Phase::Recalled(batches + 1)),
+            Phase::Committing | Phase::Over => None,
+        })
+    }
+
+    /// Returns whether there was a change.
+    fn change_to(&self, next: impl FnOnce(Phase) -> Option<Phase>) -> bool {
+        self.phase.send_if_modified(|phase| next(*phase).map(|next| *phase = next).is_some())
     }
 
     /// Waits until it is committed, or not.
@@ -172,15 +188,47 @@ pub(crate) struct PendingGuard {
 }
 
 impl PendingGuard {
-    /// Begins the commit; returns whether the put was not called back.
-    pub(crate) fn begin_commit(&self) -> bool {
-        self.pending.phase.send_if_modified(|phase| {
-            let open = *phase == Phase::Open;
-            if open {
-                *phase = Phase::Committing;
+    /// Begins the commit, once no batch recalls the put; returns whether it was not called back.
+    pub(crate) async fn begin_commit(&self) -> bool {
+        let phase = &self.pending.phase;
+        loop {
+            if self.pending.change_to(|phase| (phase == Phase::Open).then_some(Phase::Committing)) {
+                return true;
             }
-            open
-        })
+            let settled = |phase: &Phase| !matches!(phase, Phase::Recalled(_));
+            // The sender lives in `self`, so there is always an answer.
+            if phase.subscribe().wait_for(settled).await.is_ok_and(|phase| *phase == Phase::Over) {
+                return false;
+            }
+        }
+    }
+}
+
+/// A recorded put that a batch takes away, once it is committed. Dropped before that, the put goes on.
+#[derive(Debug)]
+pub(crate) struct Recall {
+    all: Arc<Recorded>,
+    pending: Arc<Pending>,
+}
+
+impl Recall {
+    /// The batch is committed; returns whether the put was not over before.
+    pub(crate) fn confirm(self) -> bool {
+        let called_back = self.pending.call_back();
+        if called_back {
+            self.all.forget(&self.pending);
+        }
+        called_back
+    }
+}
+
+impl Drop for Recall {
+    fn drop(&mut self) {
+        self.pending.change_to(|phase| match phase {
+            Phase::Recalled(1) => Some(Phase::Open),
+            Phase::Recalled(batches) => Some(Phase::Recalled(batches - 1)),
+            Phase::Open | Phase::Committing | Phase::Over => None,
+        });
     }
 }
 
@@ -194,15 +242,60 @@ impl Drop for PendingGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{pin::pin, thread};
 
+    use futures::FutureExt;
     use url::Url;
 
     use super::*;
     use crate::{
-        Clock, ResponseHead, StorageKey,
+        CacheQueryOptions, Clock, ResponseHead, StorageKey,
         store::{ListHold, memory::MemoryStore},
     };
+
+    /// A put of `/x` in list 1, recorded.
+    fn recorded() -> (Arc<Recorded>, PendingGuard) {
+        let (recorded, list) = (Arc::<Recorded>::default(), List::new(Arc::new(Hold(1))));
+        let store = Arc::new(MemoryStore::new(Arc::new(Clock::fixed(0, 0))));
+        let writer = GrowingWriter::new(store, StorageKey::new("https://a.test").unwrap(), None);
+        let head = RequestHead::get(Url::parse("https://a.test/x").unwrap());
+        let entry = Entry::new(&head, &ResponseHead::with_status(200));
+        let guard = recorded.add(&list, head, None, entry, 0, writer.body()).unwrap();
+        (recorded, guard)
+    }
+
+    fn recall(recorded: &Arc<Recorded>) -> Vec<Recall> {
+        let request = RequestHead::get(Url::parse("https://a.test/x").unwrap());
+        let (recalled, late) =
+            recorded.recall(ListId(1), Step::Delete { request: &request, options: CacheQueryOptions::default() });
+        assert!(late.is_empty());
+        recalled
+    }
+
+    #[test]
+    fn a_recalled_put_waits_with_its_commit_until_no_batch_may_take_it_away() {
+        let (recorded, guard) = recorded();
+        let (one, other) = (recall(&recorded), recall(&recorded));
+        let mut commit = pin!(guard.begin_commit());
+        assert_eq!(commit.as_mut().now_or_never(), None);
+        assert_eq!(recorded.of(ListId(1)).len(), 1);
+        drop(one);
+        assert_eq!(commit.as_mut().now_or_never(), None);
+        drop(other);
+        assert_eq!(commit.now_or_never(), Some(true));
+    }
+
+    #[test]
+    fn a_recalled_put_is_over_with_the_first_batch_that_is_committed() {
+        let (recorded, guard) = recorded();
+        let (one, other) = (recall(&recorded), recall(&recorded));
+        let mut commit = pin!(guard.begin_commit());
+        assert_eq!(commit.as_mut().now_or_never(), None);
+        assert_eq!(one.into_iter().map(Recall::confirm).collect::<Vec<_>>(), [true]);
+        assert_eq!(commit.now_or_never(), Some(false));
+        assert!(recorded.of(ListId(1)).is_empty());
+        assert_eq!(other.into_iter().map(Recall::confirm).collect::<Vec<_>>(), [false]);
+    }
 
     struct Hold(u64);
 

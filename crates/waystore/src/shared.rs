@@ -213,7 +213,7 @@ impl fmt::Debug for Shared {
 async fn evict(store: &dyn Store, clock: &Clock, key: &StorageKey, buckets: &Lives) -> Result<bool> {
     let lists = loop {
         let names = evictable(store, key).await?;
-        if names.is_empty() {
+        if !names.iter().any(|change| matches!(change, NameChange::Unbind(..))) {
             return Ok(false);
         }
         let mut lists = Vec::with_capacity(names.len());

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     BatchOperation, Cache, CacheName, CacheQueryOptions, Clock, EmbedderPolicy, Error, Estimate, Place, PutLevel,
-    Response, Result, Spooler, StorageKey,
+    Request, Response, Result, Spooler, StorageKey,
     buckets::Life,
     cache::{Keeping, Part, check_all, commit_parts, first_readable, url_match},
     info::RequestInfo,
@@ -81,8 +81,19 @@ impl CacheStorage {
             if let Some(list) = self.store.list(&self.place, &name).await? {
                 return Ok(self.cache(&name, list));
             }
-            self.change_name(NameChange::Bind(self.place.clone(), name.clone())).await?;
+            self.bind(&name).await?;
         }
+    }
+
+    /// Binds a name, in a bucket that is there. Where that may have changed meanwhile, nothing is done.
+    async fn bind(&self, name: &CacheName) -> Result<()> {
+        let mut changes = Vec::with_capacity(2);
+        if let Some(bucket) = &self.bucket {
+            // The look alone would not do: the bucket may go before the name comes, which would outlive it.
+            changes.push(bucket.expect_there(&*self.store).await?);
+        }
+        changes.push(NameChange::Bind(self.place.clone(), name.clone()));
+        self.change_names(changes).await.map(drop)
     }
 
     /// Returns whether there is a cache of this name.
@@ -241,7 +252,14 @@ impl CacheStorage {
             return Ok(None);
         }
         self.shared.touch(&self.place.key);
-        let lists = self.lists(options.cache_name.as_ref()).await?;
+        if let Some(name) = &options.cache_name {
+            self.check_bucket()?;
+            return match self.store.list(&self.place, name).await? {
+                Some(list) => self.match_in(&list, &request, options.query).await,
+                None => Ok(None),
+            };
+        }
+        let lists = self.lists().await?;
         let url = url_match(request.url.as_str(), options.query);
         // First: what is committed meanwhile is in what the store says.
         let recorded: Vec<_> = lists.iter().map(|list| self.shared.recorded.of(list.id())).collect();
@@ -408,21 +426,35 @@ impl CacheStorage {
         self.clock.op_id()
     }
 
-    async fn lists(&self, name: Option<&CacheName>) -> Result<Vec<List>> {
+    /// What one list has. The steps of [`match_`](Self::match_), without what several lists need.
+    async fn match_in(&self, list: &List, request: &Request, options: CacheQueryOptions) -> Result<Option<Response>> {
+        let url = url_match(request.url.as_str(), options);
+        // First: what is committed meanwhile is in what the store says.
+        let recorded = self.shared.recorded.of(list.id());
+        let (_, found) = self.store.candidates(&[Read { list, url }]).await?;
+        let candidates = overlay(found, &recorded, url);
+        let found = query_cache(&candidates, &request.head, options, Audience::of(request.visitor));
+        if let Some(first) = found.first() {
+            self.shared.note_use(first, &self.clock);
+        }
+        first_readable(&found, &request.url, &self.reader)
+    }
+
+    /// The lists of all caches, in the order of their names.
+    async fn lists(&self) -> Result<Vec<List>> {
         self.check_bucket()?;
-        Ok(match name {
-            Some(name) => self.store.list(&self.place, name).await?.into_iter().collect(),
-            None => {
-                let names = self.store.names(&self.place).await?.into_iter();
-                names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect()
-            }
-        })
+        let names = self.store.names(&self.place).await?.into_iter();
+        Ok(names.filter(|(name, _)| !is_gathering(name)).map(|(_, list)| list).collect())
     }
 
     async fn change_name(&self, change: NameChange) -> Result<Commit> {
+        self.change_names(vec![change]).await
+    }
+
+    async fn change_names(&self, names: Vec<NameChange>) -> Result<Commit> {
         self.check_bucket()?;
         let op = self.clock.op_id();
-        let changes = Changes { names: vec![change], ..Changes::default() };
+        let changes = Changes { names, ..Changes::default() };
         loop {
             return match self.store.commit(&self.place.key, op, &ReadSet::default(), &changes).await {
                 Ok(Commit::OutcomeUnknown) => Err(Error::OutcomeUnknown { op }),

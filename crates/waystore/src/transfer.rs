@@ -22,13 +22,16 @@ use crate::{
 
 /// Entries between two pauses in which others may run.
 const TURN: u64 = 256;
+/// How much of a URL a message shows.
+const SHOWN: usize = 200;
 
 impl Cache {
     /// Returns the whole cache as the bytes of one file, for [`CacheStorage::import`]: every entry with
     /// its body, oldest first, entries of single visitors included.
     ///
     /// The store is read as the file is. What is stored meanwhile comes at the end; a body that cannot be
-    /// read ends the file with its error.
+    /// read ends the file with its error, and so does an entry whose heads are longer than 64 MiB, which no
+    /// import would take.
     ///
     /// ```
     /// use waystore::{CacheQueryOptions, Response, Waystore};
@@ -136,7 +139,7 @@ impl Export {
             } else {
                 let failed = |error: Error| BodyError::failed(error.to_string());
                 match self.entries.next().await.map_err(failed)? {
-                    Some(entry) => self.begin(&entry),
+                    Some(entry) => self.begin(&entry)?,
                     None => {
                         self.stage = Stage::End;
                         self.ready.push_back(self.writer.frame(&Frame::End { entries: self.count }));
@@ -146,12 +149,19 @@ impl Export {
         }
     }
 
-    fn begin(&mut self, entry: &StoredEntry) {
+    fn begin(&mut self, entry: &StoredEntry) -> Result<(), BodyError> {
+        let heads = entry.encoded().as_bytes().clone();
+        if heads.len() > frame::LONGEST_HEADS {
+            let (url, length) = (entry.url().chars().take(SHOWN).collect::<String>(), heads.len());
+            let longest = frame::LONGEST_HEADS;
+            let message = format!("the heads of `{url}` have {length} bytes, and a file takes at most {longest}");
+            return Err(BodyError::failed(message));
+        }
         self.count += 1;
         self.body = entry.body();
-        let heads = entry.encoded().as_bytes().clone();
         let frame = Frame::Entry { stored_at_ms: entry.stored_at_ms(), has_body: self.body.is_some(), heads };
         self.ready.push_back(self.writer.frame(&frame));
+        Ok(())
     }
 }
 
@@ -286,4 +296,24 @@ async fn broken(sender: &mut mpsc::Sender<Result<Bytes, BodyError>>, error: Erro
     let _ = sender.send(Err(BodyError::failed(error.to_string()))).await;
     sender.close_channel();
     Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Response, Waystore};
+
+    #[tokio::test]
+    async fn heads_too_long_for_an_import_are_named_when_they_are_exported() {
+        let [from, to] = [(); 2].map(|()| Waystore::in_memory().caches("https://a.test").unwrap());
+        let cache = from.open("c").await.unwrap();
+        for (length, fits) in [((64 << 20) - 1000, true), (64 << 20, false)] {
+            let response = Response::new("").header("x-much", "m".repeat(length));
+            cache.put("/much", response).await.unwrap();
+            let exported = cache.export().collect(usize::MAX).await;
+            match exported {
+                Ok(file) => assert!(fits && to.import("c", file.into()).await.unwrap() == 1),
+                Err(error) => assert!(!fits && error.to_string().contains("https://a.test/much"), "{error}"),
+            }
+        }
+    }
 }

@@ -106,8 +106,9 @@ pub(crate) fn percentile(mut times: Vec<Duration>, part: f64) -> Duration {
     times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// Also the warm-up.
+/// Also the warm-up. The first operation of all may load a list, which takes as long as thousands of the others.
 fn operations_in_a_round(contender: &mut Contender<'_>, effort: Effort, random: &mut Random) -> Result<usize> {
+    run(contender, 1, false, random)?;
     let mut count = 1;
     loop {
         let took = run(contender, count, false, random)?.0.wall;

@@ -3,7 +3,6 @@
 //! The same guard tells everyone who works on the answer when the client is gone.
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -13,6 +12,11 @@ use bytes::Bytes;
 use http::{Method, Uri};
 use http_body::{Frame, SizeHint};
 use waystore::{AbortSignal, Body, BodyError, ResponseSource};
+
+use super::handler::Turn;
+
+/// What the log calls the lines of requests.
+pub(super) const TARGET: &str = "waystore::access";
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +59,8 @@ impl Route {
 /// What is known of a request so far. Dropped, it writes the line, and aborts the signal if somebody took it.
 #[derive(Debug)]
 pub(crate) struct Record {
-    method: Method,
-    uri: Uri,
-    started: Instant,
+    /// `None`: the log has no lines of requests.
+    asked: Option<Asked>,
     signal: Option<AbortSignal>,
     bytes: u64,
     complete: bool,
@@ -69,12 +72,26 @@ pub(crate) struct Record {
     pub(crate) error: Option<String>,
 }
 
+/// What the log says of a request itself.
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    /// A copy: a part of what was read would keep all of it, so that the connection had to ask for memory to read on.
+    target: String,
+    started: Instant,
+}
+
 impl Record {
-    pub(crate) fn new(method: &Method, uri: &Uri, started: Instant) -> Self {
-        Self {
+    /// Of a request that begins now. Boxed, since it goes from hand to hand.
+    pub(crate) fn new(method: &Method, uri: &Uri) -> Box<Self> {
+        let is_logged = tracing::enabled!(target: TARGET, tracing::Level::INFO);
+        let asked = is_logged.then(|| Asked {
             method: method.clone(),
-            uri: uri.clone(),
-            started,
+            target: uri.path_and_query().map_or_else(|| uri.to_string(), |target| target.as_str().to_owned()),
+            started: Instant::now(),
+        });
+        Box::new(Self {
+            asked,
             signal: None,
             status: 0,
             bytes: 0,
@@ -83,7 +100,7 @@ impl Record {
             version: None,
             note: None,
             error: None,
-        }
+        })
     }
 
     /// What tells, to those who work on the answer, that the client is gone.
@@ -97,17 +114,18 @@ impl Drop for Record {
         if let Some(signal) = self.signal.as_ref().filter(|_| !self.complete) {
             signal.abort();
         }
+        let Some(asked) = &self.asked else { return };
         let gone = || (!self.complete).then_some("the client went away");
         let error = self.error.as_deref().or_else(gone);
         tracing::info!(
-            target: "waystore::access",
-            method = %self.method,
-            path = %Target(&self.uri),
+            target: TARGET,
+            method = %asked.method,
+            path = %asked.target,
             route = self.route.as_str(),
             version = self.version.as_deref(),
             status = self.status,
             bytes = self.bytes,
-            ms = (self.started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0,
+            ms = (asked.started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0,
             note = self.note.as_deref(),
             error,
             "request"
@@ -115,28 +133,18 @@ impl Drop for Record {
     }
 }
 
-/// The path and query of a request.
-struct Target<'a>(&'a Uri);
-
-impl fmt::Display for Target<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.path_and_query() {
-            Some(target) => target.fmt(f),
-            None => self.0.fmt(f),
-        }
-    }
-}
-
 /// An answer's body, with the record of its request.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     body: Body,
-    record: Record,
+    record: Box<Record>,
+    /// Over with the body.
+    _turn: Turn,
 }
 
 impl Tracked {
-    pub(crate) fn new(body: Body, record: Record) -> Self {
-        Self { body, record }
+    pub(crate) fn new(body: Body, record: Box<Record>, turn: Turn) -> Self {
+        Self { body, record, _turn: turn }
     }
 }
 

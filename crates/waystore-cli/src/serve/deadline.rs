@@ -1,65 +1,76 @@
-//! The time within which the head of a request has to come, at next to no cost for each request.
+//! The time within which the head of a request has to come, at no cost for each request.
 //!
-//! hyper sets a deadline for each head and takes it back when the head is there. A timer of the runtime would be made,
-//! registered and taken out again with each; this one is made once for a connection. It wakes at the oldest deadline, and
-//! where there is a later one by then, it sleeps on. Knows time, not requests.
+//! A deadline for each head would have to be set and taken back with each. Here a connection counts, and is looked at
+//! now and then: one that began and ended no request for as many looks as make up the time is late. So it is never too
+//! early, and at most one look too late. Knows time, not requests.
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use hyper::rt::{Sleep, Timer};
-use tokio::time::Sleep as Alarm;
+use tokio::time::{Instant, Sleep};
 
-/// The timer of one connection, which has one deadline at a time.
-#[derive(Debug, Default, Clone)]
-pub(super) struct HeadTimer(Arc<Mutex<Option<Pin<Box<Alarm>>>>>);
+/// How often a connection is looked at within its time.
+const LOOKS: u32 = 6;
 
-impl HeadTimer {
-    pub(super) fn new() -> Self {
-        Self::default()
+/// What a connection does: how many requests began on it, and of how many nothing is to be done any more.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    begun: AtomicU32,
+    ended: AtomicU32,
+}
+
+impl Activity {
+    pub(super) fn begin(&self) {
+        count(&self.begun);
+    }
+
+    pub(super) fn end(&self) {
+        count(&self.ended);
     }
 }
 
-impl Timer for HeadTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Wait { timer: self.clone(), deadline })
-    }
+/// Only the connection's own task counts, so that no count is lost.
+fn count(counter: &AtomicU32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
-/// Over at its deadline. Dropped, it leaves the alarm to the next one.
+/// The deadline of one connection's heads, again and again.
 #[derive(Debug)]
-struct Wait {
-    timer: HeadTimer,
-    deadline: Instant,
+pub(super) struct HeadDeadline {
+    alarm: Pin<Box<Sleep>>,
+    look: Duration,
+    /// How many requests had ended at the last look.
+    ended: u32,
+    idle_looks: u32,
 }
 
-impl Sleep for Wait {}
+impl HeadDeadline {
+    /// Each head has `limit`, the first one from now on. Made inside the runtime.
+    pub(super) fn new(limit: Duration) -> Self {
+        let look = limit / LOOKS;
+        Self { alarm: Box::pin(tokio::time::sleep(look)), look, ended: 0, idle_looks: 0 }
+    }
 
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline.into();
-        let mut alarm = self.timer.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // One that is set for later would come too late.
-        if alarm.deadline() > deadline {
-            alarm.as_mut().reset(deadline);
+    /// Ready when no request is being answered and none came in time. `is_watched` says that this was polled
+    /// before with the same waker: then nothing is done before the next look.
+    pub(super) fn poll(&mut self, activity: &Activity, is_watched: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if is_watched && !self.alarm.is_elapsed() {
+            return Poll::Pending;
         }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if alarm.deadline() >= deadline {
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            let (begun, ended) = (activity.begun.load(Ordering::Relaxed), activity.ended.load(Ordering::Relaxed));
+            let is_idle = begun == ended && ended == self.ended;
+            self.idle_looks = if is_idle { self.idle_looks + 1 } else { 0 };
+            self.ended = ended;
+            if self.idle_looks >= LOOKS {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(deadline);
+            self.alarm.as_mut().reset(Instant::now() + self.look);
         }
         Poll::Pending
     }
@@ -67,36 +78,49 @@ impl Future for Wait {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{future::poll_fn, sync::Arc};
 
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
-    const MOMENT: Duration = Duration::from_millis(20);
+    const LIMIT: Duration = Duration::from_millis(30);
 
-    /// Has the alarm set to `deadline`, as while a head is waited for that comes in time.
-    fn set(timer: &HeadTimer, deadline: Instant) {
-        let mut wait = timer.sleep_until(deadline);
-        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// Waits until the deadline is over, polling as a connection does: with one waker.
+    async fn late(mut deadline: HeadDeadline, activity: &Activity) {
+        let mut is_watched = false;
+        poll_fn(|cx| deadline.poll(activity, std::mem::replace(&mut is_watched, true), cx)).await;
     }
 
     #[tokio::test]
-    async fn a_deadline_is_not_over_before_its_time_though_the_alarm_was_set_for_an_earlier_one() {
-        let timer = HeadTimer::new();
+    async fn a_connection_on_which_nothing_comes_is_late_after_its_time() {
         let start = Instant::now();
-        set(&timer, start + MOMENT);
-        timer.sleep_until(start + 3 * MOMENT).await;
-        assert!(start.elapsed() >= 3 * MOMENT);
-        // The alarm went off, and is set again.
-        timer.sleep_until(start + 4 * MOMENT).await;
-        assert!(start.elapsed() >= 4 * MOMENT);
+        late(HeadDeadline::new(LIMIT), &Activity::default()).await;
+        assert!(start.elapsed() >= LIMIT);
     }
 
     #[tokio::test]
-    async fn a_deadline_does_not_wait_for_an_alarm_that_was_set_for_a_later_one() {
-        let timer = HeadTimer::new();
-        set(&timer, Instant::now() + HOUR);
-        let over = tokio::time::timeout(HOUR / 60, timer.sleep(MOMENT)).await;
-        assert!(over.is_ok());
+    async fn a_request_that_is_answered_is_not_late_and_the_next_one_has_its_time_again() {
+        let activity = Arc::new(Activity::default());
+        activity.begin();
+        let waited = Arc::clone(&activity);
+        let waiting = tokio::spawn(async move { late(HeadDeadline::new(LIMIT), &waited).await });
+        // Longer than anybody would wait for a head.
+        tokio::time::sleep(3 * LIMIT).await;
+        assert!(!waiting.is_finished());
+        let start = Instant::now();
+        activity.end();
+        waiting.await.unwrap();
+        assert!(start.elapsed() >= LIMIT);
+    }
+
+    #[tokio::test]
+    async fn requests_that_come_and_go_between_two_looks_count() {
+        let (activity, mut deadline) = (Activity::default(), HeadDeadline::new(LIMIT));
+        for _ in 0..3 * LOOKS {
+            tokio::time::sleep(LIMIT / LOOKS).await;
+            activity.begin();
+            activity.end();
+            let looked = poll_fn(|cx| Poll::Ready(deadline.poll(&activity, false, cx))).await;
+            assert!(looked.is_pending());
+        }
     }
 }

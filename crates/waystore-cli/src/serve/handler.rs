@@ -3,21 +3,23 @@
 //! Reads top-down: check, sort, ask, answer. What each step decides is in a module of its own.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    fmt,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{Method, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use url::Url;
-use waystore::{Body, HeaderList, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
-use waystore_worker::{FetchEvent, FetchOutcome, Site};
+use waystore::{Body, Request, RequestHead, RequestMode, Response, ResponseSource, Visitor};
+use waystore_worker::{FallbackReason, FetchEvent, FetchOutcome, Routed, Site};
 
 use super::{
     access::{Record, Route, Tracked},
+    asked::{Aside, Asked, host},
     config::Config,
-    inbound::{Bypass, Inbound},
+    deadline::Activity,
+    inbound::Bypass,
     outbound::{self, About, Coding},
     pages::{self, desk::Pages, inject},
     refusal::Refusal,
@@ -45,77 +47,119 @@ pub(crate) struct Gateway {
 pub(crate) struct Peer {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) address: SocketAddr,
+    pub(crate) activity: Activity,
 }
 
-/// A request that was sorted, on its way.
-struct Asked {
-    head: RequestHead,
-    body: Option<Body>,
-    aside: Aside,
-    visitor: Visitor,
+/// The time from a request's head to the end of its answer, or to when nobody waits for that any more.
+pub(crate) struct Turn(Arc<Peer>);
+
+impl Turn {
+    pub(crate) fn of(peer: &Arc<Peer>) -> Self {
+        peer.activity.begin();
+        Self(Arc::clone(peer))
+    }
 }
 
-/// What the worker does not see of a request and the upstream gets. Put together when it is needed: where a static
-/// route leads to a cache, it never is.
-struct Aside {
-    headers: HeaderList,
-    /// The `X-Forwarded-For` of a trusted proxy.
-    forwarded_for: Option<String>,
-    peer: IpAddr,
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Turn").field(&self.0.address).finish()
+    }
 }
 
-impl From<Aside> for Hidden {
-    fn from(aside: Aside) -> Self {
-        let peer = aside.peer.to_canonical();
-        let forwarded_for = aside.forwarded_for.map_or_else(|| peer.to_string(), |list| format!("{list}, {peer}"));
-        Self { headers: aside.headers, forwarded_for }
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.activity.end();
     }
 }
 
 /// A response, and how it is to be sent.
 struct Answer {
-    response: Response,
+    response: Box<Response>,
     coding: Coding,
     cookies: bool,
-    /// The client that a navigation makes.
-    client: Option<String>,
 }
 
 impl Answer {
-    fn new(response: Response, coding: Coding, cookies: bool) -> Self {
-        Self { response, coding, cookies, client: None }
+    fn new(response: impl Into<Box<Response>>, coding: Coding, cookies: bool) -> Self {
+        Self { response: response.into(), coding, cookies }
     }
 }
 
 /// Answers one request. Dropping the future, or the body of the answer, aborts what goes on for it.
-pub(crate) async fn handle(peer: &Peer, request: http::Request<Incoming>) -> http::Response<Tracked> {
+pub(crate) async fn handle(turn: Turn, request: http::Request<Incoming>) -> http::Response<Tracked> {
     let method = request.method().clone();
-    let mut record = Record::new(&method, request.uri(), Instant::now());
-    let answered = answer(&peer.gateway, peer.address.ip(), request, &mut record).await;
-    let sent = answered.and_then(|answer| send(answer, &method));
+    let mut record = Record::new(&method, request.uri());
+    let sent = answer(&turn.0, request, &mut record).await;
     let sent = sent.unwrap_or_else(|refusal| refusal.respond(&method, &mut record));
     record.status = sent.status().as_u16();
-    sent.map(|body| Tracked::new(body, record))
+    sent.map(|body| Tracked::new(body, record, turn))
 }
 
+/// Asks the static routes first. What they answer from a cache waits for nothing else, and is answered out of this
+/// future, which is small; the large ones of what has to wait are made where it does.
 async fn answer(
+    peer: &Peer,
+    request: http::Request<Incoming>,
+    record: &mut Record,
+) -> Result<http::Response<Body>, Refusal> {
+    let (gateway, method) = (&*peer.gateway, request.method().clone());
+    let asked = Asked::read(peer, &request)?;
+    let (page, client) = (asked.page, asked.client());
+    let routed = match asked.site {
+        Some(site) => {
+            // Until it is known better: should the client go away meanwhile, the worker is who was asked.
+            record.route = Route::Worker;
+            let routed = site.fetch_routed(&asked.event).await;
+            if routed.is_some() {
+                look_for_update(gateway, site, asked.navigates());
+            }
+            routed
+        }
+        None => None,
+    };
+    let mut answer = match routed {
+        Some(Routed::Answer { response, version }) => given(response, version, asked.visitor, record)?,
+        Some(Routed::Refused { reason, version }) => return Err(failed(reason, version, record)),
+        Some(Routed::Network { version }) => {
+            Box::pin(leave(gateway, asked, request.into_body(), version, record)).await?
+        }
+        None => Box::pin(ask(gateway, asked, request, record)).await?,
+    };
+    if page {
+        inject::inject(&mut answer.response, answer.coding == Coding::AsReceived);
+    }
+    send(answer, &method, client)
+}
+
+/// Leaves a request to the upstream, since a static route leads there.
+async fn leave(
     gateway: &Gateway,
-    peer: IpAddr,
+    asked: Asked<'_>,
+    body: Incoming,
+    version: String,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let request = Request { body: body_of(body, gateway), ..asked.event.request };
+    fall_back(FallbackReason::Routed, Some(version), record);
+    forward(gateway, request, &asked.aside.into(), record).await
+}
+
+/// Answers what no static route leads anywhere: what is for the gateway itself, for the upstream alone, or for the
+/// script.
+async fn ask(
+    gateway: &Gateway,
+    asked: Asked<'_>,
     mut request: http::Request<Incoming>,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
-    let url = check(gateway, &request)?;
-    let trusted = gateway.config.trusted_proxies.contains(peer);
+    let Asked { mut event, visitor, aside, bypass, site, .. } = asked;
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let Inbound { mut head, hidden, forwarded_for, bypass } =
-        Inbound::read(&parts, url, trusted, &gateway.config.headers);
-    let visitor = gateway.network.parts().personal.visitor(&head.headers, &hidden, gateway.clock.random());
-    if pages::is_ours(head.url.path()) {
+    if pages::is_ours(event.request.url.path()) {
         record.route = Route::Gateway;
         let ask = pages::Ask {
             parts: &parts,
-            path: head.url.path(),
+            path: event.request.url.path(),
             host: host(&parts.uri, &parts.headers).unwrap_or_default(),
             public: gateway.network.parts().public.origin(),
             credentials: visitor.credentials,
@@ -125,64 +169,18 @@ async fn answer(
         let response = pages::answer(gateway.pages.as_ref(), ask).await?;
         return Ok(Answer::new(response, Coding::AsReceived, false));
     }
-    let page = gateway.config.pages.inject && gateway.site.is_some() && inject::asks_for_page(&head);
-    if page {
-        inject::ask_for_all(&mut head);
-    }
-    let aside = Aside { headers: hidden, forwarded_for, peer };
-
     if let (Some(Bypass::Upgrade), Some(tunnel)) = (bypass, &gateway.tunnel) {
         record.route = Route::Bypass;
-        let response = tunnel.open(&parts, &head, &aside.into(), upgrade).await.map_err(Refusal::upstream)?;
-        return Ok(Answer::new(response, Coding::AsReceived, true));
+        let opened = tunnel.open(&parts, &event.request.head, &aside.into(), upgrade).await;
+        return Ok(Answer::new(opened.map_err(Refusal::upstream)?, Coding::AsReceived, true));
     }
-    let site = gateway.site.as_ref().filter(|site| bypass.is_none() && site.covers(&head.url));
-    let body = body_of(body, gateway);
-    let mut answer = match site {
-        Some(site) => {
-            let pages = gateway.pages.as_ref().filter(|_| head.mode == RequestMode::Navigate);
-            let client = pages.map(|pages| pages.reserve(visitor.credentials));
-            let asked = Asked { head, body, aside, visitor };
-            Answer { client: client.clone(), ..ask_site(gateway, site, asked, client, record).await? }
-        }
-        None => {
-            record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
-            forward(gateway, Request { body, ..Request::from(head) }, &aside.into(), record).await?
-        }
+    event.request.body = body_of(body, gateway);
+    let Some(site) = site else {
+        record.route = if gateway.site.is_some() { Route::Bypass } else { Route::Network };
+        let request = Request { visitor: None, ..event.request };
+        return forward(gateway, request, &aside.into(), record).await;
     };
-    if page {
-        inject::inject(&mut answer.response, answer.coding == Coding::AsReceived);
-    }
-    Ok(answer)
-}
-
-/// The URL that is asked for, unless this gateway is not who to ask.
-fn check(gateway: &Gateway, request: &http::Request<Incoming>) -> Result<Url, Refusal> {
-    let public = &gateway.network.parts().public;
-    let host = host(request.uri(), request.headers())
-        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "host", "a request names one host"))?;
-    if !public.serves(host) {
-        let text = format!("this server answers for {} only", public.serialized());
-        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", text));
-    }
-    if matches!(request.method().as_str(), "CONNECT" | "TRACE" | "TRACK") {
-        let text = format!("{} is not served", request.method());
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", text));
-    }
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    public
-        .url(target)
-        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "target", "the path is not one of this site"))
-}
-
-/// Whom a request is for; `None` unless it says so once.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), ..) => Some(authority.as_str()),
-        (None, Some(host), None) => Some(host.to_str().unwrap_or_default()),
-        _ => None,
-    }
+    ask_script(gateway, site, *event, (visitor, aside), record).await
 }
 
 /// The request's body; `None` where its head says there is none.
@@ -194,33 +192,18 @@ fn body_of(body: Incoming, gateway: &Gateway) -> Option<Body> {
     Some(Body::from_stream(timed(incoming(body), gateway.config.timeouts.body, "the client"), length))
 }
 
-/// Asks the site: its static routes, and where these do not lead past it, its script.
-async fn ask_site(
+/// Asks the script of the site.
+async fn ask_script(
     gateway: &Gateway,
-    site: &Arc<Site>,
-    asked: Asked,
-    client: Option<String>,
+    site: &Site,
+    event: FetchEvent,
+    (visitor, aside): (Visitor, Aside),
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
-    let Asked { head, body, aside, visitor } = asked;
-    let navigates = head.mode == RequestMode::Navigate;
-    let event = FetchEvent {
-        request: Request { body, visitor: Some(visitor), ..Request::from(head) },
-        client_id: String::new(),
-        resulting_client_id: client.unwrap_or_default(),
-    };
-    // Until it is known better: should the client go away meanwhile, the worker is who was asked.
-    record.route = Route::Worker;
-    let event = match site.fetch_routed(event).await {
-        Ok(outcome) => {
-            look_for_update(gateway, site, navigates);
-            return settle(gateway, outcome, visitor, || Arc::new(aside.into()), record).await;
-        }
-        Err(event) => *event,
-    };
     let hidden = Arc::new(Hidden::from(aside));
     gateway.network.parts().events.hold(visitor.event, Arc::clone(&hidden), Instant::now());
     let head = event.request.head.clone();
+    let navigates = head.mode == RequestMode::Navigate;
     let request = Request { signal: Some(record.signal()), ..event.request };
     let outcome = site.fetch(FetchEvent { request, ..event }).await;
     look_for_update(gateway, site, navigates);
@@ -229,7 +212,7 @@ async fn ask_site(
             record.version = Some(version);
             past_the_worker(gateway, head, &hidden, record).await
         }
-        outcome => settle(gateway, outcome, visitor, || hidden, record).await,
+        outcome => settle(gateway, outcome, visitor, &hidden, record).await,
     }
 }
 
@@ -238,29 +221,16 @@ async fn settle(
     gateway: &Gateway,
     outcome: FetchOutcome,
     visitor: Visitor,
-    hidden: impl FnOnce() -> Arc<Hidden>,
+    hidden: &Hidden,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     match outcome {
         FetchOutcome::Fallback { request, reason, version } => {
-            record.route = Route::Network;
-            record.version = version;
-            record.note = Some(format!("{reason:?}"));
-            forward(gateway, *request, &hidden(), record).await
+            fall_back(reason, version, record);
+            forward(gateway, *request, hidden, record).await
         }
-        FetchOutcome::Response { response, version } => {
-            record.version = Some(version);
-            record.route = Route::of(response.source);
-            if !is_for(&response, visitor) {
-                return Err(not_theirs());
-            }
-            let cookies = response.source == ResponseSource::Network && response.personal == Some(visitor.mark());
-            Ok(Answer::new(*response, Coding::Removed, cookies))
-        }
-        FetchOutcome::NetworkError { reason, version } => {
-            record.version = Some(version);
-            Err(Refusal::worker("worker-network-error", reason))
-        }
+        FetchOutcome::Response { response, version } => given(response, version, visitor, record),
+        FetchOutcome::NetworkError { reason, version } => Err(failed(reason, version, record)),
         FetchOutcome::TimedOut { version } => {
             record.version = Some(version);
             Err(Refusal::new(
@@ -270,6 +240,30 @@ async fn settle(
             ))
         }
     }
+}
+
+/// What the site gave as the answer.
+fn given(response: Box<Response>, version: String, visitor: Visitor, record: &mut Record) -> Result<Answer, Refusal> {
+    record.version = Some(version);
+    record.route = Route::of(response.source);
+    if !is_for(&response, visitor) {
+        return Err(not_theirs());
+    }
+    let cookies = response.source == ResponseSource::Network && response.personal == Some(visitor.mark());
+    Ok(Answer::new(response, Coding::Removed, cookies))
+}
+
+/// The site took the request, and gave what is no answer.
+fn failed(reason: String, version: String, record: &mut Record) -> Refusal {
+    record.version = Some(version);
+    Refusal::worker("worker-network-error", reason)
+}
+
+/// Notes that the site leaves a request to the upstream.
+fn fall_back(reason: FallbackReason, version: Option<String>, record: &mut Record) {
+    record.route = Route::Network;
+    record.version = version;
+    record.note = Some(format!("{reason:?}"));
 }
 
 /// Whether a response may be given to `visitor`: a script can keep one visitor's in a variable and hand it to another.
@@ -316,8 +310,9 @@ fn look_for_update(gateway: &Gateway, site: &Site, navigated: bool) {
     }
 }
 
-fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal> {
-    let Answer { response, coding, cookies, client } = answer;
+/// The answer to a client, told which one it is where that is known.
+fn send(answer: Answer, method: &Method, client: Option<String>) -> Result<http::Response<Body>, Refusal> {
+    let Answer { mut response, coding, cookies } = answer;
     let about = About {
         method,
         coding,
@@ -334,7 +329,7 @@ fn send(answer: Answer, method: &Method) -> Result<http::Response<Body>, Refusal
         pages::tell_client(head.headers_mut(), &client);
     }
     let bodyless = method == Method::HEAD || upgrade || matches!(response.status, 204 | 304);
-    let body = if bodyless { Body::empty() } else { response.body.unwrap_or_default() };
+    let body = if bodyless { Body::empty() } else { response.body.take().unwrap_or_default() };
     Ok(head.map(|()| body))
 }
 

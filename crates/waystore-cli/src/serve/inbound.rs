@@ -2,7 +2,7 @@
 //!
 //! Knows header names and what they say; not the worker, not the network.
 
-use http::{Method, request::Parts};
+use http::{HeaderMap, Method};
 use url::Url;
 use waystore::{
     Destination, HeaderList, Referrer, RequestCache, RequestCredentials, RequestHead, RequestMode, RequestRedirect,
@@ -42,12 +42,12 @@ pub(crate) enum Bypass {
 }
 
 impl Inbound {
-    /// Sorts `parts`, a request for `url`; `trusted` says whether it came from a trusted proxy.
-    pub(crate) fn read(parts: &Parts, url: Url, trusted: bool, rules: &HeaderRules) -> Self {
-        let said = Said::in_(parts);
+    /// Sorts the headers of a request for `url`; `trusted` says whether it came from a trusted proxy.
+    pub(crate) fn read(method: &Method, headers: &HeaderMap, url: Url, trusted: bool, rules: &HeaderRules) -> Self {
+        let said = Said::in_(headers);
         let mut head = RequestHead::get(url);
-        head.method = parts.method.clone();
-        (head.mode, head.destination) = said.mode_and_destination(&parts.method);
+        head.method = method.clone();
+        (head.mode, head.destination) = said.mode_and_destination(method);
         if head.mode == RequestMode::Navigate {
             head.redirect = RequestRedirect::Manual;
             head.credentials = RequestCredentials::Include;
@@ -58,7 +58,7 @@ impl Inbound {
 
         let mut hidden = Vec::new();
         let mut shown = Vec::new();
-        for (name, value) in &parts.headers {
+        for (name, value) in headers {
             let name = name.as_str();
             let listed = |names: &[String]| names.iter().any(|listed| listed == name);
             if is_hop_by_hop(name) || is_ours(name) || said.connection.iter().any(|option| option == name) {
@@ -98,10 +98,10 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn in_(parts: &'a Parts) -> Self {
+    fn in_(headers: &'a HeaderMap) -> Self {
         let mut said = Self::default();
         // Repeated values follow their first one, so what was set before stays.
-        for (name, value) in &parts.headers {
+        for (name, value) in headers {
             let place = match name.as_str() {
                 "accept" => &mut said.accept,
                 "cache-control" => &mut said.cache_control,
@@ -238,7 +238,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Inbound::read(&parts, Url::parse("https://shop.example/x").unwrap(), trusted, rules)
+        Inbound::read(&parts.method, &parts.headers, Url::parse("https://shop.example/x").unwrap(), trusted, rules)
     }
 
     fn read(headers: &[(&str, &str)]) -> Inbound {

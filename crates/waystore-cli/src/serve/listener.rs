@@ -2,7 +2,19 @@
 //!
 //! Knows sockets and HTTP/1.1's limits; what a request means is [`handle`]'s business.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -13,8 +25,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    deadline::HeadTimer,
-    handler::{Gateway, Peer, handle},
+    deadline::{Activity, HeadDeadline},
+    handler::{Gateway, Peer, Turn, handle},
     socket::Socket,
 };
 use crate::failure::Failure;
@@ -23,8 +35,6 @@ use crate::failure::Failure;
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// A request's head has to fit.
 const HEAD_BYTES: usize = 64 * 1024;
-/// Headers of one request.
-const MOST_HEADERS: usize = 128;
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
@@ -49,6 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Ca
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(gateway.config.max_connections));
     let grace = gateway.config.stop_grace;
+    let end = Arc::new(End::default());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -57,8 +68,7 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Ca
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                // A token of its own: asked each time the connection is woken, and all threads would meet at a shared one.
-                let connection = connection(stream, peer, Arc::clone(&gateway), stop.child_token());
+                let connection = connection(stream, peer, Arc::clone(&gateway), Arc::clone(&end));
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -71,6 +81,7 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Ca
         }
     }
     drop(listener);
+    end.ask();
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
         tracing::warn!(left = connections.len(), "connections were cut after {grace:?}");
@@ -87,34 +98,71 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, stop: CancellationToken) {
+/// Asks all connections to end. Each is woken often, and asks each time: that takes no lock.
+#[derive(Debug, Default)]
+struct End {
+    asked: AtomicBool,
+    token: CancellationToken,
+}
+
+impl End {
+    fn ask(&self) {
+        // First: who is woken by the token looks here.
+        self.asked.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
+
+async fn connection(stream: TcpStream, address: SocketAddr, gateway: Arc<Gateway>, end: Arc<End>) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "a connection was lost at once");
+        tracing::debug!(peer = %address, %error, "a connection was lost at once");
         return;
     }
     let stream = Socket::new(stream, gateway.config.timeouts.body);
     // Shared by this connection's requests only, one after the other, so that counting costs little.
-    let peer = Arc::new(Peer { gateway, address: peer });
+    let peer = Arc::new(Peer { gateway, address, activity: Activity::default() });
     let service = service_fn(|request| {
-        let peer = Arc::clone(&peer);
-        async move { Ok::<_, Infallible>(handle(&peer, request).await) }
+        let turn = Turn::of(&peer);
+        async move { Ok::<_, Infallible>(handle(turn, request).await) }
     });
+    // As many headers as the library allows by itself: for any other number it asks for memory with each request.
     let connection = http1::Builder::new()
-        .timer(HeadTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES)
-        .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let served = tokio::select! {
-        served = &mut connection => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut connection = pin!(connection);
+    let mut ending = pin!(end.token.cancelled());
+    let mut deadline = HeadDeadline::new(HEAD_TIME);
+    // Who wakes this task, where the end and the deadline know that.
+    let mut waker: Option<Waker> = None;
+    let mut is_ending = false;
+    let served = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(served));
+            }
+            let is_watched = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if !is_watched {
+                waker = Some(cx.waker().clone());
+            }
+            if !is_ending && (!is_watched || end.is_asked()) && ending.as_mut().poll(cx).is_ready() {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            return deadline.poll(&peer.activity, is_watched, cx).map(|()| None);
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(peer = %peer.address, error = crate::failure::chain(&error), "a connection ended early");
+    });
+    match served.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::debug!(peer = %address, error = crate::failure::chain(&error), "a connection ended early");
+        }
+        None => tracing::debug!(peer = %address, "a connection was cut: no request came in {HEAD_TIME:?}"),
     }
 }

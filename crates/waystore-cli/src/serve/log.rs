@@ -1,11 +1,12 @@
 //! The log: on stderr, as text or as one JSON object a line. `WAYSTORE_LOG` filters it.
 
 mod lines;
+mod requests;
 
 use tracing_subscriber::EnvFilter;
 
-use self::lines::Lines;
-
+use self::{lines::Lines, requests::Requests};
+use super::access;
 use crate::failure::Failure;
 
 /// What stands where lines are missing, after their number.
@@ -54,7 +55,11 @@ pub(super) fn start(form: LogForm) -> std::io::Result<Log> {
     let filter = EnvFilter::try_from_env("WAYSTORE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
     let started = match form {
-        LogForm::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogForm::Text => {
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let format = Requests::of(access::TARGET, tracing_subscriber::fmt::format());
+            subscriber.with_ansi(ansi).event_format(format).try_init()
+        }
         LogForm::Json => subscriber.json().flatten_event(true).try_init(),
     };
     // Only a second log in one process can fail, and then the first one works.

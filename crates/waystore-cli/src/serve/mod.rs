@@ -4,6 +4,7 @@
 
 mod access;
 pub(crate) mod ahead;
+mod asked;
 pub(crate) mod causes;
 pub(crate) mod clear;
 pub(crate) mod config;

@@ -54,7 +54,8 @@ fn headers(list: &HeaderList, status: StatusCode, about: About<'_>) -> HeaderMap
     let mut headers = HeaderMap::with_capacity(list.iter().count() + 1);
     for (name, value) in list {
         let Ok(name) = HeaderName::from_bytes(name) else { continue };
-        let Ok(mut value) = HeaderValue::from_bytes(value) else { continue };
+        // A part of the list, not a copy.
+        let Ok(mut value) = HeaderValue::from_maybe_shared(list.as_encoded().slice_ref(value)) else { continue };
         let text = name.as_str();
         let dropped = is_hop_by_hop(text)
             || connection.iter().any(|option| option == text)

@@ -90,7 +90,10 @@ impl Public {
         // The path alone is parsed: as a relative reference, `//other/x` would leave the origin; and the rest is known.
         let mut url = self.origin.clone();
         url.set_path(path);
-        url.set_query(query);
+        // The origin has none.
+        if query.is_some() {
+            url.set_query(query);
+        }
         Some(url)
     }
 }

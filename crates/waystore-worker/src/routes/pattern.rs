@@ -73,10 +73,10 @@ impl UrlTest {
             matcher.as_ref().is_none_or(|matcher| matcher.matches(part).is_some())
         };
         fits(&self.pathname, url.path())
+            && fits(&self.search, url.query().unwrap_or_default())
             && fits(&self.hostname, url.host_str().unwrap_or_default())
             && fits(&self.port, url::quirks::port(url))
             && fits(&self.protocol, url.scheme())
-            && fits(&self.search, url.query().unwrap_or_default())
             && fits(&self.hash, url.fragment().unwrap_or_default())
             && fits(&self.username, url.username())
             && fits(&self.password, url.password().unwrap_or_default())

@@ -11,7 +11,7 @@ use waystore::{CacheName, MultiCacheQueryOptions, Request, Response};
 
 use super::{Inner, Site, events::fallback};
 use crate::{
-    FallbackReason, FetchEvent, FetchOutcome,
+    FallbackReason, FetchEvent, FetchOutcome, Routed,
     accept::refusal,
     isolate::{Fetching, fetched},
     lifecycle::Id,
@@ -39,28 +39,26 @@ enum Addressee {
 }
 
 impl Site {
-    /// Sends a request where a static route of the active worker leads past its script: to a cache, to the network.
+    /// Where a static route of the active worker leads a request past its script: to a cache, to the network.
     ///
-    /// Never waits for a worker, and makes no event. Where the script is to be asked, or there is none to ask, the
-    /// event comes back as it was, for [`fetch`](Self::fetch). For hosts that prepare something for every event: what
-    /// is routed needs none of it.
+    /// Never waits for a worker, and makes no event. `None`: the script is to be asked, or there is none to ask; the
+    /// event is for [`fetch`](Self::fetch). For hosts that prepare something for every event: what is routed needs none
+    /// of it. The body of the request is not looked at; it may be put in afterwards.
     ///
     /// ```
-    /// # async fn example(site: waystore_worker::Site, event: waystore_worker::FetchEvent) {
-    /// let outcome = match site.fetch_routed(event).await {
-    ///     Ok(outcome) => outcome,
-    ///     Err(event) => site.fetch(*event).await,
-    /// };
+    /// # use waystore_worker::{FetchEvent, FetchOutcome, Routed, Site};
+    /// # async fn example(site: Site, event: FetchEvent) {
+    /// match site.fetch_routed(&event).await {
+    ///     Some(Routed::Answer { response, .. }) => println!("{}", response.status),
+    ///     Some(Routed::Network { .. }) => println!("the network answers {}", event.request.url),
+    ///     Some(Routed::Refused { reason, .. }) => println!("nothing answers: {reason}"),
+    ///     None => drop(site.fetch(event).await),
+    /// }
     /// # }
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// The event, where it is the script's.
-    pub async fn fetch_routed(&self, event: FetchEvent) -> Result<FetchOutcome, Box<FetchEvent>> {
-        let Some(worker) = self.inner.routing_worker() else { return Err(Box::new(event)) };
-        let source = worker.route(&event.request).filter(|source| !source.needs_script());
-        let Some(source) = source else { return Err(Box::new(event)) };
+    pub async fn fetch_routed(&self, event: &FetchEvent) -> Option<Routed> {
+        let worker = self.inner.routing_worker()?;
+        let source = worker.route(&event.request).filter(|source| !source.needs_script())?;
         self.inner.control(&event.resulting_client_id);
         let found = match source {
             Source::CacheName(name) => self.inner.find_cached(&worker, &event.request, Some(name)).await,
@@ -68,13 +66,15 @@ impl Site {
             _ => None,
         };
         let version = worker.version.clone();
-        let outcome = match found {
-            Some(response) => answered(&event.request, response, version),
-            None => fallback(event.request, FallbackReason::Routed, Some(version)),
+        let refusal = found.as_ref().and_then(|response| refusal(&event.request, response));
+        let routed = match (found, refusal) {
+            (None, _) => Routed::Network { version },
+            (Some(_), Some(reason)) => Routed::Refused { reason: reason.to_owned(), version },
+            (Some(response), None) => Routed::Answer { response: Box::new(response), version },
         };
         self.inner.counts.fetch_events.add();
-        self.inner.counts.count(&outcome);
-        Ok(outcome)
+        self.inner.counts.count_routed(&routed);
+        Some(routed)
     }
 }
 

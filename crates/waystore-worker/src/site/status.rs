@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Life, Site};
 use crate::{
-    FetchOutcome, LastError, WorkerState,
+    FetchOutcome, LastError, Routed, WorkerState,
     isolate::{Isolate, too_many_abandoned},
     lifecycle::Slot,
     registration::KeptWorker,
@@ -126,6 +126,14 @@ impl Counts {
             FetchOutcome::Fallback { .. } => self.fallbacks.add(),
             FetchOutcome::NetworkError { .. } => self.network_errors.add(),
             FetchOutcome::TimedOut { .. } => self.timeouts.add(),
+        }
+    }
+
+    pub(super) fn count_routed(&self, routed: &Routed) {
+        match routed {
+            Routed::Answer { .. } => self.responses.add(),
+            Routed::Network { .. } => self.fallbacks.add(),
+            Routed::Refused { .. } => self.network_errors.add(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     Bottle, CacheName, CacheStorage, Place, Response, Result, StorageKey,
     cache::Keeping,
     key::DEFAULT_BUCKET,
-    store::{NameChange, Store},
+    store::{List, ListId, NameChange, Store},
 };
 
 /// What the names of buckets have before them, where registrations have the URL of their scope.
@@ -29,7 +29,9 @@ pub(super) async fn load(store: &dyn Store, key: &StorageKey, name: &str) -> Res
 }
 
 /// Keeps how a bucket of `origin` is kept from now on.
-pub(super) async fn save(origin: &CacheStorage, name: &str, options: BucketOptions) -> Result<()> {
+///
+/// Returns the list that it is kept in, which is the bucket's as long as that lives.
+pub(super) async fn save(origin: &CacheStorage, name: &str, options: BucketOptions) -> Result<ListId> {
     let mut response = Response::new("").header("persisted", if options.persisted { "1" } else { "0" });
     for (header, value) in [("quota", options.quota_bytes), ("expires", options.expires_ms)] {
         if let Some(value) = value {
@@ -40,7 +42,9 @@ pub(super) async fn save(origin: &CacheStorage, name: &str, options: BucketOptio
     let mut kept = origin.in_place(place_of_kept(key), None);
     // However these handles keep what is put through them: this is no entry of a cache.
     kept.keeping = Keeping::default();
-    kept.open(kept_name(name)).await?.put(key.origin(), response).await
+    let cache = kept.open(kept_name(name)).await?;
+    cache.put(key.origin(), response).await?;
+    Ok(cache.list.id())
 }
 
 /// What eviction takes of `key`: every name but those of buckets that are spared, and nothing where the
@@ -91,8 +95,27 @@ pub(super) fn place_of(key: &StorageKey, bucket: &str) -> Place {
     Place { key: key.clone(), bucket: bucket.into(), bottle: Bottle::Caches }
 }
 
-/// Taking away every name in `place`.
+/// Taking away every name in `place`, should there be no others by then.
 pub(super) async fn names_in(store: &dyn Store, place: &Place) -> Result<Vec<NameChange>> {
-    let bound = store.names(place).await?.into_iter();
-    Ok(bound.map(|(name, _)| NameChange::Unbind(place.clone(), name)).collect())
+    let bound = store.names(place).await?;
+    let unbind: Vec<_> = bound.iter().map(|(name, _)| NameChange::Unbind(place.clone(), name.clone())).collect();
+    Ok([expected(place, &bound)].into_iter().chain(unbind).collect())
+}
+
+/// What is true as long as the bucket is there that is kept in the list `kept`. `None`: it is gone.
+pub(super) async fn expect_kept(
+    store: &dyn Store,
+    key: &StorageKey,
+    name: &str,
+    kept: ListId,
+) -> Result<Option<NameChange>> {
+    let (place, kept_name) = (place_of_kept(key), kept_name(name));
+    let bound = store.names(&place).await?;
+    let is_there = bound.iter().any(|(name, list)| *name == kept_name && list.id() == kept);
+    Ok(is_there.then(|| expected(&place, &bound)))
+}
+
+fn expected(place: &Place, bound: &[(CacheName, List)]) -> NameChange {
+    let names = bound.iter().map(|(name, list)| (name.clone(), list.id())).collect();
+    NameChange::Expect { place: place.clone(), names }
 }

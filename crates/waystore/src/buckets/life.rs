@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::{
-    kept::{bucket_of, place_of},
+    kept::{bucket_of, expect_kept, place_of},
     turns::Turns,
 };
 use crate::{
     Bottle, Error, Place, Result, StorageKey,
-    store::{NameChange, Store, fits},
+    store::{ListId, NameChange, Store, fits},
 };
 
 /// The buckets that handles were given out for, of all storage keys.
@@ -31,14 +31,20 @@ pub(crate) struct Life {
     pub(super) key: StorageKey,
     pub(super) name: String,
     pub(super) quota_bytes: Option<u64>,
+    /// Where it is kept that the bucket is there: a later one of the same name has another.
+    kept: ListId,
     removed: AtomicBool,
 }
 
 impl Lives {
-    pub(super) fn of(&self, key: &StorageKey, name: &str, quota_bytes: Option<u64>) -> Arc<Life> {
+    pub(super) fn of(&self, key: &StorageKey, name: &str, quota_bytes: Option<u64>, kept: ListId) -> Arc<Life> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Life { key: key.clone(), name: name.to_owned(), quota_bytes, removed: AtomicBool::new(false) };
-        Arc::clone(known.entry((key.clone(), name.to_owned())).or_insert_with(|| Arc::new(new())))
+        let (key, name) = (key.clone(), name.to_owned());
+        let life = known.entry((key.clone(), name.clone())).or_insert_with(|| {
+            let removed = AtomicBool::new(false);
+            Arc::new(Life { key, name, quota_bytes, kept, removed })
+        });
+        Arc::clone(life)
     }
 
     /// The handles on the buckets that `changes` take away are of no more use.
@@ -67,6 +73,16 @@ impl Life {
     /// [`Error::BucketRemoved`]: it was.
     pub(crate) fn check(&self) -> Result<()> {
         if self.removed.load(Ordering::Acquire) { Err(self.error()) } else { Ok(()) }
+    }
+
+    /// What has to be so when something comes into the bucket.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub(crate) async fn expect_there(&self, store: &dyn Store) -> Result<NameChange> {
+        self.check()?;
+        expect_kept(store, &self.key, &self.name, self.kept).await?.ok_or_else(|| self.error())
     }
 
     pub(super) fn error(&self) -> Error {

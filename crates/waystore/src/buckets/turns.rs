@@ -191,10 +191,14 @@ mod tests {
         }));
         assert!(first.as_mut().now_or_never().is_none());
         begins.recv().unwrap();
-        assert!((0..MOST).all(|_| ask(&turns, async { Ok(()) }).is_none()));
+        assert!((1..MOST).all(|_| ask(&turns, async { Ok(()) }).is_none()));
+        let mut last = Box::pin(turns.take(async { Ok(()) }));
+        assert!(last.as_mut().now_or_never().is_none());
         assert!(matches!(ask(&turns, async { Ok(()) }), Some(Err(Error::Unavailable { .. }))));
         go.send(()).unwrap();
         block_on(first).unwrap();
+        // Only when its turn has come has that of all those before it.
+        block_on(last).unwrap();
         block_on(turns.take(async { Ok(()) })).unwrap();
     }
 }

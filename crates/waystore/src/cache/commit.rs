@@ -4,6 +4,7 @@ use super::url_match;
 use crate::{
     CacheQueryOptions, Clock, Error, Request, Result, StorageKey,
     quota::Reservation,
+    recorded::Recall,
     shared::Shared,
     spec::batch::{Plan, Step, plan_batch},
     store::{Candidate, Changes, Commit, Entry, List, ListChange, NewBody, NewEntry, Read, Store},
@@ -48,13 +49,13 @@ pub(crate) async fn commit_parts(
     parts.iter().flat_map(|part| &part.steps).try_for_each(|step| step.check_not_evicted(shared, key))?;
     let op = clock.op_id();
     let reads: Vec<_> = parts.iter().flat_map(Part::reads).collect();
-    let mut called_back: Vec<_> = parts.iter().map(|part| vec![0; part.steps.len()]).collect();
     loop {
         let (read, candidates) = store.candidates(&reads).await?;
         let plans = parts.iter().map(|part| part.plan(&candidates)).collect::<Result<Vec<_>>>()?;
-        // A batch that is refused for what it says calls nobody back.
-        for (part, called_back) in parts.iter().zip(&mut called_back) {
-            part.call_back(shared, called_back).await;
+        // A batch that is refused for what it says recalls nobody.
+        let mut recalled = Vec::with_capacity(parts.len());
+        for part in parts {
+            recalled.push(part.recall(shared).await);
         }
         let lists = parts.iter().zip(&plans).map(|(part, plan)| part.change(plan));
         let changes = Changes { lists: lists.collect(), ..Changes::default() };
@@ -64,6 +65,7 @@ pub(crate) async fn commit_parts(
         };
         match committed {
             Commit::Applied => {
+                let called_back: Vec<Vec<usize>> = recalled.into_iter().map(confirm).collect();
                 for (part, plan) in parts.iter().zip(&plans) {
                     part.note_applied(shared, plan);
                 }
@@ -75,6 +77,12 @@ pub(crate) async fn commit_parts(
             Commit::OutcomeUnknown => return Err(Error::OutcomeUnknown { op }),
         }
     }
+}
+
+/// Calls back what each step recalled, and counts it.
+fn confirm(recalled: Vec<Vec<Recall>>) -> Vec<usize> {
+    let of_step = |recalled: Vec<Recall>| recalled.into_iter().map(|put| usize::from(put.confirm())).sum();
+    recalled.into_iter().map(of_step).collect()
 }
 
 fn sums(one: &[usize], other: &[usize]) -> Vec<usize> {
@@ -92,18 +100,22 @@ impl Part {
         plan_batch(of_list, &steps)
     }
 
-    /// Calls back the recorded puts that the part deletes, counts them by step, and waits for those that are being
-    /// committed: they are found then, since they change what was read.
-    async fn call_back(&self, shared: &Shared, counts: &mut [usize]) {
-        for (step, count) in self.steps.iter().zip(counts) {
-            if matches!(step, Prepared::Delete { .. }) {
-                let (called_back, late) = shared.recorded.call_back(self.list.id(), step.step());
-                *count += called_back;
-                for put in late {
-                    put.over().await;
-                }
+    /// Recalls the recorded puts that each step deletes, and waits for those that are being committed: they are found
+    /// then, since they change what was read. Who is recalled goes on where this is not committed.
+    async fn recall(&self, shared: &Shared) -> Vec<Vec<Recall>> {
+        let mut all = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let Prepared::Delete { .. } = step else {
+                all.push(Vec::new());
+                continue;
+            };
+            let (recalled, late) = shared.recorded.recall(self.list.id(), step.step());
+            for put in late {
+                put.over().await;
             }
+            all.push(recalled);
         }
+        all
     }
 
     fn note_applied(&self, shared: &Shared, plan: &Plan) {

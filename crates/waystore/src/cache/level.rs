@@ -151,7 +151,7 @@ impl RecordedPut {
 
     async fn commit(self, body: NewBody, room: Option<Reservation>) -> Result<()> {
         let Self { cache, request, response, entry, guard, .. } = &self;
-        if !guard.begin_commit() {
+        if !guard.begin_commit().await {
             return Ok(());
         }
         let entry = cache.kept(entry.clone(), &response.head, body.length());

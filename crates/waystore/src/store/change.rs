@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Entry, EntryId, List, Usage, WrittenBody};
+use super::{Entry, EntryId, List, ListId, Usage, WrittenBody};
 use crate::{CacheName, Place};
 
 /// Changes to lists and names, applied together.
@@ -34,6 +34,14 @@ pub enum NameChange {
         from: CacheName,
         /// The name it gets.
         to: CacheName,
+    },
+    /// Changes nothing: where the names of `place` before the commit, or the lists that they are bound to, are not
+    /// these in this order, the commit is [`Commit::Stale`].
+    Expect {
+        /// Where the names are.
+        place: Place,
+        /// All of them, with their lists.
+        names: Vec<(CacheName, ListId)>,
     },
 }
 

@@ -133,6 +133,10 @@ impl Store for MemoryStore {
             NameChange::Unbind(place, name) | NameChange::Rename { place, from: name, .. } => {
                 state.places.get(place).is_some_and(|names| names.contains_key(name))
             }
+            NameChange::Expect { place, names } => {
+                let bound = state.places.get(place).into_iter().flatten();
+                bound.map(|(name, list)| (name, *list)).eq(names.iter().map(|(name, list)| (name, *list)))
+            }
         };
         if !read.0.iter().all(unchanged) || !changes.names.iter().all(bound) {
             return Ok(Commit::Stale);
@@ -251,6 +255,7 @@ impl State {
                 }
                 self.doom(displaced);
             }
+            NameChange::Expect { .. } => {}
         }
     }
 
@@ -292,7 +297,7 @@ impl State {
         for change in &changes.names {
             match change {
                 NameChange::Bind(place, name) if !bound(place, name) => growth.grow(place, Usage::of_name(name)),
-                NameChange::Bind(..) => {}
+                NameChange::Bind(..) | NameChange::Expect { .. } => {}
                 NameChange::Unbind(place, name) => growth.shrink(place, Usage::of_name(name)),
                 NameChange::Rename { place, from, to } => {
                     growth.shrink(place, Usage::of_name(from));

@@ -1,8 +1,12 @@
 //! Named buckets. Sections 2 and 8 of `spec/storage.md`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{BucketOptions, CacheQueryOptions, CacheStorage, Clock, Error, Limits, Response, StorageBucket, Waystore};
+use super::held::Held;
+use crate::{
+    BucketOptions, CacheQueryOptions, CacheStorage, Clock, Error, Limits, Response, StorageBucket, Waystore,
+    store::Store,
+};
 
 super::case_list!(Case:
     s43_a_name_that_breaks_the_rules_is_refused,
@@ -19,7 +23,12 @@ super::case_list!(Case:
     what_is_spared_of_an_evicted_key_does_not_spare_the_next_one,
     a_budget_leaves_alone_how_a_bucket_is_kept,
     who_does_not_go_on_with_a_bucket_holds_up_nobody,
+    no_cache_comes_into_a_bucket_that_was_removed_meanwhile,
+    a_bucket_goes_with_the_caches_that_came_while_it_was_removed,
 );
+
+/// As many commits as anything takes.
+const MANY: usize = 100;
 
 fn caches(store: &Waystore) -> CacheStorage {
     store.caches("https://a.test").unwrap()
@@ -78,9 +87,9 @@ async fn s45_a_removed_bucket_ends_its_handles_and_comes_back_empty(store: Wayst
 }
 
 async fn s46_s47_a_bucket_is_gone_at_its_end(_: Waystore) {
-    let clock = std::sync::Arc::new(Clock::fixed(1_000, 7));
-    let memory = crate::store::memory::MemoryStore::new(std::sync::Arc::clone(&clock));
-    let store = Waystore::with_store(std::sync::Arc::new(memory), std::sync::Arc::clone(&clock));
+    let clock = Arc::new(Clock::fixed(1_000, 7));
+    let memory = crate::store::memory::MemoryStore::new(Arc::clone(&clock));
+    let store = Waystore::with_store(Arc::new(memory), Arc::clone(&clock));
     let buckets = caches(&store).buckets();
     let until = |end| BucketOptions { expires_ms: Some(end), ..BucketOptions::default() };
     assert!(matches!(buckets.open("t", until(1_000)).await, Err(Error::Type { .. })));
@@ -233,4 +242,43 @@ async fn who_does_not_go_on_with_a_bucket_holds_up_nobody(store: Waystore) {
         left.await.unwrap();
     }
     assert_eq!(buckets.keys().await.unwrap(), ["left", "other"]);
+}
+
+async fn no_cache_comes_into_a_bucket_that_was_removed_meanwhile(store: Waystore) {
+    let inbox = bucket(&store, "inbox").await.caches();
+    let held = Held::commits(&inbox.store);
+    for is_back in [false, true] {
+        // Another's handles, which are not told.
+        let other = Waystore::with_store(Arc::clone(&held) as Arc<dyn Store>, Arc::clone(&store.clock));
+        held.gate.add_permits(MANY);
+        let others = bucket(&other, "inbox").await.caches();
+        held.gate.forget_permits(MANY);
+        let mut opens = Box::pin(others.open("late"));
+        assert!(futures::poll!(&mut opens).is_pending());
+        assert!(caches(&store).buckets().delete("inbox").await.unwrap());
+        if is_back {
+            bucket(&store, "inbox").await;
+        }
+        held.gate.add_permits(MANY);
+        assert!(matches!(opens.await, Err(Error::BucketRemoved { .. })));
+        held.gate.forget_permits(MANY);
+        let names = inbox.store.names(&inbox.place).await.unwrap();
+        assert!(names.is_empty(), "the bucket is back: {is_back}");
+        bucket(&store, "inbox").await;
+    }
+}
+
+async fn a_bucket_goes_with_the_caches_that_came_while_it_was_removed(store: Waystore) {
+    let inbox = bucket(&store, "inbox").await.caches();
+    let held = Held::commits(&inbox.store);
+    let other = Waystore::with_store(Arc::clone(&held) as Arc<dyn Store>, Arc::clone(&store.clock));
+    let buckets = caches(&other).buckets();
+    let (removed, ()) = futures::join!(buckets.delete("inbox"), async {
+        held.one_more_waits().await;
+        inbox.open("late").await.unwrap();
+        held.gate.add_permits(MANY);
+    });
+    assert!(removed.unwrap());
+    assert!(inbox.store.names(&inbox.place).await.unwrap().is_empty());
+    assert!(matches!(inbox.open("later").await, Err(Error::BucketRemoved { .. })));
 }

@@ -9,12 +9,13 @@ use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc};
 use super::support::{PLAIN, caches, get, open, put, request};
 use crate::{
     Body, PutLevel, Response, ResponseHead, Waystore,
-    store::{Changes, Commit, Entry, ListChange, NewBody, NewEntry, OpId, Read, UrlMatch},
+    store::{Changes, Commit, Entry, ListChange, ListId, NameChange, NewBody, NewEntry, OpId, Read, ReadSet, UrlMatch},
 };
 
 super::case_list!(Case:
     a_commit_whose_reads_changed_is_stale,
     a_commit_whose_other_urls_changed_is_applied,
+    a_commit_that_expects_other_names_is_stale,
     pages_walk_a_list_in_order,
     what_a_writer_took_can_be_read_back,
     an_unfinished_body_is_no_entry,
@@ -54,6 +55,26 @@ async fn a_commit_whose_other_urls_changed_is_applied(store: Waystore) {
     let changes = Changes { lists: vec![change], ..Changes::default() };
     assert_eq!(cache.store.commit(&cache.key, OpId(1), &read, &changes).await.unwrap(), Commit::Applied);
     assert_eq!(get(&cache, "/x").await, "kept");
+}
+
+async fn a_commit_that_expects_other_names_is_stale(store: Waystore) {
+    let (one, cache) = (caches(&store).open("one").await.unwrap(), open(&store).await);
+    let place = caches(&store).place;
+    let is_applied = async |names: &[(&str, ListId)]| {
+        let names = names.iter().map(|(name, list)| ((*name).into(), *list)).collect();
+        let expect = NameChange::Expect { place: place.clone(), names };
+        let bind = NameChange::Bind(place.clone(), "new".into());
+        let changes = Changes { names: vec![expect, bind], ..Changes::default() };
+        let commit = cache.store.commit(&cache.key, OpId(1), &ReadSet::default(), &changes).await.unwrap();
+        let is_there = cache.store.list(&place, &"new".into()).await.unwrap().is_some();
+        assert_eq!(commit, if is_there { Commit::Applied } else { Commit::Stale });
+        is_there
+    };
+    let (first, second) = (one.list.id(), cache.list.id());
+    assert!(!is_applied(&[]).await);
+    assert!(!is_applied(&[("one", first)]).await);
+    assert!(!is_applied(&[("one", second), ("c", first)]).await);
+    assert!(is_applied(&[("one", first), ("c", second)]).await);
 }
 
 async fn pages_walk_a_list_in_order(store: Waystore) {

@@ -13,16 +13,13 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc};
 
 use super::{
+    held::Held,
     recorded::settled,
     support::{get, keys, open, request, text},
 };
 use crate::{
-    Body, Cache, CacheName, CredentialHash, Fetch, FetchError, Limits, Place, Request, RequestMode, Response, Result,
-    StorageKey, Visitor, Waystore,
-    store::{
-        BodyWriter, Candidate, Changes, Commit, EntryId, List, OpId, Read, ReadSet, Store, StoredBody, Usage,
-        WrittenBody,
-    },
+    Body, Cache, CredentialHash, Fetch, FetchError, Limits, Request, RequestMode, Response, Visitor, Waystore,
+    store::Store,
 };
 
 super::case_list!(Case:
@@ -196,7 +193,7 @@ async fn one_who_gives_up_leaves_the_fetch_to_the_next(store: Waystore) {
 
 async fn who_comes_when_another_landed_finds_what_it_brought(store: Waystore) {
     let first = open(&store).await;
-    let held = Arc::new(Held { store: Arc::clone(&first.store), gate: tokio::sync::Semaphore::new(0) });
+    let held = Held::looks(&first.store);
     let slow = Cache { store: Arc::clone(&held) as Arc<dyn Store>, ..first.clone() };
     let network = Slow::new(200);
     network.let_go.add_permits(2);
@@ -207,74 +204,6 @@ async fn who_comes_when_another_landed_finds_what_it_brought(store: Waystore) {
     held.gate.add_permits(100);
     assert_eq!(text(comes_late.await.unwrap()).await.len(), 200_000);
     assert_eq!(network.asked(), 1);
-}
-
-/// A store whose look-ups are held up after they have looked.
-#[derive(Debug)]
-struct Held {
-    store: Arc<dyn Store>,
-    gate: tokio::sync::Semaphore,
-}
-
-#[async_trait]
-impl Store for Held {
-    async fn candidates(&self, reads: &[Read<'_>]) -> Result<(ReadSet, Vec<Candidate>)> {
-        let found = self.store.candidates(reads).await;
-        self.gate.acquire().await.unwrap().forget();
-        found
-    }
-
-    async fn storage_keys(&self) -> Result<Vec<StorageKey>> {
-        self.store.storage_keys().await
-    }
-
-    async fn names(&self, place: &Place) -> Result<Vec<(CacheName, List)>> {
-        self.store.names(place).await
-    }
-
-    async fn list(&self, place: &Place, name: &CacheName) -> Result<Option<List>> {
-        self.store.list(place, name).await
-    }
-
-    async fn page(&self, list: &List, after: Option<EntryId>, limit: usize) -> Result<Vec<Candidate>> {
-        self.store.page(list, after, limit).await
-    }
-
-    async fn commit(&self, key: &StorageKey, op: OpId, read: &ReadSet, changes: &Changes) -> Result<Commit> {
-        self.store.commit(key, op, read, changes).await
-    }
-
-    fn write_body(&self, key: &StorageKey) -> Box<dyn BodyWriter> {
-        self.store.write_body(key)
-    }
-
-    fn written(&self, body: &WrittenBody) -> Result<Arc<dyn StoredBody>> {
-        self.store.written(body)
-    }
-
-    async fn usage(&self, key: Option<&StorageKey>) -> Result<Usage> {
-        self.store.usage(key).await
-    }
-
-    async fn bucket_usage(&self, key: &StorageKey, bucket: &str) -> Result<Usage> {
-        self.store.bucket_usage(key, bucket).await
-    }
-
-    fn set_limits(&self, limits: Limits) {
-        self.store.set_limits(limits);
-    }
-
-    fn set_bucket_limit(&self, key: &StorageKey, bucket: &str, bytes: Option<u64>) {
-        self.store.set_bucket_limit(key, bucket, bytes);
-    }
-
-    fn limits(&self) -> Limits {
-        self.store.limits()
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.store.sync().await
-    }
 }
 
 async fn what_is_not_stored_is_not_waited_for_to_its_end(store: Waystore) {

@@ -15,6 +15,7 @@ mod durable;
 mod entries;
 mod evict;
 mod flight;
+mod held;
 mod kept;
 mod matching;
 mod padding;

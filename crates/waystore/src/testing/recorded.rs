@@ -17,6 +17,7 @@ super::case_list!(Case:
     a_recorded_put_is_called_back_by_delete,
     a_recorded_put_is_called_back_by_a_batch_that_deletes_it,
     a_batch_that_is_refused_calls_no_recorded_put_back,
+    a_batch_that_finds_no_room_calls_no_recorded_put_back,
     a_recorded_put_is_called_back_by_a_later_put,
     a_recorded_put_minds_vary_and_visitors,
     a_long_body_is_followed_by_many_readers_at_their_own_pace,
@@ -206,6 +207,20 @@ async fn a_batch_that_is_refused_calls_no_recorded_put_back(store: Waystore) {
     let mut operations = delete_and_put("/x", "/y");
     operations.extend(delete_and_put("/y", "/z"));
     assert!(matches!(cache.batch(operations).await, Err(Error::Duplicate { .. })));
+    send(&sender, "whole");
+    drop(sender);
+    settled(&cache).await;
+    assert_eq!(get(&cache, "/x").await, "whole");
+}
+
+async fn a_batch_that_finds_no_room_calls_no_recorded_put_back(store: Waystore) {
+    let cache = open(&store).await;
+    let sender = record(&cache, "/x").await;
+    store.set_limits(Limits::default().per_key(10_000));
+    let delete = BatchOperation::Delete { request: request("/x", &[]), options: PLAIN };
+    let put = BatchOperation::Put { request: request("/y", &[]), response: Response::new(vec![b'y'; 20_000]) };
+    assert!(matches!(cache.batch(vec![delete, put]).await, Err(Error::QuotaExceeded { .. })));
+    assert_eq!(keys(&cache).await, ["/x"]);
     send(&sender, "whole");
     drop(sender);
     settled(&cache).await;

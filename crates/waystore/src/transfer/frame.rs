@@ -15,8 +15,12 @@ const HEADER: usize = 8;
 const CHECKSUM: usize = 8;
 /// A frame without a payload.
 const EMPTY: u64 = (HEADER + CHECKSUM) as u64;
+/// What stands before the heads of an entry: when it was stored.
+const STORED_AT: usize = 8;
 /// The longest payload of a frame that holds the heads of an entry.
-const LONGEST_HEADS: usize = 64 * 1024 * 1024;
+const LONGEST_ENTRY: usize = 64 * 1024 * 1024;
+/// The longest heads of an entry.
+pub(super) const LONGEST_HEADS: usize = LONGEST_ENTRY - STORED_AT;
 /// The longest payload of any other frame.
 const LONGEST_CHUNK: usize = 64 * 1024;
 
@@ -49,10 +53,9 @@ pub(super) fn damaged(detail: impl std::fmt::Display) -> Error {
 
 /// How long the frames of an entry are, whose body comes in parts as long as they may be.
 pub(super) fn length_of_entry(heads: u64, body: Option<u64>) -> u64 {
-    let stored_at = 8;
     let parts = body.map_or(0, |length| length.div_ceil(LONGEST_CHUNK as u64));
     let frames = 1 + parts + u64::from(body.is_some());
-    frames * EMPTY + stored_at + heads + body.unwrap_or(0)
+    frames * EMPTY + STORED_AT as u64 + heads + body.unwrap_or(0)
 }
 
 /// How long is what stands before the first entry and after the last.
@@ -118,7 +121,7 @@ impl FrameReader {
         self.fill(HEADER).await?;
         let (kind, flags) = (self.read[0], self.read[1]);
         let length = u32::from_le_bytes([self.read[4], self.read[5], self.read[6], self.read[7]]) as usize;
-        let longest = if kind == ENTRY { LONGEST_HEADS } else { LONGEST_CHUNK };
+        let longest = if kind == ENTRY { LONGEST_ENTRY } else { LONGEST_CHUNK };
         if length > longest {
             return Err(damaged(format!("frame {} is too long", self.next)));
         }

@@ -66,6 +66,20 @@ async fn a_batch_that_is_longer_than_the_segment_made_ahead_gets_one_that_is_lon
 }
 
 #[tokio::test]
+async fn where_there_is_no_room_for_a_whole_segment_a_batch_gets_one_that_is_just_long_enough() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    for op in [Op::Open("c"), HALF] {
+        assert!(apply(&store, op).await);
+    }
+    disk.set_longest(Some(100_000));
+    store.tick().unwrap();
+    assert!(apply(&store, REST).await);
+    assert_eq!(store.log_usage().segments, 2);
+    assert!(store.log_usage().bytes < 128 * 1024 + 100_000);
+}
+
+#[tokio::test]
 async fn wherever_the_process_ends_or_the_power_goes_a_segment_made_ahead_is_in_nobodys_way() {
     let script = [Op::Open("c"), HALF, Op::Tick, REST, REST, Op::Tick, HALF, Op::Tick, REST, HALF];
     let states = states(&script);

@@ -149,6 +149,41 @@ async fn a_body_that_nobody_commits_is_removed() {
 }
 
 #[tokio::test]
+async fn a_body_part_of_which_was_not_written_is_refused_though_who_read_it_back_was_told_first() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    let mut writer = store.write_body(&super::support::key());
+    disk.set_room(Some(100_000));
+    writer.write(content(300_000)).await.unwrap();
+    assert!(matches!(writer.read_back(0).await, Err(Error::QuotaExceeded { .. })));
+    disk.set_room(None);
+    if writer.write(content(300_000)).await.is_ok() {
+        assert!(writer.finish().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_body_gives_its_room_back_though_there_is_none_for_a_mark() {
+    let prepared = SimDisk::default();
+    let store = open(&prepared, relaxed().segment_bytes(8 * 1024)).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/big", 300_000)])).await);
+    store.tick().unwrap();
+    let mut full = 0;
+    // One of these lengths leaves just so much of the segment that the removal is the last that fits.
+    for length in (5000..7000).step_by(8) {
+        let disk = prepared.copy();
+        let store = open(&disk, relaxed().segment_bytes(8 * 1024)).unwrap();
+        super::support::put(&store, "c", &[("/filler", length)]).await.unwrap();
+        assert!(apply(&store, Op::Delete("c", "/big")).await);
+        disk.set_room(Some(0));
+        full += u32::from(matches!(store.tick(), Err(Error::QuotaExceeded { .. })));
+        assert_eq!(body_files(&disk), 0, "{length}");
+    }
+    assert!(full > 0);
+}
+
+#[tokio::test]
 async fn a_deleted_body_can_be_stored_again_before_its_file_is_gone() {
     let disk = SimDisk::default();
     let store = open(&disk, relaxed()).unwrap();

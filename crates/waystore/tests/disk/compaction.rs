@@ -124,6 +124,29 @@ async fn names_and_entries_keep_their_order_however_often_they_are_moved() {
 }
 
 #[tokio::test]
+async fn what_was_moved_is_there_without_a_checkpoint_though_many_others_went() {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    put(&store, "c", &[("/old", 50)]).await.unwrap();
+    put(&store, "c", &[("/filler", 14_000)]).await.unwrap();
+    assert!(apply(&store, Op::Delete("c", "/filler")).await);
+    let young: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
+    for url in &young {
+        put(&store, "c", &[(url, 50)]).await.unwrap();
+    }
+    store.tick().unwrap();
+    assert!(!disk.files().iter().any(|(path, _)| path == "log/0000000001.seg"));
+    for url in &young {
+        super::support::delete(&store, "c", url).await.unwrap();
+    }
+    let disk = disk.copy();
+    disk.remove("checkpoint");
+    let store = open(&disk, short()).unwrap();
+    assert_eq!(state(&store).await, [("c".into(), vec![("/old".into(), 50)])]);
+}
+
+#[tokio::test]
 async fn a_deleted_cache_that_somebody_holds_stays_readable_while_its_segments_go() {
     let disk = SimDisk::default();
     let store = open(&disk, short()).unwrap();

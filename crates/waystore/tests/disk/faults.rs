@@ -94,6 +94,52 @@ async fn after_a_failed_sync_nothing_is_said_to_be_safe_and_nothing_more_is_writ
 }
 
 #[tokio::test]
+async fn too_many_open_files_fail_a_sync_and_not_the_store() {
+    let disk = prepared().await;
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Put("c", &[("/x", 300_000)])).await);
+    disk.set_too_many_open(true);
+    assert!(matches!(store.sync().await, Err(Error::Unavailable { .. })));
+    disk.set_too_many_open(false);
+    store.sync().await.unwrap();
+    let synced = state(&store).await;
+    disk.lose_all_unsynced();
+    assert_eq!(state(&open(&disk, relaxed()).unwrap()).await, synced);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_no_more_bodies_pile_up() {
+    let disk = prepared().await;
+    let store = open(&disk, relaxed()).unwrap();
+    disk.set_syncs_fail(true);
+    assert!(apply(&store, Op::Put("c", &[("/x", 1)])).await);
+    assert!(store.sync().await.is_err());
+    let before = disk.files();
+    assert!(matches!(put(&store, "c", &[("/y", 300_000)]).await, Err(Error::Unavailable { .. })));
+    assert_eq!(disk.files(), before);
+}
+
+#[tokio::test]
+async fn a_damaged_entry_stays_gone_though_saying_so_failed_at_first() {
+    let disk = SimDisk::default();
+    let store = open(&disk, relaxed()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    assert!(apply(&store, Op::Put("c", &[("/a", 100)])).await);
+    let log = "log/0000000001.seg";
+    let mut at = None;
+    disk.edit(log, |bytes| at = bytes.windows(100).position(|some| some == content(100)));
+    let flip = || disk.edit(log, |bytes| bytes[at.unwrap()] ^= 1);
+    flip();
+    assert_eq!(state(&store).await[0].1, []);
+    disk.fail_write_after(0, 1);
+    assert!(put(&store, "c", &[("/a", 200)]).await.is_err());
+    assert!(apply(&store, Op::Put("c", &[("/a", 200)])).await);
+    // The disk had a bad moment, and the process is killed.
+    flip();
+    assert_eq!(state(&open(&disk.copy(), relaxed()).unwrap()).await[0].1, [("/a".to_owned(), 200)]);
+}
+
+#[tokio::test]
 async fn s53_a_body_that_cannot_be_read_errors_and_may_be_read_later() {
     let disk = prepared().await;
     let store = open(&disk, relaxed()).unwrap();

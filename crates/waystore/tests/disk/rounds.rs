@@ -38,23 +38,8 @@ async fn lose_power_while_compacting(disk: &SimDisk, expected: &State, what: &st
 
 #[tokio::test]
 async fn a_removal_is_forgotten_after_what_it_removed_is_gone_for_good() {
-    let disk = SimDisk::default();
-    let store = open(&disk, short()).unwrap();
-    assert!(apply(&store, Op::Open("c")).await);
-    // The first segment has entries that all go, and the second what took them away and nothing else.
-    let urls: Vec<String> = (0..50).map(|number| format!("/{number}")).collect();
-    for url in &urls {
-        put(&store, "c", &[(url, 10)]).await.unwrap();
-    }
-    put(&store, "c", &[("/stays", 15_000)]).await.unwrap();
-    for url in &urls {
-        delete(&store, "c", url).await.unwrap();
-    }
-    put(&store, "c", &[("/last", 9_000)]).await.unwrap();
-    let expected = state(&store).await;
-    assert_eq!(expected[0].1, [("/stays".to_owned(), 15_000), ("/last".to_owned(), 9_000)]);
-    let before = store.log_usage().segments;
-    drop(store);
+    let (disk, expected) = emptied().await;
+    let before = open(&disk, short()).unwrap().log_usage().segments;
     lose_power_while_compacting(&disk, &expected, "two rounds").await;
     let store = open(&disk, short()).unwrap();
     store.tick().unwrap();
@@ -91,6 +76,74 @@ async fn what_an_ended_round_moved_and_somebody_removed_stays_removed() {
         let disk = disk.copy();
         drop(store);
         lose_power_while_compacting(&disk, &expected, &format!("a round ended after {changes} changes")).await;
+        if finished {
+            return;
+        }
+    }
+}
+
+/// A store whose first segment has entries that all went, and the second what took them away and nothing else.
+async fn emptied() -> (SimDisk, State) {
+    let disk = SimDisk::default();
+    let store = open(&disk, short()).unwrap();
+    assert!(apply(&store, Op::Open("c")).await);
+    let urls: Vec<String> = (0..50).map(|number| format!("/{number}")).collect();
+    for url in &urls {
+        put(&store, "c", &[(url, 10)]).await.unwrap();
+    }
+    put(&store, "c", &[("/stays", 15_000)]).await.unwrap();
+    for url in &urls {
+        delete(&store, "c", url).await.unwrap();
+    }
+    put(&store, "c", &[("/last", 9_000)]).await.unwrap();
+    let expected = state(&store).await;
+    assert_eq!(expected[0].1, [("/stays".to_owned(), 15_000), ("/last".to_owned(), 9_000)]);
+    (disk, expected)
+}
+
+#[tokio::test]
+async fn a_round_in_which_something_fails_is_no_damage_and_is_made_up_for() {
+    let (disk, expected) = emptied().await;
+    let before = open(&disk, short()).unwrap().log_usage().segments;
+    let all = {
+        let disk = disk.copy();
+        let store = open(&disk, short()).unwrap();
+        let start = disk.changes();
+        store.tick().unwrap();
+        disk.changes() - start
+    };
+    let mut failed = 0;
+    for changes in 0..all {
+        let disk = disk.copy();
+        let store = open(&disk, short()).unwrap();
+        disk.fail_change_after(changes, changes);
+        failed += u32::from(store.tick().is_err());
+        drop(store);
+        let store = open(&disk, short()).unwrap();
+        assert_eq!(store.report().damage, [""; 0], "failed after {changes} changes");
+        assert_eq!(state(&store).await, expected, "failed after {changes} changes");
+        store.tick().unwrap();
+        assert_eq!(store.log_usage().segments, before - 2, "failed after {changes} changes");
+        drop(store);
+        assert!(open(&disk, short()).unwrap().report().is_clean());
+    }
+    assert!(failed > 10, "{failed} of {all}");
+}
+
+#[tokio::test]
+async fn a_kill_between_two_rounds_keeps_no_removal_for_good() {
+    let (disk, _) = emptied().await;
+    let before = open(&disk, short()).unwrap().log_usage().segments;
+    for changes in 0.. {
+        let disk = disk.copy();
+        let store = open(&disk, short()).unwrap();
+        disk.stop_after(changes, changes);
+        let finished = store.tick().is_ok();
+        drop(store);
+        disk.restart();
+        let store = open(&disk, short()).unwrap();
+        store.tick().unwrap();
+        assert_eq!(store.log_usage().segments, before - 2, "killed after {changes} changes");
         if finished {
             return;
         }

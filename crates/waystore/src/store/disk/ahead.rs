@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{format::SegmentHeader, io::DiskIo, segment::Segment, spare::Spares};
+use super::{failure::is_full, format::SegmentHeader, io::DiskIo, segment::Segment, spare::Spares};
 
 /// What the log's writer and those who work in the background share of the segments to come.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Ahead {
             Some(made) => made,
             None => match state.make(io, wanted, wanted.length) {
                 // There may be room for what is needed now, if not for what may come.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Err(error) if is_full(&error) => {
                     state.spares.clear(io)?;
                     state.make(io, wanted, wanted.shortest)?
                 }

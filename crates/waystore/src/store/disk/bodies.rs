@@ -75,7 +75,8 @@ pub(super) struct Bodies {
     log_end: AtomicU64,
     damage_seen: AtomicBool,
     files: Mutex<HashMap<BodyName, Weak<BodyFile>>>,
-    given_up: Mutex<Vec<(Position, BodyName)>>,
+    /// Files that nobody has, and where the log ended when they were given up, the last time where that was several times.
+    given_up: Mutex<HashMap<BodyName, Position>>,
     unsynced: Mutex<Unsynced>,
 }
 
@@ -161,8 +162,15 @@ impl Bodies {
     /// Takes what has to be synced before the log.
     pub(super) fn take_unsynced(&self) -> Unsynced {
         let mut unsynced = lock(&self.unsynced);
-        let owners_seen = unsynced.owners_seen.clone();
-        std::mem::replace(&mut unsynced, Unsynced { owners_seen, ..Unsynced::default() })
+        let (files, dirs) = (std::mem::take(&mut unsynced.files), std::mem::take(&mut unsynced.dirs));
+        Unsynced { files, dirs, ..Unsynced::default() }
+    }
+
+    /// What was taken could not be synced, and is still to be.
+    pub(super) fn keep_unsynced(&self, Unsynced { files, dirs, .. }: Unsynced) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.files.extend(files);
+        unsynced.dirs.extend(dirs);
     }
 
     /// Syncs files, then the directories they were renamed in.
@@ -180,9 +188,9 @@ impl Bodies {
 
     /// Unlinks the files that nobody has had since before `synced`.
     pub(super) fn sweep(&self, synced: Position) {
-        let ready: Vec<_> = lock(&self.given_up).extract_if(.., |(since, _)| *since <= synced).collect();
+        let ready: Vec<_> = lock(&self.given_up).extract_if(|_, since| *since <= synced).collect();
         let mut files = lock(&self.files);
-        for (_, name) in ready {
+        for (name, _) in ready {
             if files.get(&name).is_some_and(|file| file.strong_count() > 0) {
                 continue;
             }
@@ -252,7 +260,9 @@ impl BodyFile {
 impl Drop for BodyFile {
     fn drop(&mut self) {
         let since = Position(self.bodies.log_end.load(Ordering::Acquire));
-        lock(&self.bodies.given_up).push((since, self.name));
+        let mut given_up = lock(&self.bodies.given_up);
+        let last = given_up.entry(self.name).or_default();
+        *last = since.max(*last);
     }
 }
 
@@ -283,6 +293,24 @@ mod tests {
         bodies.sweep(Position::new(1, 4999));
         assert_eq!(disk.files().len(), 1);
         bodies.sweep(Position::new(1, 5000));
+        assert_eq!(disk.files().len(), 0);
+    }
+
+    #[test]
+    fn a_file_given_up_twice_stays_until_the_log_that_says_so_last_is_synced() {
+        let disk = SimDisk::default();
+        let bodies = Bodies::new(Arc::new(disk.clone()), Arc::new(Clock::fixed(0, 0)), false, true);
+        let name = BodyName { owner: [1; 16], hash: [2; 32] };
+        disk.create_dir(&name.dir()).unwrap();
+        disk.create(&name.path()).unwrap();
+        // Between the two somebody stored the same body again, and that may be synced.
+        for end in [5000, 6000] {
+            bodies.set_log_end(Position::new(1, end));
+            drop(bodies.get(name, 0));
+        }
+        bodies.sweep(Position::new(1, 5999));
+        assert_eq!(disk.files().len(), 1);
+        bodies.sweep(Position::new(1, 6000));
         assert_eq!(disk.files().len(), 0);
     }
 }

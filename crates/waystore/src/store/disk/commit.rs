@@ -79,7 +79,7 @@ impl Inner {
     /// Removes entries that were found damaged from the log too, so that they stay absent.
     pub(super) fn remove_damaged(&self, log: &mut Log) -> Result<()> {
         let damaged = self.take_damaged();
-        self.append_removals(log, &damaged)
+        self.append_removals(log, &damaged).inspect_err(|_| self.keep_damaged(damaged))
     }
 
     /// Removes entries for good.
@@ -156,6 +156,12 @@ fn still_seen(index: &Index, read: &ReadSet) -> Option<Vec<(ListId, Found)>> {
     }
     all.sort_unstable_by_key(|(list, found)| (*list, found.entry));
     Some(all)
+}
+
+/// Whether names are what `change` needs them to be before the commit.
+fn is_as_expected(index: &Index, change: &NameChange) -> bool {
+    let NameChange::Expect { place, names } = change else { return true };
+    index.names(place).eq(names.iter().map(|(name, list)| (name, *list)))
 }
 
 /// What a batch writes and changes.
@@ -237,14 +243,20 @@ impl Plan {
         self.strictly |= place.bottle == Bottle::ServiceWorkerRegistrations;
     }
 
-    /// Returns whether every name to take away or change is bound.
+    /// Returns whether every name to take away or change is bound, and names are as expected.
     fn names(&mut self, index: &Index, log: &mut Log, changes: &[NameChange]) -> bool {
+        if !changes.iter().all(|change| is_as_expected(index, change)) {
+            return false;
+        }
         // What earlier changes of the same commit made of a name.
         let mut changed: HashMap<(&Place, &CacheName), Option<ListId>> = HashMap::new();
         for change in changes {
             let (NameChange::Bind(place, name)
             | NameChange::Unbind(place, name)
-            | NameChange::Rename { place, from: name, .. }) = change;
+            | NameChange::Rename { place, from: name, .. }) = change
+            else {
+                continue;
+            };
             self.note_bottle(place);
             let bound = changed.get(&(place, name)).copied().unwrap_or_else(|| index.list(place, name));
             match (change, bound) {
@@ -276,7 +288,7 @@ impl Plan {
                         self.unbind(displaced, index.bound_at(displaced));
                     }
                 }
-                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) => {}
+                (NameChange::Bind(..) | NameChange::Rename { .. }, Some(_)) | (NameChange::Expect { .. }, _) => {}
                 (NameChange::Unbind(..) | NameChange::Rename { .. }, None) => return false,
             }
         }
@@ -315,6 +327,8 @@ impl Plan {
             NewBody::Null => (RecordBody::Null, None),
             NewBody::Inline(bytes) => (RecordBody::Inline(bytes.clone()), None),
             NewBody::Written(body) => {
+                // First: a file that no entry will name would stay in its place.
+                log.check()?;
                 let file = inner.place(body)?;
                 (RecordBody::File { hash: file.name.hash, length: file.length }, Some(file))
             }

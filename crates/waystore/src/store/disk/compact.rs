@@ -128,7 +128,7 @@ impl Inner {
         let victims: Vec<u32> = victims.into_iter().collect();
         let said_at = self.say_unneeded(&victims)?;
         self.flush()?;
-        self.checkpoint(&victims)?;
+        self.checkpoint()?;
         before_they_go().map_err(Error::unavailable)?;
         self.free(&victims, said_at)
     }
@@ -253,6 +253,8 @@ impl Inner {
             index.usage.iter().map(|(number, _)| number).filter(|number| !victims.contains(number)).collect()
         };
         log.append_needed(&needed, self.synced())?;
+        // Before anything is freed: a checkpoint that comes between must not miss what is gone by then.
+        self.index_mut().note_unneeded(victims);
         self.note_segment(&log);
         Ok(log.end)
     }
@@ -263,7 +265,7 @@ impl Inner {
         if self.synced() < said_at {
             self.flush()?;
         }
-        self.checkpoint(victims)?;
+        self.checkpoint()?;
         let io = &*self.bodies.io;
         let room = self.ahead.make_room(io).map_err(Error::unavailable)?;
         // Another process would see a segment's bytes change.

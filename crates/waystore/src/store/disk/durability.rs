@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     checkpoint,
-    failure::{blocking, disk_error},
+    failure::{blocking, disk_error, never_began},
     format::Position,
     inner::Inner,
     log::Log,
@@ -95,13 +95,18 @@ impl Inner {
         let _one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         let (segments, end, unsynced) = {
             let mut log = self.log()?;
-            if let Some(reason) = &log.failed {
-                return Err(Error::unavailable(reason.clone()));
-            }
+            log.check()?;
             (std::mem::take(&mut log.unsynced), log.end, self.bodies.take_unsynced())
         };
         let synced = self.bodies.sync(&unsynced).and_then(|()| segments.iter().try_for_each(|segment| segment.sync()));
         if let Err(error) = synced {
+            if never_began(&error) {
+                self.bodies.keep_unsynced(unsynced);
+                let mut log = self.log()?;
+                let since = std::mem::replace(&mut log.unsynced, segments);
+                since.into_iter().for_each(|segment| log.note_unsynced(&segment));
+                return Err(Error::unavailable(error));
+            }
             // Asking again would succeed and prove nothing: the disk may have dropped what it could not write.
             self.log()?.fail(&error);
             return Err(Error::unavailable(error));
@@ -119,7 +124,7 @@ impl Inner {
         self.compact()?;
         let since = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).since(&*self.log()?);
         if since.is_some_and(|(written, length)| written >= length.saturating_mul(2).max(CHECKPOINT_EVERY)) {
-            self.checkpoint(&[])?;
+            self.checkpoint()?;
         }
         Ok(())
     }
@@ -173,7 +178,7 @@ impl Inner {
         let is_empty = self.log()?.end == Position::default();
         // Uses are in the checkpoint only; where nothing was ever stored, nothing was used.
         if since.is_some() || (self.looked_up.load(Ordering::Relaxed) && !is_empty) {
-            self.checkpoint(&[])?;
+            self.checkpoint()?;
         }
         let at = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).at;
         let log = self.log()?;
@@ -184,14 +189,14 @@ impl Inner {
         checkpoint::write_closed(&*self.bodies.io, at, &temporary).map_err(|error| disk_error(error, 0))
     }
 
-    /// Writes what there is now, without `to_go`, which may go then.
-    pub(super) fn checkpoint(&self, to_go: &[u32]) -> Result<()> {
+    /// Writes what there is now. What is to go may go then.
+    pub(super) fn checkpoint(&self) -> Result<()> {
         let mut checkpointed = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         // First: what is used meanwhile may be in it or not.
         self.looked_up.store(false, Ordering::Relaxed);
         let (checkpoint, written) = {
             let log = self.log()?;
-            (self.index().checkpoint(log.end, log.next, to_go), log.written)
+            (self.index().checkpoint(log.end, log.next), log.written)
         };
         // It must not say more than the log does after power loss.
         if self.synced() < checkpoint.at {
@@ -205,15 +210,18 @@ impl Inner {
 
     /// Leaves the log at rest: synced, with a mark that says so.
     pub(super) fn settle(&self) -> Result<()> {
-        let end = {
+        let (end, removed) = {
             let mut log = self.log()?;
-            self.remove_damaged(&mut log)?;
-            (log.end != log.marked).then_some(log.end)
+            let removed = self.remove_damaged(&mut log);
+            ((log.end != log.marked).then_some(log.end), removed)
         };
+        if end.is_some_and(|end| self.synced() < end) {
+            self.flush()?;
+        }
+        // Before anything that fails where the disk is full: this gives room back.
+        self.bodies.sweep(self.synced());
+        removed?;
         if let Some(end) = end {
-            if self.synced() < end {
-                self.flush()?;
-            }
             let mut log = self.log()?;
             // Only where nothing came since: what comes next says how far the log is synced, too.
             if log.end == end {
@@ -221,7 +229,6 @@ impl Inner {
                 self.note_segment(&log);
             }
         }
-        self.bodies.sweep(self.synced());
         Ok(())
     }
 }

@@ -2,16 +2,27 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::{Error, Result};
 
 /// The error for a write of `requested` bytes that failed.
 pub(super) fn disk_error(error: io::Error, requested: u64) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::QuotaExceeded { requested: Some(requested), quota: None }
-        }
-        _ => Error::unavailable(error),
+    if is_full(&error) {
+        Error::QuotaExceeded { requested: Some(requested), quota: None }
+    } else {
+        Error::unavailable(error)
     }
+}
+
+/// Whether there is no room: on the disk, or for whoever runs the process.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a sync failed before the disk was asked: no file could be opened. It can be tried again.
+pub(super) fn never_began(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Runs what may wait for the disk on a thread that may, or here where there is no runtime.

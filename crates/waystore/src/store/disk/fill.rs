@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::segment::Segment;
+use super::{failure::is_full, segment::Segment};
 
 /// What is filled by one write. Larger ones would save little more, and hold up who happens to make them.
 const BLOCK: u32 = 32 * 1024;
@@ -25,7 +25,7 @@ impl Filled {
         if end > self.0 && bytes.len() < LONG {
             match self.fill(segment, offset, end) {
                 // There may be room for what is written, if not for what may come.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                Err(error) if is_full(&error) => {}
                 filled => filled?,
             }
         }
@@ -37,13 +37,18 @@ impl Filled {
     /// First: the pages of what will be written are made with the others.
     fn fill(&mut self, segment: &Segment, offset: u32, end: u32) -> io::Result<()> {
         let start = offset.max(self.0);
-        let end = end.next_multiple_of(BLOCK).min(segment.header.length);
+        let end = end_of_block(end, segment.header.length);
         for at in (start..end).step_by(ZEROS.len()) {
             segment.write(&ZEROS[..ZEROS.len().min((end - at) as usize)], at)?;
         }
         self.0 = end;
         Ok(())
     }
+}
+
+/// Where the block that `offset` is in ends, in a segment of `length` bytes.
+fn end_of_block(offset: u32, length: u32) -> u32 {
+    offset.checked_next_multiple_of(BLOCK).unwrap_or(u32::MAX).min(length)
 }
 
 #[cfg(test)]
@@ -114,5 +119,11 @@ mod tests {
         filled.write(&segment, &[2; 10], LENGTH - 10).unwrap();
         let parts = [vec![7; LENGTH as usize - 500], vec![1; 10], vec![0; 480], vec![2; 10]];
         assert_eq!(content(&disk), parts.concat());
+    }
+
+    #[test]
+    fn the_last_block_of_the_longest_segment_ends_with_it() {
+        assert_eq!(end_of_block(1, u32::MAX), BLOCK);
+        assert_eq!(end_of_block(u32::MAX - 5, u32::MAX - 3), u32::MAX - 3);
     }
 }

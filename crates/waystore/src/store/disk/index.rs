@@ -45,8 +45,8 @@ pub(super) struct Index {
     pub(super) ledger: Ledger,
     /// While the log is read: lists that are gone, for one of their records may come again.
     gone: Option<HashSet<ListId>>,
-    /// Segments from which records were moved to the end of the log.
-    moved: BTreeSet<u32>,
+    /// Segments that are to go: records were moved from there to the end of the log, or that says that nothing needs them.
+    to_go: BTreeSet<u32>,
     trash: Vec<Entries>,
 }
 
@@ -130,7 +130,7 @@ impl Index {
             usage: SegmentUsage::default(),
             ledger: Ledger::default(),
             gone: Some(HashSet::new()),
-            moved: BTreeSet::new(),
+            to_go: BTreeSet::new(),
             trash: Vec::new(),
         }
     }
@@ -140,10 +140,12 @@ impl Index {
         let mut index = Self::new(checkpoint.seed);
         for state in &checkpoint.segments {
             if let Some(segment) = segments(state.number) {
-                index.usage.restore(&segment, state.live, &state.removals);
+                // What segments had that are gone since needs no removal.
+                let needed = state.removals.iter().filter(|(target, _)| segments(*target).is_some()).copied();
+                index.usage.restore(&segment, state.live, needed);
             }
             if state.leftover {
-                index.moved.insert(state.number);
+                index.to_go.insert(state.number);
             }
         }
         for state in &checkpoint.lists {
@@ -169,11 +171,11 @@ impl Index {
         index
     }
 
-    /// What a checkpoint of now holds. `to_go` are segments that are there and not needed.
-    pub(super) fn checkpoint(&self, at: Position, next: Numbers, to_go: &[u32]) -> Checkpoint {
+    /// What a checkpoint of now holds.
+    pub(super) fn checkpoint(&self, at: Position, next: Numbers) -> Checkpoint {
         let segments = self.usage.iter().map(|(number, used)| SegmentState {
             number,
-            leftover: self.moved.contains(&number) || to_go.contains(&number),
+            leftover: self.to_go.contains(&number),
             live: used.live,
             removals: used.removals.iter().map(|(target, bytes)| (*target, *bytes)).collect(),
         });
@@ -253,15 +255,20 @@ impl Index {
         }
     }
 
-    /// Segments from which records were moved, and in which they are still.
-    pub(super) fn moved_from(&self) -> impl Iterator<Item = u32> {
-        self.moved.iter().copied()
+    /// Segments that are to go and were not forgotten.
+    pub(super) fn to_go(&self) -> impl Iterator<Item = u32> {
+        self.to_go.iter().copied()
+    }
+
+    /// The log says that nothing needs these segments.
+    pub(super) fn note_unneeded(&mut self, segments: &[u32]) {
+        self.to_go.extend(segments);
     }
 
     /// The segment is not in the log any more, and will not be back.
     pub(super) fn forget_segment(&mut self, segment: u32) {
         self.usage.forget(segment);
-        self.moved.remove(&segment);
+        self.to_go.remove(&segment);
     }
 
     fn bind(&mut self, list: ListId, named: Named, at: Position, bytes: u64) {
@@ -277,7 +284,7 @@ impl Index {
         } else {
             if before != Position::default() && before.segment() != at.segment() {
                 if is_copy {
-                    self.moved.insert(before.segment());
+                    self.to_go.insert(before.segment());
                 } else {
                     entries
                         .former
@@ -356,7 +363,7 @@ impl Index {
         let before = entries.slots_mut().insert(slot);
         if let Some(before) = before.as_ref().filter(|_| !doomed) {
             entries.discount(&mut self.usage, before);
-            self.moved.insert(before.at.segment());
+            self.to_go.insert(before.at.segment());
         }
         let known = before.map(|before| before.usage()).unwrap_or_default();
         entries.usage += usage;

@@ -282,6 +282,11 @@ impl Inner {
         }
         damaged
     }
+
+    /// What [`take_damaged`](Self::take_damaged) told, where the log could not be told yet.
+    pub(super) fn keep_damaged(&self, damaged: Vec<(ListId, Removed)>) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).extend(damaged);
+    }
 }
 
 impl Holder for Inner {

@@ -36,6 +36,7 @@ struct State<W> {
     worker: Option<W>,
     works: bool,
     waiting: VecDeque<Bytes>,
+    /// For good: what comes after a piece that was not taken would stand in its place.
     failed: Option<io::Error>,
 }
 
@@ -58,6 +59,9 @@ impl<W: Work> Lane<W> {
     pub(super) fn push(&self, piece: Bytes) {
         let worker = {
             let mut state = self.0.state();
+            if state.failed.is_some() {
+                return;
+            }
             state.waiting.push_back(piece);
             state.worker.take().inspect(|_| state.works = true)
         };
@@ -90,7 +94,13 @@ impl<W: Work> Lane<W> {
 
 impl<W: Work> Drop for Lane<W> {
     fn drop(&mut self) {
-        self.0.state().waiting.clear();
+        let at_rest = {
+            let mut state = self.0.state();
+            state.waiting.clear();
+            state.worker.take()
+        };
+        // Here, and not with the thread that worked last, which may not have ended yet.
+        drop(at_rest);
     }
 }
 
@@ -104,9 +114,9 @@ impl<W> Shared<W> {
             // Before the look: what moves after it is not missed.
             let moved = self.moved.notified();
             {
-                let mut state = self.state();
-                if let Some(error) = state.failed.take() {
-                    return Err(error);
+                let state = self.state();
+                if let Some(error) = &state.failed {
+                    return Err(again(error));
                 }
                 if is_so(&state) {
                     return Ok(());
@@ -149,10 +159,18 @@ impl<W: Work> Drop for Turn<W> {
     fn drop(&mut self) {
         if !self.is_over {
             // The thread ended before its time, or never began: nobody waits for ever.
-            self.shared.state().works = false;
+            let mut state = self.shared.state();
+            state.waiting.clear();
+            state.works = false;
+            state.failed.get_or_insert_with(ended);
         }
         self.shared.moved.notify_waiters();
     }
+}
+
+/// The same error, for one more who asks.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }
 
 fn ended() -> io::Error {
@@ -216,6 +234,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_error_is_told_to_all_who_ask_and_nothing_is_taken_after_it() {
+        let (allow, lane) = noting();
+        (0..4).for_each(|_| allow.send(()).unwrap());
+        bring(&lane, 9).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(lane.at_rest(|_| ()).await.unwrap_err().kind(), io::ErrorKind::StorageFull);
+            assert_eq!(lane.room().await.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+        lane.push(Bytes::from_static(&[1]));
+        assert_eq!(lane.finish().await.err().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+    }
+
+    #[tokio::test]
+    async fn dropping_a_lane_at_rest_drops_its_worker_at_once() {
+        struct Held(#[expect(dead_code, reason = "it is only to be dropped")] Arc<()>);
+        impl Work for Held {
+            fn take(&mut self, _: &Bytes) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let held = Arc::new(());
+        let lane = Lane::new(Held(Arc::clone(&held)));
+        // The thread that worked last may not have gone yet.
+        let thread = Arc::clone(&lane.0);
+        drop(lane);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(thread);
+    }
+
+    #[tokio::test]
     async fn a_worker_that_panics_leaves_nobody_waiting() {
         struct Panics;
         impl Work for Panics {
@@ -224,7 +272,10 @@ mod tests {
             }
         }
         let lane = Lane::new(Panics);
-        lane.push(Bytes::new());
+        for _ in 0..=WAITING {
+            lane.push(Bytes::new());
+        }
+        assert!(lane.room().await.is_err());
         assert!(lane.finish().await.is_err());
     }
 

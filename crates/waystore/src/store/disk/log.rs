@@ -18,7 +18,7 @@ use super::{
     io::DiskIo,
     segment::Segment,
 };
-use crate::{Clock, Error, StorageKey, store::OpId};
+use crate::{Clock, Error, Result, StorageKey, store::OpId};
 
 /// The least length of a segment. The length grows with what is live in the log, up to what is configured,
 /// so that a small store takes little room.
@@ -109,11 +109,16 @@ pub(super) struct Batch<'a> {
 }
 
 impl Log {
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: nothing can be written any more.
+    pub(super) fn check(&self) -> Result<()> {
+        self.failed.as_ref().map_or(Ok(()), |reason| Err(Error::unavailable(reason.clone())))
+    }
+
     /// Appends a batch. Returns where its payloads are.
     pub(super) fn append(&mut self, batch: Batch<'_>) -> Result<(Arc<Segment>, Vec<Written>), AppendError> {
-        if let Some(reason) = &self.failed {
-            return Err(AppendError::NotDone(Error::unavailable(reason.clone())));
-        }
+        self.check()?;
         let length: usize = batch.drafts.iter().map(|draft| record_length(draft.payload_length())).sum();
         let segment = self.segment_with_room(length, batch)?;
         let written = self.write(&segment, batch)?;
@@ -242,9 +247,14 @@ impl Log {
         let after = offset as usize + length;
         self.written += length as u64;
         self.end = Position::new(segment.number(), u32::try_from(after).expect("the batch fits in its segment"));
+        self.note_unsynced(segment);
+        Ok(written)
+    }
+
+    /// The next sync has to sync this segment, too.
+    pub(super) fn note_unsynced(&mut self, segment: &Arc<Segment>) {
         if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, segment)) {
             self.unsynced.push(Arc::clone(segment));
         }
-        Ok(written)
     }
 }

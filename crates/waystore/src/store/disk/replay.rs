@@ -389,7 +389,7 @@ impl<'a> Replay<'a> {
         numbers.iter().filter(|number| **number > last).for_each(|number| self.index.forget_segment(*number));
         let unneeded = numbers.iter().copied().filter(|number| !is_needed(*number)).collect::<BTreeSet<u32>>();
         // What was moved out of a segment would be back if what removed it later went before the segment.
-        let half_copied = self.index.moved_from().filter(|number| *number < last && numbers.contains(number));
+        let half_copied = self.index.to_go().filter(|number| *number < last && numbers.contains(number));
         let leftover: BTreeSet<u32> = half_copied.chain(unneeded.iter().copied()).collect();
         (leftover.into_iter().collect(), gone)
     }

@@ -16,6 +16,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustix::io::Errno;
 
 use self::{
     file::Handle,
@@ -49,6 +50,8 @@ struct Faults {
     seed: u64,
     /// How many more bytes may be written.
     room: Option<u64>,
+    /// To how many bytes a file may be lengthened at once.
+    longest: Option<usize>,
     /// Every read from a path with this beginning fails.
     unreadable: Option<String>,
     /// Nothing of a file is in memory.
@@ -57,6 +60,8 @@ struct Faults {
     bad_sectors: BTreeSet<(usize, usize)>,
     /// Every sync fails.
     syncs_fail: bool,
+    /// No file can be opened.
+    too_many_open: bool,
     /// The write after this many changes fails with an error of the disk, written in part.
     write_fails_after: Option<u64>,
     /// What comes after this many changes fails so, whatever it is.
@@ -119,6 +124,11 @@ impl SimDisk {
         self.state().faults.room = bytes;
     }
 
+    /// From now on whoever runs the process may make no file that is longer than this from the beginning.
+    pub fn set_longest(&self, bytes: Option<usize>) {
+        self.state().faults.longest = bytes;
+    }
+
     /// From now on no file whose path begins so can be read.
     pub fn set_unreadable(&self, beginning: Option<&str>) {
         self.state().faults.unreadable = beginning.map(str::to_owned);
@@ -143,6 +153,11 @@ impl SimDisk {
     /// Whether syncs fail from now on.
     pub fn set_syncs_fail(&self, fail: bool) {
         self.state().faults.syncs_fail = fail;
+    }
+
+    /// Whether the process has too many files open from now on, so that it can open no other.
+    pub fn set_too_many_open(&self, too_many: bool) {
+        self.state().faults.too_many_open = too_many;
     }
 
     /// The first write after `changes` more changes fails, done in part.
@@ -272,6 +287,9 @@ impl DiskIo for SimDisk {
     fn open(&self, path: &str, _: Access) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state();
         state.alive(None)?;
+        if state.faults.too_many_open {
+            return Err(Errno::MFILE.into());
+        }
         let (file, process) = (state.content.file(path)?, state.process);
         drop(state);
         Ok(self.handle(process, file, path))

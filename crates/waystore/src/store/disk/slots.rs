@@ -233,7 +233,8 @@ impl Slots {
         (gone.at, gone.file) = (Position::default(), None);
         self.live -= 1;
         if self.chunks.len() > self.live.saturating_mul(2).saturating_add(GONE) {
-            self.rebuild(BTreeMap::new());
+            let late = std::mem::take(&mut self.late);
+            self.rebuild(late);
         }
         Some(slot)
     }

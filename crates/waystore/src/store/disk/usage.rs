@@ -35,11 +35,11 @@ impl Usage {
     }
 
     /// Makes a segment known, and what a checkpoint said of it.
-    pub(super) fn restore(&mut self, segment: &Arc<Segment>, live: u64, removals: &[(u32, u64)]) {
+    pub(super) fn restore(&mut self, segment: &Arc<Segment>, live: u64, removals: impl Iterator<Item = (u32, u64)>) {
         // Whatever it said: no segment holds more than its length.
         let most = u64::from(segment.header.length);
         let live = live.min(most);
-        let removals = removals.iter().map(|(target, bytes)| (*target, (*bytes).min(most))).collect();
+        let removals = removals.map(|(target, bytes)| (target, bytes.min(most))).collect();
         let used = Used { segment: Arc::clone(segment), live, removals };
         self.live += live;
         self.segments.insert(segment.number(), used);

@@ -25,8 +25,8 @@ const OF_THE_BYTES: [&str; 6] =
 /// Whether the answer to a request may be a page that is shown.
 pub(in crate::serve) fn asks_for_page(request: &RequestHead) -> bool {
     let embedded = matches!(request.destination, Destination::Embed | Destination::Object);
-    let part = PARTS.iter().any(|name| request.headers.contains(name));
-    request.mode == RequestMode::Navigate && !embedded && !part
+    let part = || PARTS.iter().any(|name| request.headers.contains(name));
+    request.mode == RequestMode::Navigate && !embedded && !part()
 }
 
 /// A request for a page is for all of it: parts of what the upstream has are not parts of what is sent.

@@ -118,7 +118,7 @@ fn about_equal(one: &HashMap<u32, u64>, other: &HashMap<u32, u64>) -> bool {
 }
 
 fn books(replayed: &Replayed) -> HashMap<ListId, Book> {
-    let lists = replayed.index.checkpoint(replayed.end, replayed.next, &[]).lists;
+    let lists = replayed.index.checkpoint(replayed.end, replayed.next).lists;
     let mut books: HashMap<ListId, Book> = HashMap::new();
     for told in lists {
         let book = Book { entries: Vec::new(), usage: Usage::default(), bytes: BTreeMap::new(), told };

@@ -165,7 +165,7 @@ impl Look {
     }
 
     fn load(&mut self, opened: &mut Replayed, log: Option<&mut Replayed>) -> Named {
-        let told = opened.index.checkpoint(opened.end, opened.next, &[]).lists;
+        let told = opened.index.checkpoint(opened.end, opened.next).lists;
         let named: Named = told.into_iter().map(|told| (told.list, (told.named.place, told.named.name))).collect();
         for list in load_all(&mut opened.index, named.keys().copied()) {
             self.hurt.checkpoint = true;
@@ -174,7 +174,7 @@ impl Look {
             self.report.push(Finding::new("checkpoint", detail, Effect::Harmless));
         }
         if let Some(log) = log {
-            let lists = log.index.checkpoint(log.end, log.next, &[]).lists;
+            let lists = log.index.checkpoint(log.end, log.next).lists;
             load_all(&mut log.index, lists.into_iter().map(|told| told.list));
         }
         named

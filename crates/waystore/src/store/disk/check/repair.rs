@@ -85,7 +85,7 @@ fn rewrite(inner: &Inner, hurt: &Hurt, aside: &mut Aside<'_>) -> Result<()> {
 fn drop_unreadable(inner: &Inner) -> Result<()> {
     let lists: Vec<ListId> = {
         let (log, index) = (inner.log()?, inner.index());
-        index.checkpoint(log.end, log.next, &[]).lists.into_iter().map(|told| told.list).collect()
+        index.checkpoint(log.end, log.next).lists.into_iter().map(|told| told.list).collect()
     };
     inner.load(lists)?;
     let broken: Vec<_> = {

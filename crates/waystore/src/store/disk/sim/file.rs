@@ -96,6 +96,9 @@ impl DiskFile for Handle {
             return state.alive(Some(self.process));
         }
         state.change_whole(Some(self.process))?;
+        if state.faults.longest.is_some_and(|longest| longest < length) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         state.content.file_mut(self.file).grow(length);
         Ok(())
     }

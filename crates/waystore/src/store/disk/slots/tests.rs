@@ -81,6 +81,18 @@ fn after_any_changes_the_list_holds_what_a_plain_list_would() {
 }
 
 #[test]
+fn entries_that_came_late_stay_though_many_others_go_before_the_log_ends() {
+    let mut slots = Slots::default();
+    (100..300).for_each(|entry| drop(slots.insert(slot(entry, 1, 1))));
+    // Compaction moved their records past those of the others.
+    (1..=10).for_each(|entry| drop(slots.insert(slot(entry, 1, 1))));
+    (100..300).for_each(|entry| drop(slots.remove(gone(entry))));
+    assert_eq!(slots.len(), 10);
+    slots.settle();
+    assert_eq!(numbers(slots.after(None)), (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_entry_is_found_by_its_number_however_far_apart_the_numbers_are() {
     let steps: [fn(u64) -> u64; 4] =
         [|at| at + 1, |at| at * at + 7, |at| if at < 500 { at } else { (1 << 61) + at * 3 }, |at| 2 << (at % 60)];

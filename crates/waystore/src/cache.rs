@@ -387,6 +387,6 @@ fn body_of(body: &CandidateBody) -> Option<Body> {
     match body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(Body::from(bytes.clone())),
-        CandidateBody::Stored(body) => Some(Body::stored(Arc::clone(body))),
+        CandidateBody::Stored(_) | CandidateBody::Among(..) => body.stored().map(Body::stored),
     }
 }

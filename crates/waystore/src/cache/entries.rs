@@ -3,7 +3,7 @@
 //! Not in the standard, whose `keys()` is all at once. Walks the pages of the list and decides on
 //! nothing but the range that was asked for.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use futures::{Stream, stream};
 use url::Url;
@@ -63,11 +63,18 @@ impl EntryRange {
 
 /// A walk over a cache, oldest entry first: see [`Cache::entries`].
 pub struct Entries {
-    cache: Arc<Cache>,
     prefix: Option<String>,
     after: Option<EntryId>,
-    page: VecDeque<Candidate>,
+    page: Arc<Page>,
+    /// Which of the page comes next.
+    next: usize,
     ended: bool,
+}
+
+/// Entries that were fetched together.
+struct Page {
+    cache: Arc<Cache>,
+    found: Vec<Candidate>,
 }
 
 impl Entries {
@@ -78,18 +85,20 @@ impl Entries {
     /// [`Error::Unavailable`](crate::Error::Unavailable): the store. The walk can go on.
     pub async fn next(&mut self) -> Result<Option<StoredEntry>> {
         loop {
-            while let Some(found) = self.page.pop_front() {
-                self.after = Some(found.id);
+            while let Some(found) = self.page.found.get(self.next) {
+                let index = self.next;
+                (self.after, self.next) = (Some(found.id), index + 1);
                 if self.prefix.as_deref().is_none_or(|prefix| found.entry.url().starts_with(prefix)) {
-                    return Ok(Some(StoredEntry { found, cache: Arc::clone(&self.cache) }));
+                    return Ok(Some(StoredEntry { page: Arc::clone(&self.page), index }));
                 }
             }
             if self.ended {
                 return Ok(None);
             }
-            let page = self.cache.store.page(&self.cache.list, self.after, PAGE).await?;
-            self.ended = page.len() < PAGE;
-            self.page = page.into();
+            let cache = &self.page.cache;
+            let found = cache.store.page(&cache.list, self.after, PAGE).await?;
+            self.ended = found.len() < PAGE;
+            (self.page, self.next) = (Arc::new(Page { cache: Arc::clone(cache), found }), 0);
         }
     }
 
@@ -103,31 +112,37 @@ impl Entries {
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Entries");
-        shown.field("cache", &self.cache).field("after", &self.after).finish_non_exhaustive()
+        shown.field("cache", &self.page.cache).field("after", &self.after).finish_non_exhaustive()
     }
 }
 
-/// One entry of a cache, decoded no further than asked.
+/// One entry of a cache, decoded no further than asked. Keeps the heads of those that were fetched with it too, 256 at
+/// most.
 #[derive(Clone)]
 pub struct StoredEntry {
-    found: Candidate,
-    cache: Arc<Cache>,
+    page: Arc<Page>,
+    index: usize,
 }
 
 impl StoredEntry {
+    fn found(&self) -> &Candidate {
+        // Who made it looked there.
+        &self.page.found[self.index]
+    }
+
     /// Its number: larger means stored later. See [`EntryRange::after`].
     pub fn id(&self) -> EntryId {
-        self.found.id
+        self.found().id
     }
 
     /// The serialised URL it is stored under, fragment included.
     pub fn url(&self) -> &str {
-        self.found.entry.url()
+        self.found().entry.url()
     }
 
     /// When it was stored, by the clock of the machine that did.
     pub fn stored_at(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.found.stored_at_ms)
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.found().stored_at_ms)
     }
 
     /// When a look-up last answered with it, to the minute. `None`: never, or the store lost it.
@@ -135,59 +150,58 @@ impl StoredEntry {
     /// [`Cache::match_`] counts, and [`CacheStorage::match_`](crate::CacheStorage::match_). On disk, what was counted
     /// since the last checkpoint is lost when the process is killed; closing the store keeps it.
     pub fn last_used(&self) -> Option<SystemTime> {
-        self.found.uses.last_used_ms().map(|ms| SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms))
+        self.found().uses.last_used_ms().map(|ms| SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms))
     }
 
     /// How many look-ups answered with it, as far as [`last_used`](Self::last_used) knows.
     pub fn hits(&self) -> u64 {
-        self.found.uses.hits()
+        self.found().uses.hits()
     }
 
     pub(crate) fn stored_at_ms(&self) -> u64 {
-        self.found.stored_at_ms
+        self.found().stored_at_ms
     }
 
     pub(crate) fn encoded(&self) -> &Entry {
-        &self.found.entry
+        &self.found().entry
     }
 
     /// Its body, whatever a policy says.
     pub(crate) fn body(&self) -> Option<Body> {
-        body_of(&self.found.body)
+        body_of(&self.found().body)
     }
 
     /// The length of its body in bytes; `None` where the body is null.
     pub fn body_length(&self) -> Option<u64> {
-        match &self.found.body {
+        match &self.found().body {
             CandidateBody::Null => None,
-            CandidateBody::Inline(bytes) => Some(bytes.len() as u64),
-            CandidateBody::Stored(body) => Some(body.length()),
+            body => Some(body.length()),
         }
     }
 
     /// What script may see of the response.
     pub fn kind(&self) -> ResponseType {
-        self.found.entry.kind()
+        self.found().entry.kind()
     }
 
     /// The response's internal status.
     pub fn status(&self) -> u16 {
-        self.found.entry.status()
+        self.found().entry.status()
     }
 
     /// The response's internal header list.
     pub fn response_headers(&self) -> HeaderList {
-        self.found.entry.response_headers()
+        self.found().entry.response_headers()
     }
 
     /// Whether no budget evicts it: see [`CacheStorage::pinning`](crate::CacheStorage::pinning).
     pub fn is_pinned(&self) -> bool {
-        self.found.entry.is_pinned()
+        self.found().entry.is_pinned()
     }
 
     /// Whom the response belongs to, where it is not for everybody.
     pub fn personal(&self) -> Option<CredentialHash> {
-        self.found.entry.personal()
+        self.found().entry.personal()
     }
 
     /// The request it is stored under.
@@ -196,7 +210,7 @@ impl StoredEntry {
     ///
     /// [`Error::Damaged`](crate::Error::Damaged): it cannot be decoded.
     pub fn request(&self) -> Result<RequestHead> {
-        self.found.entry.request()
+        self.found().entry.request()
     }
 
     /// The response, whoever it belongs to. Its body streams, and stays complete whatever happens to
@@ -208,8 +222,8 @@ impl StoredEntry {
     /// * [`Error::Type`](crate::Error::Type): it is opaque and may not be read from here, see
     ///   [`CacheStorage::with_embedder_policy`](crate::CacheStorage::with_embedder_policy).
     pub fn response(&self) -> Result<Response> {
-        let response = response_of(&self.found)?;
-        check_readable(&response.head, &self.cache.reader)?;
+        let response = response_of(self.found())?;
+        check_readable(&response.head, &self.page.cache.reader)?;
         Ok(response)
     }
 }
@@ -252,10 +266,10 @@ impl Cache {
     /// [`Error::Type`](crate::Error::Type): the prefix is neither a path nor the start of a URL.
     pub fn entries(&self, range: &EntryRange) -> Result<Entries> {
         Ok(Entries {
-            cache: Arc::new(self.clone()),
             prefix: range.absolute_prefix(&self.base)?,
             after: range.after,
-            page: VecDeque::new(),
+            page: Arc::new(Page { cache: Arc::new(self.clone()), found: Vec::new() }),
+            next: 0,
             ended: false,
         })
     }
@@ -278,9 +292,8 @@ impl Cache {
     /// ```
     pub fn recording(&self) -> Vec<StoredEntry> {
         let of_list = self.shared.recorded.of(self.list.id());
-        of_list
-            .iter()
-            .map(|put| StoredEntry { found: put.candidate().clone(), cache: Arc::new(self.clone()) })
-            .collect()
+        let found: Vec<_> = of_list.iter().map(|put| put.candidate().clone()).collect();
+        let page = Arc::new(Page { cache: Arc::new(self.clone()), found });
+        (0..of_list.len()).map(|index| StoredEntry { page: Arc::clone(&page), index }).collect()
     }
 }

@@ -31,6 +31,15 @@ pub trait StoredBody: fmt::Debug + Send + Sync {
     fn open(self: Arc<Self>) -> BoxStream<'static, Result<Bytes, BodyError>>;
 }
 
+/// Bodies that were found together, each of which gets a handle of its own when it is asked for.
+pub trait StoredBodies: fmt::Debug + Send + Sync {
+    /// The length of body `index` in bytes.
+    fn length(&self, index: usize) -> u64;
+
+    /// Body `index`. Nobody asks for one that there is not.
+    fn get(&self, index: usize) -> Arc<dyn StoredBody>;
+}
+
 /// Bodies up to this length go into the entry; longer ones through [`Store::write_body`](super::Store::write_body).
 pub const INLINE_BYTES: usize = 64 * 1024;
 

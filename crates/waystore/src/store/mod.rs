@@ -20,7 +20,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 pub use self::{
-    body::{BodyWriter, INLINE_BYTES, StoredBody, WrittenBody},
+    body::{BodyWriter, INLINE_BYTES, StoredBodies, StoredBody, WrittenBody},
     change::{Changes, Commit, ListChange, NameChange, NewBody, NewEntry, OpId},
     entry::Entry,
     list::{List, ListHold, ListId},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Entry, List, ListId, StoredBody, Usage, Uses};
+use super::{Entry, List, ListId, StoredBodies, StoredBody, Usage, Uses};
 use crate::spec::url_key::without_query;
 
 /// One search in one list.
@@ -119,6 +119,8 @@ pub enum CandidateBody {
     Inline(Bytes),
     /// One that is verified when it is read, or has to be opened.
     Stored(Arc<dyn StoredBody>),
+    /// The same, of many that were found together: which of them it is.
+    Among(Arc<dyn StoredBodies>, usize),
 }
 
 impl CandidateBody {
@@ -128,6 +130,16 @@ impl CandidateBody {
             Self::Null => 0,
             Self::Inline(bytes) => bytes.len() as u64,
             Self::Stored(body) => body.length(),
+            Self::Among(all, index) => all.length(*index),
+        }
+    }
+
+    /// Its handle, where it is not null nor at hand.
+    pub fn stored(&self) -> Option<Arc<dyn StoredBody>> {
+        match self {
+            Self::Null | Self::Inline(_) => None,
+            Self::Stored(body) => Some(Arc::clone(body)),
+            Self::Among(all, index) => Some(all.get(*index)),
         }
     }
 }

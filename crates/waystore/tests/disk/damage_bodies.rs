@@ -37,6 +37,21 @@ async fn a_small_body_damaged_while_the_store_is_open_fails_and_the_entry_is_gon
 }
 
 #[tokio::test]
+async fn a_small_body_that_a_walk_came_to_is_verified_when_it_is_read() {
+    let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/a", 30), ("/b", 40)])], short()).await;
+    let store = open(&disk, short()).unwrap();
+    turn_a_bit(&disk, true);
+    let held = list(&store, "c").await;
+    let page = store.page(&held, None, 10).await.unwrap();
+    assert_eq!(page.iter().map(|found| found.body.length()).collect::<Vec<_>>(), [30, 40]);
+    assert_eq!(store.damaged_entries(), 0, "nobody looked at the bodies");
+    assert!(matches!(read(&page[0]).await, Err(BodyError::Damaged(_))));
+    assert_eq!(read(&page[1]).await.unwrap().len(), 40);
+    assert_eq!(store.damaged_entries(), 1);
+    assert_eq!(store.page(&held, None, 10).await.unwrap().len(), 1, "its entry is gone");
+}
+
+#[tokio::test]
 async fn a_small_body_that_is_damaged_can_be_replaced_before_anybody_knows() {
     let (disk, _) = closed(&[Op::Open("c"), Op::Put("c", &[("/a", 30)])], short()).await;
     let store = open(&disk, short()).unwrap();

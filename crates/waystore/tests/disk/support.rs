@@ -209,9 +209,9 @@ pub async fn read(candidate: &Candidate) -> Result<Bytes, BodyError> {
     match &candidate.body {
         CandidateBody::Null => Ok(Bytes::new()),
         CandidateBody::Inline(bytes) => Ok(bytes.clone()),
-        CandidateBody::Stored(body) => {
+        CandidateBody::Stored(_) | CandidateBody::Among(..) => {
             let mut bytes = Vec::new();
-            let mut stream = Arc::clone(body).open();
+            let mut stream = candidate.body.stored().unwrap().open();
             while let Some(chunk) = stream.next().await {
                 bytes.extend_from_slice(&chunk?);
             }

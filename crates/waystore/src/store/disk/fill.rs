@@ -8,9 +8,9 @@ use std::io;
 use super::{failure::is_full, segment::Segment};
 
 /// What is filled by one write. Larger ones would save little more, and hold up who happens to make them.
-const BLOCK: u32 = 32 * 1024;
+const BLOCK: u32 = 64 * 1024;
 /// Writes this long or longer make their pages together anyway.
-const LONG: usize = BLOCK as usize / 2;
+const LONG: usize = 16 * 1024;
 static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
 /// How far a segment is filled, or written.

@@ -3,7 +3,7 @@
 //! Turns values into bytes and back. Whatever is read may be damaged: a length or number that does
 //! not fit is `None`, never a panic.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{BufMut, Bytes};
 
 use crate::{
     Bottle, CacheName, Place, StorageKey,
@@ -451,24 +451,58 @@ pub(super) fn encode_insert(stored_at_ms: u64, entry: &Bytes, body: RecordBody) 
     [fixed.into(), entry.clone(), body]
 }
 
+/// What the payload of an insertion consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InsertParts {
+    pub(super) stored_at_ms: u64,
+    /// Where the entry ends, and the body begins.
+    pub(super) body_at: usize,
+    pub(super) body: BodyPart,
+}
+
+/// What stands behind an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyPart {
+    Null,
+    /// The body, with this checksum.
+    Inline(u64),
+    File {
+        hash: [u8; 32],
+        length: u64,
+    },
+}
+
+impl InsertParts {
+    /// Looks at the payload of an insertion. `None`: it is none.
+    pub(super) fn of(payload: &[u8]) -> Option<Self> {
+        let body_at = body_at(payload)?;
+        let body = match *payload.get(12)? {
+            0 if body_at == payload.len() => BodyPart::Null,
+            INLINE => BodyPart::Inline(body_checksum(payload)?),
+            2 => {
+                let (hash, length) = payload[body_at..].split_first_chunk()?;
+                BodyPart::File { hash: *hash, length: u64::from_le_bytes(length.try_into().ok()?) }
+            }
+            _ => return None,
+        };
+        Some(Self { stored_at_ms: u64_at(payload, 0)?, body_at, body })
+    }
+
+    /// Where the entry stands.
+    pub(super) fn entry(&self) -> std::ops::Range<usize> {
+        INSERT_FIXED..self.body_at
+    }
+}
+
 /// Splits the payload of an insertion: when it was stored, the entry, the body.
-pub(super) fn parse_insert(mut payload: Bytes) -> Option<(u64, Bytes, RecordBody)> {
-    let stored_at_ms = u64_at(&payload, 0)?;
-    let body_at = body_at(&payload)?;
-    let entry = payload.slice(INSERT_FIXED..body_at);
-    let body = match *payload.get(12)? {
-        0 if body_at == payload.len() => RecordBody::Null,
-        INLINE => {
-            payload.advance(body_at);
-            RecordBody::Inline(payload)
-        }
-        2 => {
-            let (hash, length) = payload[body_at..].split_first_chunk()?;
-            RecordBody::File { hash: *hash, length: u64::from_le_bytes(length.try_into().ok()?) }
-        }
-        _ => return None,
+pub(super) fn parse_insert(payload: Bytes) -> Option<(u64, Bytes, RecordBody)> {
+    let parts = InsertParts::of(&payload)?;
+    let body = match parts.body {
+        BodyPart::Null => RecordBody::Null,
+        BodyPart::Inline(_) => RecordBody::Inline(payload.slice(parts.body_at..)),
+        BodyPart::File { hash, length } => RecordBody::File { hash, length },
     };
-    Some((stored_at_ms, entry, body))
+    Some((parts.stored_at_ms, payload.slice(parts.entry()), body))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

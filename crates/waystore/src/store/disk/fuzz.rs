@@ -147,9 +147,9 @@ async fn body_of(candidate: &Candidate) -> Option<u64> {
     match &candidate.body {
         CandidateBody::Null => None,
         CandidateBody::Inline(bytes) => Some(xxh3(bytes, 0)),
-        CandidateBody::Stored(body) => {
+        CandidateBody::Stored(_) | CandidateBody::Among(..) => {
             let mut read = 0;
-            let mut chunks = Arc::clone(body).open();
+            let mut chunks = candidate.body.stored()?.open();
             while let Some(Ok(chunk)) = chunks.next().await {
                 read += chunk.len() as u64;
             }

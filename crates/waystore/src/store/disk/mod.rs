@@ -71,7 +71,7 @@ use self::{
     failure::blocking,
     inner::Inner,
     io::{DiskIo, RealDisk},
-    slot::{Near, read_all},
+    slot::{Near, read_all, read_page},
 };
 use crate::{
     CacheName, Clock, Error, Limits, Place, Result, StorageKey,
@@ -344,18 +344,10 @@ impl Store for DiskStore {
                 index.place_of(list).ok_or_else(|| unknown_list(list))?;
                 index.page(list, after, limit)
             };
-            let mut page = Vec::with_capacity(located.len());
-            let damaged = read_all(located, Near::Later, &home).find_map(|read| match read {
-                Ok(candidate) => {
-                    page.push(candidate);
-                    None
-                }
-                Err(place) => Some(place),
-            });
-            match damaged {
-                None => return Ok(page),
+            match read_page(located, &home) {
+                Ok(page) => return Ok(page),
                 // Without it the page would be too short: that means the end.
-                Some(damaged) => self.inner.note_damaged(damaged),
+                Err(damaged) => self.inner.note_damaged(damaged),
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Finds records in it; what they mean, and which of them count, is for `replay.rs`.
 
 use std::{
+    borrow::Cow,
     io,
     ops::Range,
     sync::{Arc, Weak},
@@ -127,19 +128,23 @@ impl Segment {
 
     /// A payload, where its bytes are still what was written.
     pub(super) fn payload(&self, written: Written) -> Option<Bytes> {
-        let (payload, sealed) = self.sealed(written)?;
-        let body = &payload[sealed..];
+        let payload = self.map.slice(payload_range(written)?)?;
+        let body = &payload[self.sealed_of(written, &payload)?..];
         // Only an inline body is not sealed.
         (body.is_empty() || body_checksum(&payload)? == self.checksum(body)).then_some(payload)
     }
 
-    /// A payload, where the bytes of its sealed part are still what was written, and the length of that part.
-    /// Nobody looked at what comes after it.
-    pub(super) fn sealed(&self, written: Written) -> Option<(Bytes, usize)> {
-        let start = written.payload_at as usize;
-        let payload = self.map.slice(start..start.checked_add(written.payload_length as usize)?)?;
-        let sealed = sealed_length(written.kind, &payload)?;
-        (self.checksum(&payload[..sealed]) == written.checksum).then_some((payload, sealed))
+    /// A payload to be looked at now, where the bytes of its sealed part are still what was written. Nobody looked at what comes
+    /// after that.
+    pub(super) fn sealed(&self, written: Written) -> Option<Cow<'_, [u8]>> {
+        let payload = self.map.view(payload_range(written)?)?;
+        self.sealed_of(written, &payload).map(|_| payload)
+    }
+
+    /// How long the sealed part of a payload is, where that is what was written.
+    fn sealed_of(&self, written: Written, payload: &[u8]) -> Option<usize> {
+        let sealed = sealed_length(written.kind, payload)?;
+        (self.checksum(&payload[..sealed]) == written.checksum).then_some(sealed)
     }
 
     /// What bytes of this segment are verified by.
@@ -258,4 +263,10 @@ impl Segment {
         let end = start.saturating_add(HEADER).min(self.map.length());
         self.map.slice(start..end).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
     }
+}
+
+/// Where a payload stands in its segment.
+fn payload_range(written: Written) -> Option<Range<usize>> {
+    let start = written.payload_at as usize;
+    Some(start..start.checked_add(written.payload_length as usize)?)
 }

@@ -19,7 +19,7 @@ use crate::{
         disk::{
             format::{Named, Position},
             segment::Segment,
-            slot::{self, AHEAD, Located, Near},
+            slot::{self, AHEAD, Located, Near, Page},
             slots::{By, Found, Slot, UrlHashes},
         },
     },
@@ -137,11 +137,25 @@ impl Index {
     }
 
     /// What is needed to read the first `limit` entries of `list` after `after`.
-    pub(in crate::store::disk) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> Vec<Located> {
-        let Some(entries) = self.lists.get(&list) else { return Vec::new() };
-        let slots = entries.after(after).filter(|slot| slot.is_whole());
-        let mut page = Vec::with_capacity(limit.min(entries.len()));
-        page.extend(self.locate_all(list, entries, slots).take(limit));
+    pub(in crate::store::disk) fn page(&self, list: ListId, after: Option<EntryId>, limit: usize) -> Page {
+        let mut page = Page::default();
+        let Some(entries) = self.lists.get(&list) else { return page };
+        let Some(slots) = entries.slots() else { return page };
+        page.entries.reserve(limit.min(entries.len()));
+        for found in slots.after(after).filter(|slot| slot.is_whole()) {
+            if page.entries.len() == limit {
+                break;
+            }
+            let number = found.at.segment();
+            if page.segments.last().is_none_or(|last| last.number() != number) {
+                let Some(segment) = self.segment_of(entries, number) else { continue };
+                page.segments.push(Arc::clone(segment));
+            }
+            let uses = slots.uses(&found);
+            let place = slot::Place { list, entry: found.entry, at: found.at };
+            let Slot { payload_length, file, .. } = found.into_slot();
+            page.entries.push(Located { place, segment: page.segments.len() - 1, payload_length, file, uses });
+        }
         page
     }
 
@@ -157,27 +171,17 @@ impl Index {
 
     /// What is needed to read an entry of `list`.
     pub(in crate::store::disk) fn locate(&self, list: ListId, found: Found) -> Option<Located> {
-        self.locate_all(list, self.lists.get(&list)?, std::iter::once(found)).next()
+        let entries = self.lists.get(&list)?;
+        let place = slot::Place { list, entry: found.entry, at: found.at };
+        let segment = Arc::clone(self.segment_of(entries, found.at.segment())?);
+        let uses = entries.slots()?.uses(&found);
+        let Slot { payload_length, file, .. } = found.into_slot();
+        Some(Located { place, segment, payload_length, file, uses })
     }
 
-    fn locate_all<'a>(
-        &'a self,
-        list: ListId,
-        entries: &'a Entries,
-        found: impl Iterator<Item = Found> + 'a,
-    ) -> impl Iterator<Item = Located> + 'a {
-        // Neighbours are in the same, mostly.
-        let mut last: Option<&Arc<Segment>> = None;
-        found.filter_map(move |found| {
-            let segment = found.at.segment();
-            if last.is_none_or(|last| last.number() != segment) {
-                last = self.usage.segment(segment).or_else(|| entries.kept.get(&segment));
-            }
-            let place = slot::Place { list, entry: found.entry, at: found.at };
-            let uses = entries.slots()?.uses(&found);
-            let Slot { payload_length, file, .. } = found.into_slot();
-            Some(Located { place, segment: Arc::clone(last?), payload_length, file, uses })
-        })
+    /// The segment of this number, or the one that `entries` keep.
+    fn segment_of<'a>(&'a self, entries: &'a Entries, number: u32) -> Option<&'a Arc<Segment>> {
+        self.usage.segment(number).or_else(|| entries.kept.get(&number))
     }
 
     /// Every entry of the lists that are loaded.

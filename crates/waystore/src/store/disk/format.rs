@@ -495,8 +495,8 @@ impl InsertParts {
 }
 
 /// Splits the payload of an insertion: when it was stored, the entry, the body.
-pub(super) fn parse_insert(payload: Bytes) -> Option<(u64, Bytes, RecordBody)> {
-    let parts = InsertParts::of(&payload)?;
+pub(super) fn parse_insert(payload: &Bytes) -> Option<(u64, Bytes, RecordBody)> {
+    let parts = InsertParts::of(payload)?;
     let body = match parts.body {
         BodyPart::Null => RecordBody::Null,
         BodyPart::Inline(_) => RecordBody::Inline(payload.slice(parts.body_at..)),

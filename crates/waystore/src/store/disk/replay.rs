@@ -418,7 +418,7 @@ impl<'a> Replay<'a> {
                 vec![Step::Remove { list, entries }, Step::Removal { segment: number, targets, bytes }]
             }
             Kind::Insert => {
-                let (stored_at_ms, entry, body) = parse_insert(payload).ok_or(malformed)?;
+                let (stored_at_ms, entry, body) = parse_insert(&payload).ok_or(malformed)?;
                 let entry = Entry::parse(entry).map_err(|error| error.to_string())?;
                 let (hashes, padding) = (self.index.hashes(entry.url()), entry.padding());
                 let file = match body {

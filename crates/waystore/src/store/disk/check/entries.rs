@@ -70,7 +70,7 @@ fn read(index: &Index, list: ListId, slot: &Slot) -> Result<(), &'static str> {
     let written = Written::of(&header).ok_or("an entry's record is too long")?;
     let payload = segment.payload(written).ok_or("an entry's record fails its checksum")?;
     let malformed = "an entry's record is malformed";
-    let (_, entry, body) = parse_insert(payload).ok_or(malformed)?;
+    let (_, entry, body) = parse_insert(&payload).ok_or(malformed)?;
     let entry = Entry::parse(entry).map_err(|_| malformed)?;
     let same_body = match (&body, &slot.file) {
         (RecordBody::File { hash, length }, Some(file)) => {

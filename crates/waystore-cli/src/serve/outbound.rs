@@ -51,15 +51,23 @@ pub(crate) fn head(response: &ResponseHead, about: About<'_>) -> Result<http::Re
 fn headers(list: &HeaderList, status: StatusCode, about: About<'_>) -> HeaderMap {
     let connection = connection_options(list.values("connection"));
     let recoded = about.coding == Coding::Removed && list.contains("content-encoding");
+    let mut length = content_length(list, status, recoded, about);
     let mut headers = HeaderMap::with_capacity(list.iter().count() + 1);
     for (name, value) in list {
         let Ok(name) = HeaderName::from_bytes(name) else { continue };
         // A part of the list, not a copy.
         let Ok(mut value) = HeaderValue::from_maybe_shared(list.as_encoded().slice_ref(value)) else { continue };
+        if name == header::CONTENT_LENGTH {
+            // Kept where it is true, and not written anew.
+            if length.is_some() && length == written_length(value.as_bytes()) {
+                headers.append(name, value);
+                length = None;
+            }
+            continue;
+        }
         let text = name.as_str();
         let dropped = is_hop_by_hop(text)
             || connection.iter().any(|option| option == text)
-            || name == header::CONTENT_LENGTH
             || is_cookie(text) && !about.cookies
             || recoded && matches!(text, "content-encoding" | "content-digest" | "content-md5")
             // It names another way to the upstream, past this gateway.
@@ -72,7 +80,7 @@ fn headers(list: &HeaderList, status: StatusCode, about: About<'_>) -> HeaderMap
         }
         headers.append(name, value);
     }
-    if let Some(length) = content_length(list, status, recoded, about) {
+    if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
     headers
@@ -92,6 +100,12 @@ fn content_length(list: &HeaderList, status: StatusCode, recoded: bool, about: A
         return list.get_text("content-length")?.parse().ok();
     }
     (!announces).then_some(0)
+}
+
+/// The number that these bytes are, written as it would be here.
+fn written_length(value: &[u8]) -> Option<u64> {
+    let plain = value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
+    std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()
 }
 
 fn is_cookie(name: &str) -> bool {
@@ -163,6 +177,16 @@ mod tests {
         assert!(!sent(&response(200, &CODED), without).contains_key("content-length"), "22 is the coded length");
         assert_eq!(sent(&response(200, &[]), about(&Method::HEAD))["content-length"], "2");
         assert!(!sent(&response(204, &[("content-length", "0")]), about(&Method::GET)).contains_key("content-length"));
+    }
+
+    #[test]
+    fn there_is_one_content_length_and_it_is_that_of_the_bytes() {
+        for stored in [&["2"][..], &["3"], &["02"], &["+2"], &[" 2"], &["2", "2"], &["3", "2"], &["x", "2"], &[]] {
+            let list: Vec<_> = stored.iter().map(|length| ("content-length", *length)).collect();
+            let headers = sent(&response(200, &list), about(&Method::GET));
+            let lengths: Vec<_> = headers.get_all("content-length").iter().collect();
+            assert_eq!(lengths, ["2"], "{stored:?}");
+        }
     }
 
     #[test]

@@ -65,12 +65,13 @@ pub(crate) async fn commit_parts(
         };
         match committed {
             Commit::Applied => {
-                let called_back: Vec<Vec<usize>> = recalled.into_iter().map(confirm).collect();
+                // Before what was put calls back the same: who deletes counts it.
+                let removed = plans.iter().zip(recalled).map(|(plan, recalled)| counted(&plan.removed, recalled));
+                let removed = removed.collect();
                 for (part, plan) in parts.iter().zip(&plans) {
                     part.note_applied(shared, plan);
                 }
-                let removed = plans.into_iter().map(|plan| plan.removed).zip(called_back);
-                return Ok(removed.map(|(stored, recorded)| sums(&stored, &recorded)).collect());
+                return Ok(removed);
             }
             // Another batch touched the same URLs first, so someone made progress: plan again.
             Commit::Stale => tokio::task::yield_now().await,
@@ -79,14 +80,10 @@ pub(crate) async fn commit_parts(
     }
 }
 
-/// Calls back what each step recalled, and counts it.
-fn confirm(recalled: Vec<Vec<Recall>>) -> Vec<usize> {
-    let of_step = |recalled: Vec<Recall>| recalled.into_iter().map(|put| usize::from(put.confirm())).sum();
-    recalled.into_iter().map(of_step).collect()
-}
-
-fn sums(one: &[usize], other: &[usize]) -> Vec<usize> {
-    one.iter().zip(other).map(|(one, other)| one + other).collect()
+/// Calls back what each step recalled. Returns how many entries each removed: so many stored ones, and these.
+fn counted(stored: &[usize], recalled: Vec<Vec<Recall>>) -> Vec<usize> {
+    let called_back = |of_step: Vec<Recall>| of_step.into_iter().map(|put| usize::from(put.confirm())).sum::<usize>();
+    stored.iter().zip(recalled).map(|(stored, of_step)| stored + called_back(of_step)).collect()
 }
 
 impl Part {

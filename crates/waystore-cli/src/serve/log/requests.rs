@@ -109,7 +109,10 @@ impl Visit for Line {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, |text| write!(text, "{value}"));
+        self.field(field, |text| {
+            push_digits(text, value);
+            Ok(())
+        });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -152,11 +155,27 @@ fn write_number(text: &mut String, value: f64) -> fmt::Result {
         return write!(text, "{value:?}");
     }
     let thousandths = thousandths as u64;
-    write!(text, "{}.", thousandths / 1000)?;
+    push_digits(text, thousandths / 1000);
+    text.push('.');
     let digits = [thousandths / 100 % 10, thousandths / 10 % 10, thousandths % 10];
     let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
     text.extend(digits[..=last].iter().map(|digit| char::from(b'0' + *digit as u8)));
     Ok(())
+}
+
+fn push_digits(text: &mut String, mut number: u64) {
+    // As many as the largest number has.
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits[first..].iter().copied().map(char::from));
 }
 
 #[cfg(test)]

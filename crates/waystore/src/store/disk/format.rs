@@ -1,15 +1,24 @@
-//! The bytes of the log: positions, segment headers, records (`docs/format.md`).
+//! The bytes of the log: positions, segment headers, records (`docs/format.md`); what records say is in the modules below.
 //!
 //! Turns values into bytes and back. Whatever is read may be damaged: a length or number that does
 //! not fit is `None`, never a panic.
 
+mod control;
+mod insert;
+
 use bytes::{BufMut, Bytes};
 
-use crate::{
-    Bottle, CacheName, Place, StorageKey,
-    checksum::xxh3,
-    store::{EntryId, OpId},
+pub(super) use self::{
+    control::{
+        Named, Removed, encode_bind, encode_mark, encode_remove, encode_unbind, parse_bind, parse_mark, parse_remove,
+        parse_unbind,
+    },
+    insert::{
+        BodyPart, FILE_REFERENCE, INSERT_FIXED, InsertParts, RecordBody, body_checksum, encode_insert, parse_insert,
+        seal, sealed_length,
+    },
 };
+use crate::{checksum::xxh3, store::OpId};
 
 /// The content of the file `format`.
 pub(super) const FORMAT: &str = "waystore data directory, format 1\n";
@@ -31,15 +40,6 @@ pub(super) const RECORD_MAGIC: [u8; 4] = *b"WSR1";
 const SEGMENT_MAGIC: [u8; 8] = *b"waystore";
 const VERSION: u32 = 1;
 const END: u8 = 1;
-/// Bytes of an insertion's payload before the entry.
-pub(super) const INSERT_FIXED: usize = 24;
-/// Where the checksum of an inline body is among them.
-pub(super) const BODY_CHECKSUM: usize = 16;
-/// Bytes of an insertion's payload that stand for a body in a file.
-pub(super) const FILE_REFERENCE: usize = 40;
-/// What an insertion's payload says of a body that comes after the entry.
-const INLINE: u8 = 1;
-
 /// A place in the log: the segment's number, then the offset in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position(pub(super) u64);
@@ -305,204 +305,6 @@ pub(super) fn encode_batch(
         });
     }
     Some(written)
-}
-
-/// Puts the checksum of an inline body into the payload. Returns that of the sealed part.
-pub(super) fn seal(kind: Kind, payload: &mut [u8], seed: u64) -> Option<u64> {
-    let sealed = sealed_length(kind, payload)?;
-    if is_inline(kind, payload) {
-        let checksum = xxh3(&payload[sealed..], seed);
-        payload[BODY_CHECKSUM..INSERT_FIXED].copy_from_slice(&checksum.to_le_bytes());
-    }
-    Some(xxh3(&payload[..sealed], seed))
-}
-
-/// How long the sealed part of a payload is, of which its record's header has the checksum: all but an inline body. `None`:
-/// the payload is none.
-pub(super) fn sealed_length(kind: Kind, payload: &[u8]) -> Option<usize> {
-    if is_inline(kind, payload) { body_at(payload) } else { Some(payload.len()) }
-}
-
-/// What a sealed part says the checksum of the inline body after it is.
-pub(super) fn body_checksum(payload: &[u8]) -> Option<u64> {
-    u64_at(payload, BODY_CHECKSUM)
-}
-
-fn is_inline(kind: Kind, payload: &[u8]) -> bool {
-    kind == Kind::Insert && payload.get(12) == Some(&INLINE)
-}
-
-/// Where the entry ends in the payload of an insertion.
-fn body_at(payload: &[u8]) -> Option<usize> {
-    let entry_length = usize::try_from(u32_at(payload, 8)?).ok()?;
-    INSERT_FIXED.checked_add(entry_length).filter(|at| *at <= payload.len())
-}
-
-/// A list's name, and where it stands among the names of its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) place: Place,
-    pub(super) name: CacheName,
-    /// Its rank: the names of a place are in this order.
-    pub(super) order: u64,
-}
-
-/// The payload of a bind, and of a renaming.
-pub(super) fn encode_bind(named: &Named) -> Vec<u8> {
-    let Named { place, name, order } = named;
-    let mut payload = Vec::new();
-    payload.put_u64_le(*order);
-    let partition = place.key.partition();
-    for text in [place.key.origin(), &place.bucket, place.bottle.as_str(), partition.unwrap_or_default()] {
-        payload.put_u32_le(u32::try_from(text.len()).expect("origins and buckets are bounded by who parsed them"));
-        payload.put_slice(text.as_bytes());
-    }
-    payload.put_u8(u8::from(partition.is_some()));
-    payload.put_slice(name.as_wtf8());
-    payload
-}
-
-/// Reads the payload of a bind, and of a renaming.
-pub(super) fn parse_bind(payload: &[u8]) -> Option<Named> {
-    let order = u64_at(payload, 0)?;
-    let mut rest = payload.get(8..)?;
-    let mut text = || {
-        let length = usize::try_from(u32_at(rest, 0)?).ok()?;
-        let (text, after) = rest.get(4..)?.split_at_checked(length)?;
-        rest = after;
-        std::str::from_utf8(text).ok()
-    };
-    let (origin, bucket, bottle, partition) = (text()?, text()?, text()?, text()?);
-    let (partitioned, name) = rest.split_first()?;
-    let partition = match partitioned {
-        0 if partition.is_empty() => None,
-        1 => Some(partition),
-        _ => return None,
-    };
-    let bottle = [Bottle::Caches, Bottle::ServiceWorkerRegistrations].into_iter().find(|b| b.as_str() == bottle)?;
-    let place = Place { key: StorageKey::from_stored(origin, partition), bucket: bucket.into(), bottle };
-    Some(Named { place, name: CacheName::from_wtf8(name)?, order })
-}
-
-/// One removal: the entry, and where its record was then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Removed {
-    pub(super) entry: EntryId,
-    pub(super) at: Position,
-}
-
-/// The payload of a removal.
-pub(super) fn encode_remove(removed: &[Removed]) -> Vec<u8> {
-    removed.iter().flat_map(|removed| [removed.entry.0, removed.at.0]).flat_map(u64::to_le_bytes).collect()
-}
-
-/// Reads the payload of a removal.
-pub(super) fn parse_remove(payload: &[u8]) -> Option<Vec<Removed>> {
-    let (removed, []) = payload.as_chunks::<16>() else { return None };
-    removed
-        .iter()
-        .map(|removed| Some(Removed { entry: EntryId(u64_at(removed, 0)?), at: Position(u64_at(removed, 8)?) }))
-        .collect()
-}
-
-/// The payload of an unbinding: where the records of the list's names were then.
-pub(super) fn encode_unbind(bound: &[Position]) -> Vec<u8> {
-    bound.iter().flat_map(|at| at.0.to_le_bytes()).collect()
-}
-
-/// Reads the payload of an unbinding.
-pub(super) fn parse_unbind(payload: &[u8]) -> Option<Vec<Position>> {
-    let (bound, []) = payload.as_chunks::<8>() else { return None };
-    Some(bound.iter().map(|at| Position(u64::from_le_bytes(*at))).collect())
-}
-
-/// The payload of a mark: the numbers of the segments before its own that are needed.
-pub(super) fn encode_mark(segments: &[u32]) -> Vec<u8> {
-    segments.iter().flat_map(|segment| segment.to_le_bytes()).collect()
-}
-
-/// Reads the payload of a mark.
-pub(super) fn parse_mark(payload: &[u8]) -> Option<Vec<u32>> {
-    let (segments, []) = payload.as_chunks::<4>() else { return None };
-    Some(segments.iter().map(|segment| u32::from_le_bytes(*segment)).collect())
-}
-
-/// A body as an insertion's record has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RecordBody {
-    Null,
-    Inline(Bytes),
-    File { hash: [u8; 32], length: u64 },
-}
-
-/// The payload of an insertion, in parts.
-pub(super) fn encode_insert(stored_at_ms: u64, entry: &Bytes, body: RecordBody) -> [Bytes; 3] {
-    let mut fixed = Vec::with_capacity(INSERT_FIXED);
-    fixed.put_u64_le(stored_at_ms);
-    fixed.put_u32_le(u32::try_from(entry.len()).expect("heads are bounded by who parsed them"));
-    let (kind, body) = match body {
-        RecordBody::Null => (0, Bytes::new()),
-        RecordBody::Inline(bytes) => (INLINE, bytes),
-        RecordBody::File { hash, length } => (2, [&hash[..], &length.to_le_bytes()].concat().into()),
-    };
-    fixed.put_slice(&[kind, 0, 0, 0]);
-    // The checksum of an inline body comes with the place in the log.
-    fixed.put_u64_le(0);
-    [fixed.into(), entry.clone(), body]
-}
-
-/// What the payload of an insertion consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InsertParts {
-    pub(super) stored_at_ms: u64,
-    /// Where the entry ends, and the body begins.
-    pub(super) body_at: usize,
-    pub(super) body: BodyPart,
-}
-
-/// What stands behind an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyPart {
-    Null,
-    /// The body, with this checksum.
-    Inline(u64),
-    File {
-        hash: [u8; 32],
-        length: u64,
-    },
-}
-
-impl InsertParts {
-    /// Looks at the payload of an insertion. `None`: it is none.
-    pub(super) fn of(payload: &[u8]) -> Option<Self> {
-        let body_at = body_at(payload)?;
-        let body = match *payload.get(12)? {
-            0 if body_at == payload.len() => BodyPart::Null,
-            INLINE => BodyPart::Inline(body_checksum(payload)?),
-            2 => {
-                let (hash, length) = payload[body_at..].split_first_chunk()?;
-                BodyPart::File { hash: *hash, length: u64::from_le_bytes(length.try_into().ok()?) }
-            }
-            _ => return None,
-        };
-        Some(Self { stored_at_ms: u64_at(payload, 0)?, body_at, body })
-    }
-
-    /// Where the entry stands.
-    pub(super) fn entry(&self) -> std::ops::Range<usize> {
-        INSERT_FIXED..self.body_at
-    }
-}
-
-/// Splits the payload of an insertion: when it was stored, the entry, the body.
-pub(super) fn parse_insert(payload: &Bytes) -> Option<(u64, Bytes, RecordBody)> {
-    let parts = InsertParts::of(payload)?;
-    let body = match parts.body {
-        BodyPart::Null => RecordBody::Null,
-        BodyPart::Inline(_) => RecordBody::Inline(payload.slice(parts.body_at..)),
-        BodyPart::File { hash, length } => RecordBody::File { hash, length },
-    };
-    Some((parts.stored_at_ms, payload.slice(parts.entry()), body))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] keeps lists of entries, names of lists, and bodies. It narrows a search by URL and
 //! decides nothing: what matches is the business of `spec/`. The contract is in each method's doc,
-//! and [`testing::suite`](crate::testing) checks it on every store.
+//! and `testing::suite` (feature `testing`) checks it on every store.
 
 mod body;
 mod change;

@@ -149,14 +149,11 @@ impl Inner {
         Ok(())
     }
 
-    /// The segments of which less than half is needed, the emptiest first.
+    /// The segments of which little is needed, the emptiest first.
     fn victims(&self) -> Result<Vec<u32>> {
         let checkpoint = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).length;
         let active = self.log()?.end.segment();
-        let index = self.index();
-        let sealed = index.usage.iter().filter(|(number, _)| *number < active);
-        let needed = sealed.map(|(number, used)| (index.usage.needed(number), number, used.segment.header.length));
-        let mut sparse: Vec<_> = needed.filter(|(needed, _, length)| *needed < u64::from(length / 2)).collect();
+        let mut sparse = self.index().usage.sparse(active);
         sparse.sort_unstable();
         // A round costs a checkpoint: it should give back more than that takes.
         let free: u64 = sparse.iter().map(|(needed, _, length)| u64::from(*length) - needed).sum();

@@ -22,15 +22,23 @@ pub(super) struct Used {
     pub(super) segment: Arc<Segment>,
     /// Bytes of entries and names that are there.
     pub(super) live: u64,
+    /// The most that was, since the store was opened.
+    most: u64,
     /// Bytes of removals, by the segment in which the record is that they took away: while that is
     /// there, they are needed.
     pub(super) removals: HashMap<u32, u64>,
 }
 
+impl Used {
+    fn length(&self) -> u64 {
+        self.segment.header.length.into()
+    }
+}
+
 impl Usage {
     /// Makes a segment known.
     pub(super) fn add(&mut self, segment: &Arc<Segment>) {
-        let unused = || Used { segment: Arc::clone(segment), live: 0, removals: HashMap::new() };
+        let unused = || Used { segment: Arc::clone(segment), live: 0, most: 0, removals: HashMap::new() };
         self.segments.entry(segment.number()).or_insert_with(unused);
     }
 
@@ -40,7 +48,7 @@ impl Usage {
         let most = u64::from(segment.header.length);
         let live = live.min(most);
         let removals = removals.map(|(target, bytes)| (target, bytes.min(most))).collect();
-        let used = Used { segment: Arc::clone(segment), live, removals };
+        let used = Used { segment: Arc::clone(segment), live, most: live, removals };
         self.live += live;
         self.segments.insert(segment.number(), used);
     }
@@ -69,6 +77,7 @@ impl Usage {
     pub(super) fn add_live(&mut self, segment: u32, bytes: u64) {
         if let Some(used) = self.segments.get_mut(&segment) {
             used.live += bytes;
+            used.most = used.most.max(used.live);
             self.live += bytes;
         }
     }
@@ -97,6 +106,20 @@ impl Usage {
         self.live
     }
 
+    /// The segments before `active` of which little is needed: the bytes that are, the number, the length. Little is less than
+    /// half; where half as much again is taken as is needed, also what a third is gone of that was there. What is put in
+    /// place of random entries leaves all segments equally empty: otherwise all were to be freed at once, when twice as much is
+    /// taken soon.
+    pub(super) fn sparse(&self, active: u32) -> Vec<(u64, u32, u32)> {
+        let sealed = || self.segments.range(..active).map(|(number, used)| (self.needed(*number), *number, used));
+        let sum = |(needed, taken), (more, _, used): (u64, u32, &Used)| (needed + more, taken + used.length());
+        let (needed, taken) = sealed().fold((0, 0), sum);
+        let is_crowded = 2 * taken > 3 * needed;
+        let is_sparse = |needed, used: &Used| needed < used.length() / 2 || (is_crowded && 3 * needed < 2 * used.most);
+        let sparse = sealed().filter(|(needed, _, used)| is_sparse(*needed, used));
+        sparse.map(|(needed, number, used)| (needed, number, used.segment.header.length)).collect()
+    }
+
     pub(super) fn report(&self) -> LogUsage {
         let bytes = self.segments.values().map(|used| u64::from(used.segment.header.length)).sum();
         LogUsage { segments: self.segments.len(), bytes, live_bytes: self.live, free_bytes: 0 }
@@ -105,5 +128,58 @@ impl Usage {
     /// Bytes of a segment that would have to be copied before it can go.
     pub(super) fn needed(&self, segment: u32) -> u64 {
         self.segments.get(&segment).map_or(0, |used| used.live + used.removals.values().sum::<u64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::{format::SegmentHeader, io::DiskIo, sim::SimDisk};
+
+    const LENGTH: u32 = 10_000;
+    const ACTIVE: u32 = 5;
+
+    /// Four segments of which each had this much that was live, and of which this much is gone.
+    fn usage(had: u64, gone: [u64; 4]) -> Usage {
+        let disk = SimDisk::default();
+        ["tmp", "log"].iter().for_each(|dir| disk.create_dir(dir).unwrap());
+        let mut usage = Usage::default();
+        for (number, gone) in (1..ACTIVE).zip(gone) {
+            let header = SegmentHeader { number, length: LENGTH, seed: 0, recycled: false };
+            usage.add(&Arc::new(Segment::create(&disk, header, "tmp/1").unwrap()));
+            usage.add_live(number, had);
+            usage.take_live(number, gone);
+        }
+        usage
+    }
+
+    fn sparse(usage: &Usage) -> Vec<u32> {
+        usage.sparse(ACTIVE).into_iter().map(|(_, number, _)| number).collect()
+    }
+
+    #[test]
+    fn a_segment_of_which_less_than_half_is_needed_is_sparse() {
+        assert_eq!(sparse(&usage(9000, [4001, 4000, 0, 0])), [1]);
+    }
+
+    #[test]
+    fn where_all_take_half_as_much_again_as_is_needed_one_of_which_a_third_is_gone_is_sparse() {
+        assert_eq!(sparse(&usage(9000, [3001; 4])), [1, 2, 3, 4]);
+        assert_eq!(sparse(&usage(9000, [3001, 3001, 3001, 3000])), [1, 2, 3]);
+        // The others make up for it.
+        assert!(sparse(&usage(9000, [3001, 0, 0, 0])).is_empty());
+    }
+
+    #[test]
+    fn what_was_never_in_a_segment_is_not_gone() {
+        assert!(sparse(&usage(5500, [0; 4])).is_empty());
+        assert!(sparse(&usage(5500, [400; 4])).is_empty());
+    }
+
+    #[test]
+    fn the_segment_that_is_written_to_is_left_alone() {
+        let usage = usage(9000, [5000; 4]);
+        let before: Vec<_> = usage.sparse(3).into_iter().map(|(_, number, _)| number).collect();
+        assert_eq!(before, [1, 2]);
     }
 }

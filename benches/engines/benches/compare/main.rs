@@ -67,7 +67,7 @@ fn main() -> Result {
     }
     println!("Bodies of {} bytes, {} bytes of headers; one thread.", load::BODY, load::HEADERS);
     let arguments = &bench.arguments;
-    let parts: [(&str, fn(&Bench, &mut Report) -> Result); 4] =
+    let parts: [(&str, Part); 4] =
         [("small", Bench::small), ("strict", Bench::strict), ("long", Bench::long), ("large", Bench::large)];
     let wanted = |part: &str| arguments.only.as_ref().is_none_or(|only| only == part);
     for (_, measure) in parts.iter().filter(|(part, _)| wanted(part) && (*part != "large" || arguments.large > 0)) {
@@ -77,6 +77,9 @@ fn main() -> Result {
     println!("\nIn {} s.", began.elapsed().as_secs());
     Ok(())
 }
+
+/// What `--only` can name.
+type Part = fn(&Bench, &mut Report) -> Result;
 
 #[derive(Debug)]
 struct Arguments {

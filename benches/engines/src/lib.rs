@@ -22,10 +22,12 @@ mod sqlite;
 mod store;
 mod value;
 
+pub use heed::{WithTls, WithoutTls};
+
 pub use self::{
     engine::{Engine, ListWrite, NewRow, Row, Unchanged, Write},
     files::Files,
-    lmdb::Lmdb,
+    lmdb::{Lmdb, Readers},
     sqlite::Sqlite,
     store::EngineStore,
     value::{UrlKey, Value},

@@ -8,10 +8,10 @@
 //! With `MDB_WRITEMAP` besides, pages are written where they are mapped: no system call a commit, and no
 //! protection from a stray pointer of the program.
 
-use std::{fs, ops::Bound, path::Path};
+use std::{fmt, fs, ops::Bound, path::Path};
 
 use bytes::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithTls, types};
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, TlsUsage, WithTls, WithoutTls, types};
 use waystore::{
     Error, Result,
     store::{EntryId, ListId},
@@ -28,16 +28,47 @@ const MAP_BYTES: usize = 64 << 30;
 
 type Table = Database<types::Bytes, types::Bytes>;
 
+/// By what LMDB knows who reads: its threads ([`WithTls`]), which takes the least time, or each reading ([`WithoutTls`]). By
+/// threads it lets go of one that ends, and if the environment is closed in just that moment, of memory that is gone: the
+/// process ends with a signal.
+pub trait Readers: TlsUsage + fmt::Debug + Send + std::marker::Sync + Sized + 'static {
+    /// What such an environment is opened with.
+    fn options() -> EnvOpenOptions<Self>;
+
+    /// A reading, whatever it is known by.
+    fn any<'a, 'e>(read: &'a RoTxn<'e, Self>) -> &'a RoTxn<'e>;
+}
+
+impl Readers for WithTls {
+    fn options() -> EnvOpenOptions<Self> {
+        EnvOpenOptions::new()
+    }
+
+    fn any<'a, 'e>(read: &'a RoTxn<'e, Self>) -> &'a RoTxn<'e> {
+        read
+    }
+}
+
+impl Readers for WithoutTls {
+    fn options() -> EnvOpenOptions<Self> {
+        EnvOpenOptions::new().read_txn_without_tls()
+    }
+
+    fn any<'a, 'e>(read: &'a RoTxn<'e, Self>) -> &'a RoTxn<'e> {
+        read
+    }
+}
+
 /// An LMDB environment.
 #[derive(Debug)]
-pub struct Lmdb {
-    env: Env<WithTls>,
+pub struct Lmdb<R = WithTls> {
+    env: Env<R>,
     urls: Table,
     rows: Table,
     catalog: Table,
 }
 
-impl Lmdb {
+impl<R: Readers> Lmdb<R> {
     /// Opens the environment in `dir`, made where it is missing.
     ///
     /// # Errors
@@ -174,11 +205,11 @@ impl Lmdb {
     }
 }
 
-impl Engine for Lmdb {
+impl<R: Readers> Engine for Lmdb<R> {
     fn catalog(&self) -> Result<Option<Bytes>> {
         let read = || {
             let read = self.env.read_txn()?;
-            Ok(self.catalog.get(&read, &[0])?.map(Bytes::copy_from_slice))
+            Ok(self.catalog.get(R::any(&read), &[0])?.map(Bytes::copy_from_slice))
         };
         read().map_err(unavailable)
     }
@@ -186,7 +217,7 @@ impl Engine for Lmdb {
     fn search(&self, reads: &[(ListId, UrlKey)]) -> Result<Vec<Vec<Row>>> {
         let search = || {
             let read = self.env.read_txn()?;
-            reads.iter().map(|(list, url)| self.rows_by(&read, *list, *url)).collect::<heed::Result<_>>()
+            reads.iter().map(|(list, url)| self.rows_by(R::any(&read), *list, *url)).collect::<heed::Result<_>>()
         };
         search().map_err(unavailable)
     }
@@ -196,7 +227,7 @@ impl Engine for Lmdb {
             let read = self.env.read_txn()?;
             let from = row_key(list, EntryId(after.map_or(0, |after| after.0 + 1)));
             let to = row_key(list, EntryId(u64::MAX));
-            let range = self.rows.range(&read, &(Bound::Included(&from[..]), Bound::Included(&to[..])))?;
+            let range = self.rows.range(R::any(&read), &(Bound::Included(&from[..]), Bound::Included(&to[..])))?;
             range.take(limit).map(|item| item.map(|(key, value)| to_row(key, value))).collect::<heed::Result<_>>()
         };
         page().map_err(unavailable)
@@ -220,8 +251,8 @@ impl Engine for Lmdb {
 }
 
 #[allow(unsafe_code, reason = "heed leaves it to the caller that nobody else changes the file it maps")]
-fn open_env(dir: &Path, sync: Sync, flags: EnvFlags) -> heed::Result<Env<WithTls>> {
-    let mut options = EnvOpenOptions::new();
+fn open_env<R: Readers>(dir: &Path, sync: Sync, flags: EnvFlags) -> heed::Result<Env<R>> {
+    let mut options = R::options();
     options.map_size(MAP_BYTES).max_dbs(3);
     // Pages need not be zeroed before they are written to a file that nobody else reads.
     let base = match sync {

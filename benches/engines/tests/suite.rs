@@ -13,7 +13,7 @@ use waystore::{
     store::Store,
     testing::{Reopen, cases, durable_cases},
 };
-use waystore_engines::{EngineStore, Files, Lmdb, Sqlite, Sync};
+use waystore_engines::{EngineStore, Files, Lmdb, Sqlite, Sync, WithoutTls};
 
 /// Cases that fail, because these stores do not count how often an entry was used.
 const USES_NOT_COUNTED: &[&str] = &["an_entry_tells_how_often_look_ups_answered_with_it_and_when_last"];
@@ -63,8 +63,10 @@ fn run(case: impl Future<Output = ()>) -> Result<(), Failed> {
     }
 }
 
+/// Here threads end and environments are closed all the time.
 fn lmdb(dir: &Path) -> waystore::Result<Arc<dyn Store>> {
-    Ok(Arc::new(EngineStore::new(Lmdb::open(dir, Sync::Relaxed)?, dir, Sync::Relaxed, true)?))
+    let lmdb = Lmdb::<WithoutTls>::open(dir, Sync::Relaxed)?;
+    Ok(Arc::new(EngineStore::new(lmdb, dir, Sync::Relaxed, true)?))
 }
 
 fn sqlite(dir: &Path) -> waystore::Result<Arc<dyn Store>> {

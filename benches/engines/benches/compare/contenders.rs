@@ -10,7 +10,7 @@ use waystore::{
         disk::{DiskOptions, DiskStore, Durability},
     },
 };
-use waystore_engines::{Engine, EngineStore, Files, Lmdb, Sqlite, Sync};
+use waystore_engines::{Engine, EngineStore, Files, Lmdb, Sqlite, Sync, WithTls};
 
 use crate::{
     load::{self, BODY, ORIGIN},
@@ -38,7 +38,7 @@ pub(crate) async fn ours(dir: &Path, sync: Sync) -> Result<Competitor> {
 /// LMDB in `dir`, and once more without verifying checksums on reading.
 pub(crate) async fn lmdb(dir: &Path, sync: Sync) -> Result<[Competitor; 2]> {
     let dir = dir.join("lmdb");
-    let store = EngineStore::new(Lmdb::open(&dir, sync)?, &dir, sync, true)?;
+    let store = EngineStore::new(Lmdb::<WithTls>::open(&dir, sync)?, &dir, sync, true)?;
     let unchecked = store.unchecked();
     let checked = over("LMDB", Arc::new(store)).await?;
     Ok([checked, over("LMDB, body not checked", Arc::new(unchecked)).await?])
@@ -54,7 +54,7 @@ pub(crate) async fn sqlite(dir: &Path, sync: Sync) -> Result<Competitor> {
 pub(crate) async fn tuned(dir: &Path, sync: Sync) -> Result<[Competitor; 2]> {
     let (lmdb, sqlite) = (dir.join("lmdb-mapped"), dir.join("sqlite-tuned"));
     Ok([
-        over_engine("LMDB, MDB_WRITEMAP", Lmdb::open_mapped(&lmdb, sync)?, &lmdb, sync).await?,
+        over_engine("LMDB, MDB_WRITEMAP", Lmdb::<WithTls>::open_mapped(&lmdb, sync)?, &lmdb, sync).await?,
         over_engine("SQLite, tuned", Sqlite::open_tuned(&sqlite, sync)?, &sqlite, sync).await?,
     ])
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use waystore::store::{Entry, EntryId, ListId};
-use waystore_engines::{Engine, ListWrite, NewRow, UrlKey, Value, Write};
+use waystore_engines::{Engine, ListWrite, NewRow, UrlKey, Value, WithTls, Write};
 
 use crate::{
     load,
@@ -89,7 +89,7 @@ impl Raw {
 pub(crate) fn all(dir: &Path, size: usize) -> Result<[Raw; 3]> {
     use waystore_engines::{Files, Lmdb, Sqlite, Sync::Relaxed};
     Ok([
-        Raw::filled("LMDB, raw", Lmdb::open(&dir.join("raw-lmdb"), Relaxed)?, size)?,
+        Raw::filled("LMDB, raw", Lmdb::<WithTls>::open(&dir.join("raw-lmdb"), Relaxed)?, size)?,
         Raw::filled("SQLite, raw", Sqlite::open(&dir.join("raw-sqlite"), Relaxed)?, size)?,
         Raw::filled("plain files, raw", Files::open(&dir.join("raw-files"), Relaxed)?, size)?,
     ])
